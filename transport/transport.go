@@ -1,0 +1,179 @@
+// Package transport is the seam between RPC and a message bus.
+//
+// It owns the vocabulary that both sides share: [Address] says where a message goes, [Message] what it
+// says, [Transport] sends and listens, [Listener] and [Delivery] receive. It owns no protocol and starts
+// no goroutine. A transport owns its sockets, reconnection, re-subscription and its broker's topology;
+// package rpc, above the seam, owns deadlines, the pairing of replies with calls, heartbeats, duplicates
+// and versions.
+//
+// The promises that every transport keeps are executable: see package transporttest.
+package transport
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+)
+
+// A Transport is one process's access to one bus. It is safe for concurrent use.
+type Transport interface {
+	// Send makes one attempt to hand m to the bus. It waits for a live connection, and for the bus to
+	// take responsibility for the message where the bus can say so, until ctx ends. The transport does
+	// not keep m after Send returned.
+	//
+	// A request to a Topic address is mandatory: where nobody ever listened it fails with ErrNoListener.
+	// A bus that learns this only later tells the caller's reply listener (see Delivery.Undelivered).
+	// A Fanout message that nobody hears is not an error. A Reply never holds its sender until the
+	// caller's queue is back: the transport tries on for a bounded time of its own.
+	//
+	// Errors wrap ErrNoListener, ErrNotSent, ErrInDoubt, ErrRejected or ErrClosed.
+	Send(ctx context.Context, to Address, m *Message) error
+
+	// Listen subscribes to an address. When it returns, no message sent from now on is missed.
+	//
+	// A Topic address must name a Server: the listener then receives what is sent to the topic (shared
+	// with the topic's other servers), to this server of the topic, and to the topic's fanout.
+	// A Reply address is given by its Kind alone; the transport picks the rest, see Listener.Addr.
+	Listen(ctx context.Context, from Address, o ListenOptions) (Listener, error)
+
+	// Close ends every listener and connection, waiting for messages already taken by Send to leave
+	// until ctx ends. Afterwards every method fails with ErrClosed.
+	Close(ctx context.Context) error
+}
+
+// ListenOptions say how a listener takes its messages.
+type ListenOptions struct {
+	// Prefetch is the most deliveries that the bus hands to this listener before they are settled.
+	// Default (0): 64.
+	Prefetch int
+}
+
+// A Listener is a live subscription. Next is for one goroutine; Close may be called from any.
+type Listener interface {
+	// Addr is what a peer needs to send here: for a Reply listener the value for Message.ReplyTo,
+	// otherwise the topic and server for people to read.
+	Addr() string
+
+	// Next returns the next delivery, or ctx's error, or ErrClosed once the listener or its transport
+	// is closed. A connection that is lost and rebuilt is not an error here.
+	Next(ctx context.Context) (*Delivery, error)
+
+	// Close stops the subscription: the bus hands nothing more to it, and what it had handed over
+	// unsettled goes back to the bus where the bus can take it back. Deliveries that Next has returned
+	// may still be settled, and replied to, until the transport is closed.
+	Close(ctx context.Context) error
+}
+
+// A Delivery is one message on arrival. Its Message belongs to the receiver.
+type Delivery struct {
+	Message *Message
+
+	// To is how the message was addressed, as far as the bus tells: Kind Topic with or without Server, Fanout or Reply.
+	To Address
+
+	// Redelivered says that the bus has handed this message to some listener before.
+	Redelivered bool
+
+	// Undelivered is set on a Reply listener only: the bus gave back the request whose Message.ID this
+	// is, and Undelivered says why (ErrNoListener). Nothing else of Message is meaningful then.
+	Undelivered error
+
+	// Settler settles the delivery. It is never nil.
+	Settler
+}
+
+// A Settler tells the bus what became of a delivery. Exactly one of its methods is called, once.
+type Settler interface {
+	// Ack removes the message from the bus.
+	Ack(ctx context.Context) error
+	// Requeue gives the message back, to be delivered again to this or another listener. On a bus or for
+	// a kind of message that cannot take it back the error is errors.ErrUnsupported.
+	Requeue(ctx context.Context) error
+}
+
+// An Inspector is a Transport that can tell what the bus knows about an address, with no more rights
+// than sending needs. Used to explain failures, never on the way of a message.
+type Inspector interface {
+	Inspect(ctx context.Context, at Address) (AddressState, error)
+}
+
+// AddressState is what a bus knows about an address at one moment.
+type AddressState struct {
+	Exists    bool // someone has listened here, and the bus still remembers
+	Listeners int  // who listen now; -1 when the bus cannot tell
+	Waiting   int  // messages not yet taken; -1 when the bus cannot tell
+}
+
+// A Namer is a Transport that knows the names of topics which have listeners, in no order, for "did you mean".
+type Namer interface {
+	Topics(ctx context.Context, exchange string) ([]string, error)
+}
+
+// Kind says how an Address is meant.
+type Kind uint8
+
+// The kinds of address.
+const (
+	Topic  Kind = iota + 1 // one server: the one named, else any one of the topic's
+	Fanout                 // every server of the topic
+	Reply                  // the one listener that asked
+)
+
+// String returns the kind's name in lower case.
+func (k Kind) String() string {
+	switch k {
+	case Topic:
+		return "topic"
+	case Fanout:
+		return "fanout"
+	case Reply:
+		return "reply"
+	}
+	return "invalid"
+}
+
+// An Address is a place on the bus.
+type Address struct {
+	Kind     Kind
+	Exchange string // "" means the transport's default exchange (oslo's control_exchange, "openstack")
+	Topic    string // for a Reply, the Message.ReplyTo of the request
+	Server   string // of a Topic address only
+}
+
+// String is the form used in errors and logs: topic, topic.server, "topic (fanout)", with the exchange in front when it is not the default one.
+func (a Address) String() string {
+	s := a.Topic
+	if a.Server != "" {
+		s += "." + a.Server
+	}
+	if a.Exchange != "" {
+		s = a.Exchange + "/" + s
+	}
+	if a.Kind == Fanout {
+		s += " (fanout)"
+	}
+	return s
+}
+
+// A Message is a request, a reply or a heartbeat, as every bus carries it. A request has a Method; a
+// message without one is a reply. Raw JSON fields are shared, not copied: nobody changes their bytes.
+type Message struct {
+	// Of a request.
+	Method    string
+	Namespace string          // "" = none
+	Version   string          // "" = none when sending; on arrival a missing version reads "1.0" (oslo's default) and an explicit null ""
+	Args      json.RawMessage // an object of named arguments; nil = {}
+	Context   json.RawMessage // an object, the request context; nil = {}
+	ReplyTo   string          // the caller's reply address; "" for a cast
+	Monitor   time.Duration   // the caller gives up when it hears neither reply nor heartbeat for so long; 0 = unmonitored
+	Expires   time.Duration   // the caller stops waiting after so long; 0 = never. A bus may drop the request then
+
+	// Of a reply. Ending is false in a heartbeat.
+	Result  json.RawMessage // nil = null
+	Failure json.RawMessage // the remote exception as a JSON object (see wire.Failure); nil = success
+	Ending  bool
+
+	// Of both.
+	ID       string // pairs a reply with its call; "" for a cast
+	UniqueID string // tells a message from its duplicate
+}
