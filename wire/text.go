@@ -1,0 +1,145 @@
+package wire
+
+import (
+	"bytes"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// A level says inside how many JSON strings a text stands. The bare message is at 0, a message in its
+// envelope at 1, the failure of a reply in its envelope at 2 (ENV-23).
+type level int
+
+const (
+	slashes = `\\\\`
+	quotes  = `\\\"`
+)
+
+// slash is a backslash at this level.
+func (l level) slash() string { return slashes[:1<<l] }
+
+// quote is a quotation mark at this level.
+func (l level) quote() string { return quotes[len(quotes)-1<<l:] }
+
+// appendText appends scanned JSON text as it is written at a level: escaped, and in ASCII. White space
+// other than blanks is dropped: scanned text has it between tokens only.
+func appendText(dst, text []byte, l level) []byte {
+	start := 0
+	for i := 0; i < len(text); {
+		c := text[i]
+		if ' ' <= c && c < 0x7f && (l == 0 || c != '"' && c != '\\') {
+			i++
+			continue
+		}
+		dst = append(dst, text[start:i]...)
+		n := 1
+		switch {
+		case c == '"':
+			dst = append(dst, l.quote()...)
+		case c == '\\':
+			dst = append(dst, l.slash()...)
+		case c >= 0x7f:
+			var r rune
+			r, n = utf8.DecodeRune(text[i:])
+			dst = appendRune(dst, r, l)
+		}
+		i += n
+		start = i
+	}
+	return append(dst, text[start:]...)
+}
+
+// appendString appends a Go string as a JSON string. Invalid UTF-8 becomes U+FFFD.
+func appendString(dst []byte, s string, l level) []byte {
+	dst = append(dst, l.quote()...)
+	start := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		if ' ' <= c && c < 0x7f && c != '"' && c != '\\' {
+			i++
+			continue
+		}
+		dst = append(dst, s[start:i]...)
+		n := 1
+		switch c {
+		case '"':
+			dst = append(dst, l.slash()...)
+			dst = append(dst, l.quote()...)
+		case '\\':
+			dst = append(dst, l.slash()...)
+			dst = append(dst, l.slash()...)
+		case '\n':
+			dst = append(append(dst, l.slash()...), 'n')
+		case '\r':
+			dst = append(append(dst, l.slash()...), 'r')
+		case '\t':
+			dst = append(append(dst, l.slash()...), 't')
+		default:
+			var r rune
+			r, n = utf8.DecodeRuneInString(s[i:])
+			dst = appendRune(dst, r, l)
+		}
+		i += n
+		start = i
+	}
+	dst = append(dst, s[start:]...)
+	return append(dst, l.quote()...)
+}
+
+// appendRune appends r as one \uXXXX escape, or as two for a surrogate pair.
+func appendRune(dst []byte, r rune, l level) []byte {
+	if r > 0xffff {
+		high, low := utf16.EncodeRune(r)
+		return appendRune(appendRune(dst, high, l), low, l)
+	}
+	const hex = "0123456789abcdef"
+	dst = append(dst, l.slash()...)
+	return append(dst, 'u', hex[r>>12&15], hex[r>>8&15], hex[r>>4&15], hex[r&15])
+}
+
+// unquote decodes the inside of a scanned string. Without escapes it returns raw itself. A surrogate
+// without its pair becomes U+FFFD.
+func unquote(raw []byte) []byte {
+	i := bytes.IndexByte(raw, '\\')
+	if i < 0 {
+		return raw
+	}
+	dst := make([]byte, 0, len(raw))
+	for i >= 0 {
+		dst = append(dst, raw[:i]...)
+		c := raw[i+1]
+		n := 2
+		switch c {
+		case 'b':
+			c = '\b'
+		case 'f':
+			c = '\f'
+		case 'n':
+			c = '\n'
+		case 'r':
+			c = '\r'
+		case 't':
+			c = '\t'
+		case 'u':
+			r, _ := hex4(raw[i:])
+			n = 6
+			if utf16.IsSurrogate(r) {
+				low, ok := rune(0), false
+				if len(raw) > i+7 && raw[i+6] == '\\' && raw[i+7] == 'u' {
+					low, ok = hex4(raw[i+6:])
+				}
+				r = utf16.DecodeRune(r, low)
+				if ok && r != utf8.RuneError {
+					n = 12
+				}
+			}
+			dst = utf8.AppendRune(dst, r)
+		}
+		if n == 2 {
+			dst = append(dst, c)
+		}
+		raw = raw[i+n:]
+		i = bytes.IndexByte(raw, '\\')
+	}
+	return append(dst, raw...)
+}

@@ -1,0 +1,89 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+)
+
+// Unmarshal decodes a value that came from a peer, like [json.Unmarshal], with these differences. In an
+// any, a number becomes a [json.Number], so that large integers stay whole (ENV-18). Python's NaN,
+// Infinity and -Infinity are taken: as text in an any or a string, as a number in a [Float], while a
+// float64 refuses them. Nesting is limited to [MaxDepth].
+//
+// A *json.RawMessage receives a copy of data as it is, such tokens included; inside a larger value it
+// receives them as text.
+func Unmarshal(data []byte, v any) error {
+	text, nonFinite, err := check(data, 0)
+	if err != nil {
+		return in(err, "value", "")
+	}
+	if raw, ok := v.(*json.RawMessage); ok && raw != nil {
+		*raw = append((*raw)[:0], text...)
+		return nil
+	}
+	if nonFinite {
+		text = quoteNonFinite(text)
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	if err := d.Decode(v); err != nil {
+		return fmt.Errorf("wire: value: %w", err)
+	}
+	return nil
+}
+
+// quoteNonFinite returns scanned text with NaN, Infinity and -Infinity in quotes.
+func quoteNonFinite(text []byte) []byte {
+	out := make([]byte, 0, len(text)+16)
+	s := scanner{data: text}
+	for s.pos < len(text) {
+		start := s.pos
+		switch c := text[s.pos]; {
+		case c == '"':
+			if _, _, err := s.str(); err != nil {
+				return text // Not reached: the text was scanned before.
+			}
+			out = append(out, text[start:s.pos]...)
+		case c == 'N', c == 'I', c == '-' && text[s.pos+1] == 'I':
+			for s.pos < len(text) && (text[s.pos] == '-' || 'A' <= text[s.pos]&^0x20 && text[s.pos]&^0x20 <= 'Z') {
+				s.pos++
+			}
+			out = append(out, '"')
+			out = append(out, text[start:s.pos]...)
+			out = append(out, '"')
+		default:
+			s.pos++
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// A Float is a float64 that [Unmarshal] may set to NaN or an infinity. Sending one of those is up to the
+// caller, as a [json.RawMessage]: encoding/json has no notation for them.
+type Float float64
+
+// UnmarshalJSON takes a number, and NaN, Infinity or -Infinity in quotes, which is how [Unmarshal] hands
+// them over. Null changes nothing.
+func (f *Float) UnmarshalJSON(data []byte) error {
+	switch string(data) {
+	case "null":
+	case `"NaN"`:
+		*f = Float(math.NaN())
+	case `"Infinity"`:
+		*f = Float(math.Inf(1))
+	case `"-Infinity"`:
+		*f = Float(math.Inf(-1))
+	default:
+		v, err := strconv.ParseFloat(string(data), 64)
+		if errors.Is(err, strconv.ErrSyntax) {
+			return errors.New("wire: not a number, NaN or an infinity")
+		}
+		*f = Float(v)
+	}
+	return nil
+}
