@@ -24,6 +24,9 @@ func (e *ParseError) Error() string {
 
 // in names the text and the field of a scanner's error where they are still unknown.
 func in(err error, text, field string) error {
+	if err == nil {
+		return nil
+	}
 	var p *ParseError
 	if errors.As(err, &p) {
 		if p.Field == "" {

@@ -278,7 +278,7 @@ func (s *scanner) digits() int {
 func (s *scanner) str() (raw []byte, escaped bool, err error) {
 	data := s.data
 	start := s.pos + 1
-	for i := start; i < len(data); {
+	for i := special(data, start); i < len(data); i = special(data, i) {
 		switch c := data[i]; {
 		case c == '"':
 			s.pos = i + 1

@@ -2,6 +2,8 @@ package wire
 
 import (
 	"bytes"
+	"encoding/binary"
+	"math/bits"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -21,13 +23,37 @@ func (l level) slash() string { return slashes[:1<<l] }
 // quote is a quotation mark at this level.
 func (l level) quote() string { return quotes[len(quotes)-1<<l:] }
 
+// special is the index of the first byte from i on that is not plain in a JSON string: a quotation mark, a
+// backslash, a control character, DEL or a byte of a longer rune. It is len(b) if there is none. Eight bytes
+// are looked at at once: in each term below the lowest of the high bits that are set belongs to a hit.
+func special(b []byte, i int) int {
+	const (
+		ones = 0x0101010101010101
+		high = 0x80 * ones
+	)
+	for ; i+8 <= len(b); i += 8 {
+		x := binary.LittleEndian.Uint64(b[i:])
+		quote, slash, del := x^ones*'"', x^ones*'\\', x^ones*0x7f
+		hit := (x | (x-ones*' ')&^x | (quote-ones)&^quote | (slash-ones)&^slash | (del-ones)&^del) & high
+		if hit != 0 {
+			return i + bits.TrailingZeros64(hit)/8
+		}
+	}
+	for ; i < len(b); i++ {
+		if c := b[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' {
+			break
+		}
+	}
+	return i
+}
+
 // appendText appends scanned JSON text as it is written at a level: escaped, and in ASCII. White space
 // other than blanks is dropped: scanned text has it between tokens only.
 func appendText(dst, text []byte, l level) []byte {
 	start := 0
-	for i := 0; i < len(text); {
+	for i := special(text, 0); i < len(text); i = special(text, i) {
 		c := text[i]
-		if ' ' <= c && c < 0x7f && (l == 0 || c != '"' && c != '\\') {
+		if l == 0 && (c == '"' || c == '\\') {
 			i++
 			continue
 		}
