@@ -1,0 +1,25 @@
+package nearest_test
+
+import (
+	"testing"
+
+	"github.com/goslo/goslo/internal/nearest"
+)
+
+func TestTo(t *testing.T) {
+	t.Parallel()
+	topics := []string{"compute", "conductor", "scheduler", "compute1"}
+	for _, c := range []struct{ word, want string }{
+		{"compuet", "compute"},
+		{"Compute", "compute"},
+		{"conducter", "conductor"},
+		{"compute", "compute1"},
+		{"volume", ""},
+		{"", ""},
+	} {
+		got, ok := nearest.To(c.word, topics)
+		if got != c.want || ok != (c.want != "") {
+			t.Errorf("To(%q) = %q, %v; want %q", c.word, got, ok, c.want)
+		}
+	}
+}

@@ -1,0 +1,218 @@
+package rpc
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/goslo/goslo/transport"
+	"github.com/goslo/goslo/wire"
+)
+
+// ClientConfig configures a Client. The zero value works.
+type ClientConfig struct {
+	// Timeout bounds a call or cast whose ctx has no deadline. Default: 60 s (oslo's rpc_response_timeout).
+	Timeout time.Duration
+	// Monitor, when set, has calls fail once the server sent neither reply nor sign of life for so long, however long
+	// the deadline (oslo's call_monitor_timeout). Servers send a sign every half of it, in whole seconds; the least is
+	// 2 s, and shorter ones are an error. Default: off.
+	Monitor time.Duration
+	// Pin is the version cap: what the oldest server in the cloud understands. Default: none. See [Client.Pin].
+	Pin string
+	// Interceptors wrap every call and cast, the first outermost.
+	Interceptors []Interceptor
+	// Logger gets what no caller sees, such as late replies. Default: nothing is logged.
+	Logger *slog.Logger
+}
+
+const defaultTimeout = time.Minute // oslo's rpc_response_timeout
+
+// A Client calls and casts over one bus. Make one per bus and process: it owns the one reply listener, made
+// by the first call, and its goroutine. To, Fanout, Pin, On, In and Monitored derive clients that share it; they
+// cost an allocation and need no Close. Safe for concurrent use.
+type Client struct {
+	core *caller
+
+	exchange, topic, server, pin string // "" = as the method's target says
+	fanout                       bool
+	monitor                      time.Duration
+}
+
+// caller is what derived clients share.
+type caller struct {
+	bus     transport.Transport
+	run     Func // interceptors around send
+	timeout time.Duration
+	replies *replies
+}
+
+// NewClient returns a client of the bus. It does no I/O.
+func NewClient(bus transport.Transport, c ClientConfig) *Client {
+	core := &caller{bus: bus, timeout: c.Timeout, replies: newReplies(bus, c.Logger)}
+	if core.timeout == 0 {
+		core.timeout = defaultTimeout
+	}
+	core.run = chain(core.send, c.Interceptors)
+	return &Client{core: core, monitor: c.Monitor, pin: c.Pin}
+}
+
+// Close ends the reply listener. Calls that still wait end in a *DeliveryError.
+func (c *Client) Close(ctx context.Context) error { return c.core.replies.close(ctx) }
+
+// To returns a client of the one server of that name: oslo's prepare(server=...).
+func (c *Client) To(server string) *Client {
+	d := *c
+	d.server, d.fanout = server, false
+	return &d
+}
+
+// Fanout returns a client whose casts go to every server of the topic. A call through it is a *TargetError.
+func (c *Client) Fanout() *Client {
+	d := *c
+	d.fanout, d.server = true, ""
+	return &d
+}
+
+// On returns a client that sends to the topic, whatever the methods' targets say: for topics known at run time.
+func (c *Client) On(topic string) *Client {
+	d := *c
+	d.topic = topic
+	return &d
+}
+
+// In returns a client that sends through the exchange, whatever the methods' targets say.
+func (c *Client) In(exchange string) *Client {
+	d := *c
+	d.exchange = exchange
+	return &d
+}
+
+// Pin returns a client that sends nothing above the version: oslo's version_cap, for a rolling upgrade. A
+// method whose version is not compatible with it is a *VersionError; ask CanSend before.
+func (c *Client) Pin(version string) *Client {
+	d := *c
+	d.pin = version
+	return &d
+}
+
+// CanSend reports whether a method of that version may be sent under the pin. Without a pin it always
+// may; "" under a pin never may. A version that cannot be read may not. (conformance RPC-CLIENT-17 to 20)
+func (c *Client) CanSend(version string) bool {
+	ok, err := wire.Compatible(c.pin, version)
+	return ok && err == nil
+}
+
+// Monitored returns a client with another monitoring period; see ClientConfig.Monitor. 0 turns it off.
+func (c *Client) Monitored(period time.Duration) *Client {
+	d := *c
+	d.monitor = period
+	return &d
+}
+
+func (c *Client) oneWay() Mode {
+	if c.fanout {
+		return ByFanout
+	}
+	return ByCast
+}
+
+func (c *Client) do(ctx context.Context, by Mode, d descriptor, args any) (json.RawMessage, error) {
+	t := d.target
+	if c.topic != "" {
+		t.Topic = c.topic
+	}
+	if c.exchange != "" {
+		t.Exchange = c.exchange
+	}
+	switch {
+	case by == ByCall && c.fanout:
+		return nil, &TargetError{t, "a call cannot be a fanout: every server would answer; cast it, or call one server"}
+	case d.method == "":
+		return nil, &TargetError{t, "the method has no name"}
+	case by == ByCall && c.monitor != 0 && c.monitor < 2*time.Second:
+		return nil, fmt.Errorf("rpc: %s: monitoring period %s is too short: servers send signs of life every half of it in whole seconds; use 2s or more", d.method, c.monitor)
+	}
+	raw, err := encodeArgs(d.method, args)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := wire.Compatible(t.Version, t.Version); err != nil {
+		return nil, &TargetError{t, fmt.Sprintf("version of method %s: %v", d.method, err)}
+	}
+	if !c.CanSend(t.Version) {
+		return nil, &VersionError{Method: d.method, Namespace: t.Namespace, Version: t.Version, Cap: c.pin}
+	}
+	if t.Topic == "" {
+		return nil, &TargetError{t, "no topic; set it in the method's target, or use the client's On"}
+	}
+	r := &Request{Target: t, Server: c.server, Method: d.method, Args: raw, Mode: by}
+	if by == ByCall {
+		r.Monitor = c.monitor
+	}
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.core.timeout)
+		defer cancel()
+	}
+	return c.core.run(ctx, r)
+}
+
+// send is the innermost Func of a client.
+func (c *caller) send(ctx context.Context, r *Request) (json.RawMessage, error) {
+	started := time.Now()
+	m := &transport.Message{
+		Method:    r.Method,
+		Namespace: r.Target.Namespace,
+		Version:   r.Target.Version,
+		Args:      r.Args,
+		Context:   ContextFrom(ctx).raw,
+		UniqueID:  wire.NewID(),
+		Monitor:   r.Monitor,
+	}
+	if r.Mode != ByCall {
+		if err := c.bus.Send(ctx, r.address(), m); err != nil {
+			return nil, c.sendError(ctx, r, started, err)
+		}
+		return nil, nil
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		m.Expires = max(deadline.Sub(started), time.Millisecond)
+	}
+	p, err := c.replies.expect(ctx, m, r, started)
+	if err != nil {
+		return nil, c.sendError(ctx, r, started, err)
+	}
+	defer c.replies.forget(p)
+	if err := c.bus.Send(ctx, r.address(), m); err != nil {
+		return nil, c.sendError(ctx, r, started, err)
+	}
+	reply, err := c.replies.wait(ctx, p, r.Monitor)
+	if err != nil {
+		return nil, c.waitError(ctx, r, p, err)
+	}
+	if len(reply.Failure) == 0 {
+		if len(reply.Result) == 0 {
+			return json.RawMessage("null"), nil
+		}
+		return reply.Result, nil
+	}
+	return nil, failed(r, reply.Failure)
+}
+
+// sendError explains why a request was not taken by the bus.
+func (c *caller) sendError(ctx context.Context, r *Request, started time.Time, err error) error {
+	switch {
+	case errors.Is(err, transport.ErrNoListener):
+		return &NoServerError{Method: r.Method, Address: r.address(), Nearest: c.nearest(ctx, r), Cause: err}
+	case errors.Is(err, context.DeadlineExceeded):
+		phase := NotSent
+		if errors.Is(err, transport.ErrInDoubt) {
+			phase = Unconfirmed
+		}
+		return &TimeoutError{Method: r.Method, Address: r.address(), Elapsed: time.Since(started), Phase: phase, Cause: err}
+	}
+	return &DeliveryError{r.Method, r.address(), err}
+}

@@ -1,0 +1,233 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/goslo/goslo/transport"
+	"github.com/goslo/goslo/wire"
+)
+
+// replies pairs what comes to this process's reply address with the calls that wait for it. One listener
+// and one goroutine serve all calls; the goroutine never blocks on a caller.
+type replies struct {
+	bus transport.Transport
+	log *slog.Logger
+
+	opening  chan struct{} // holds one token; whoever has it may open or close the listener
+	listener transport.Listener
+	stop     context.CancelFunc
+	done     chan struct{} // closed when the goroutine has ended
+
+	mu      sync.Mutex
+	addr    string              // "" until the listener is open; read on every call
+	pending map[string]*pending // nil once closed
+	gone    abandoned
+}
+
+// pending is one call that waits. Its fields below answer are guarded by replies.mu.
+type pending struct {
+	id      string
+	request *Request
+	started time.Time
+	answer  chan answer // capacity 1; sent to by whoever removes the call from the map
+
+	partial  *transport.Message // first part of an old two-part reply (conformance ENV-14)
+	lastSign time.Time
+}
+
+type answer struct {
+	message *transport.Message
+	err     error
+}
+
+func newReplies(bus transport.Transport, log *slog.Logger) *replies {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	r := &replies{bus: bus, log: log, opening: make(chan struct{}, 1), pending: map[string]*pending{}}
+	r.opening <- struct{}{}
+	return r
+}
+
+// expect registers the call that m is about to make and fills in m's ID and ReplyTo.
+func (r *replies) expect(ctx context.Context, m *transport.Message, q *Request, started time.Time) (*pending, error) {
+	p := &pending{id: wire.NewID(), request: q, started: started, answer: make(chan answer, 1)}
+	for {
+		r.mu.Lock()
+		addr := r.addr
+		if r.pending == nil {
+			r.mu.Unlock()
+			return nil, transport.ErrClosed
+		}
+		if addr != "" {
+			r.pending[p.id] = p
+			r.mu.Unlock()
+			m.ID, m.ReplyTo = p.id, addr
+			return p, nil
+		}
+		r.mu.Unlock()
+		if err := r.open(ctx); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (r *replies) open(ctx context.Context) error {
+	select {
+	case <-r.opening:
+		defer func() { r.opening <- struct{}{} }()
+	case <-ctx.Done():
+		return errors.Join(transport.ErrNotSent, ctx.Err())
+	}
+	r.mu.Lock()
+	open, closed := r.addr != "", r.pending == nil
+	r.mu.Unlock()
+	if open || closed {
+		return nil // expect looks again
+	}
+	l, err := r.bus.Listen(ctx, transport.Address{Kind: transport.Reply}, transport.ListenOptions{Prefetch: 1000})
+	if err != nil {
+		if ctx.Err() != nil && !errors.Is(err, transport.ErrNotSent) {
+			err = errors.Join(transport.ErrNotSent, err)
+		}
+		return err
+	}
+	loop, stop := context.WithCancel(context.WithoutCancel(ctx))
+	r.listener, r.stop, r.done = l, stop, make(chan struct{})
+	r.mu.Lock()
+	r.addr = l.Addr()
+	r.mu.Unlock()
+	go func() {
+		defer close(r.done)
+		r.loop(loop, l)
+	}()
+	return nil
+}
+
+// close waits for the goroutine; waiting calls end with ErrClosed.
+func (r *replies) close(ctx context.Context) error {
+	select {
+	case <-r.opening:
+		defer func() { r.opening <- struct{}{} }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	r.fail(transport.ErrClosed)
+	if r.listener == nil {
+		return nil
+	}
+	err := r.listener.Close(ctx)
+	r.stop()
+	<-r.done
+	r.listener = nil
+	return err
+}
+
+// fail ends every waiting call, and those to come, with err.
+func (r *replies) fail(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, p := range r.pending {
+		p.answer <- answer{err: err}
+	}
+	r.pending = nil
+}
+
+func (r *replies) loop(ctx context.Context, l transport.Listener) {
+	for {
+		d, err := l.Next(ctx)
+		if err != nil {
+			r.fail(err)
+			return
+		}
+		// Acknowledged on receipt, as upstream does (conformance RMQ-REPLY-06): a lost acknowledgement
+		// only means that a reply comes twice, and the second finds nobody waiting.
+		if err := d.Ack(ctx); err != nil {
+			r.log.Debug("reply not acknowledged", "id", d.Message.ID, "error", err)
+		}
+		r.take(d)
+	}
+}
+
+// take hands a delivery to the call that waits for it.
+func (r *replies) take(d *transport.Delivery) {
+	m := d.Message
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p, ok := r.pending[m.ID]
+	if !ok {
+		if late, ok := r.gone.take(m.ID); ok && m.Ending {
+			r.log.Warn("late reply", "method", late.method, "target", late.target,
+				"after_giving_up", time.Since(late.at), "id", m.ID)
+		}
+		return
+	}
+	switch {
+	case d.Undelivered != nil:
+		p.answer <- answer{err: d.Undelivered}
+	case m.Ending || len(m.Failure) > 0:
+		if m.Result == nil && p.partial != nil {
+			m.Result = p.partial.Result
+		}
+		p.answer <- answer{message: m}
+	default: // a sign of life, or the first part of an old reply
+		p.lastSign = time.Now()
+		if len(m.Result) > 0 && string(m.Result) != "null" {
+			p.partial = m
+		}
+		return
+	}
+	delete(r.pending, m.ID)
+}
+
+// forget drops a call whose caller has gone. One that was not answered is remembered for a while, so
+// that its reply can be told from one that nobody ever waited for.
+func (r *replies) forget(p *pending) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, waiting := r.pending[p.id]; waiting {
+		delete(r.pending, p.id)
+		r.gone.add(p.id, givenUp{p.request.Method, p.request.address().String(), time.Now()})
+	}
+}
+
+// lastSign returns when the server was last heard of; the zero time when never.
+func (r *replies) lastSign(p *pending) time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return p.lastSign
+}
+
+// abandoned remembers the last calls that were given up.
+type abandoned struct {
+	calls map[string]givenUp
+	order []string
+}
+
+type givenUp struct {
+	method, target string
+	at             time.Time
+}
+
+const abandonedKept = 1024
+
+func (a *abandoned) add(id string, g givenUp) {
+	if a.calls == nil {
+		a.calls = map[string]givenUp{}
+	}
+	if len(a.order) == abandonedKept {
+		delete(a.calls, a.order[0])
+		a.order = append(a.order[:0], a.order[1:]...)
+	}
+	a.calls[id] = g
+	a.order = append(a.order, id)
+}
+
+func (a *abandoned) take(id string) (givenUp, bool) {
+	g, ok := a.calls[id]
+	return g, ok
+}

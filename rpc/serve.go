@@ -1,0 +1,203 @@
+package rpc
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/goslo/goslo/transport"
+	"github.com/goslo/goslo/wire"
+)
+
+// serve runs one request in a worker: acknowledge, run, reply.
+func (s *Server) serve(base context.Context, d *transport.Delivery) {
+	m := d.Message
+	if !s.seen.add(m.UniqueID) {
+		s.log.Debug("duplicate request dropped", "method", m.Method, "unique_id", m.UniqueID)
+		if err := d.Ack(base); err != nil {
+			s.log.Debug("duplicate request not acknowledged", "unique_id", m.UniqueID, "error", err)
+		}
+		return
+	}
+	if err := d.Ack(base); err != nil {
+		// The bus will deliver it again, here or elsewhere; running it now would run it twice. (RPC-SERVER-08)
+		s.seen.forget(m.UniqueID)
+		s.log.Warn("request not run: it could not be acknowledged", "method", m.Method, "error", err)
+		return
+	}
+	r := &Request{
+		Target:  Target{Exchange: d.To.Exchange, Topic: s.config.Target.Topic, Namespace: m.Namespace, Version: m.Version},
+		Server:  s.config.Server,
+		Method:  m.Method,
+		Args:    m.Args,
+		Mode:    mode(d),
+		Monitor: m.Monitor,
+		ID:      m.ID, Received: time.Now(), Redelivered: d.Redelivered,
+	}
+	s.track(r)
+	defer s.untrack(r)
+
+	ctx := context.WithValue(base, contextKey{}, &carried{
+		request: r,
+		context: RequestContext{raw: m.Context, arrived: true, monitor: m.Monitor},
+	})
+	if m.Expires > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, m.Expires)
+		defer cancel()
+	}
+	quiet := s.heartbeats(base, m)
+	result, err := s.guarded(ctx, r)
+	quiet()
+	if err != nil {
+		s.logFailure(ctx, r, err)
+	}
+	if m.ReplyTo == "" || m.ID == "" {
+		return // nothing is ever sent back for a cast (RPC-SERVER-10)
+	}
+	s.reply(base, r, m, result, err)
+}
+
+// guarded contains panics of interceptors, as method.call contains those of handlers.
+func (s *Server) guarded(ctx context.Context, r *Request) (result json.RawMessage, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			result, err = nil, panicked(v)
+		}
+	}()
+	return s.run(ctx, r)
+}
+
+func mode(d *transport.Delivery) Mode {
+	switch {
+	case d.Message.ReplyTo != "":
+		return ByCall
+	case d.To.Kind == transport.Fanout:
+		return ByFanout
+	}
+	return ByCast
+}
+
+// replyWithin bounds the sending of a reply whose caller gave no deadline.
+const replyWithin = time.Minute
+
+func (s *Server) reply(ctx context.Context, r *Request, request *transport.Message, result json.RawMessage, err error) {
+	within := replyWithin
+	if request.Expires > 0 {
+		within = max(request.Expires-time.Since(r.Received), time.Second)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
+	defer cancel()
+
+	m := &transport.Message{Ending: true, Result: result}
+	if err != nil {
+		s.fail(m, r, asRemote(err))
+	}
+	err = s.sendReply(ctx, request, m)
+	if errors.Is(err, transport.ErrRejected) && m.Failure == nil {
+		// The result cannot travel. Its caller had better hear why than wait. (upstream is silent: RPC-SERVER-12)
+		s.fail(m, r, classRuntimeError.Errorf("the result of %s cannot be sent: %v", r.Method, err))
+		err = s.sendReply(ctx, request, m)
+	}
+	if err != nil {
+		s.log.Warn("reply not sent", "method", r.Method, "id", r.ID, "reply_to", request.ReplyTo, "error", err)
+	}
+}
+
+func (s *Server) fail(m *transport.Message, r *Request, e *RemoteError) {
+	failure, err := e.failure(s.config.Server, r.Method)
+	if err != nil {
+		// Arguments that are not JSON; the class and the message still tell what happened.
+		bare := RemoteError{Class: e.Class, Message: strings.ToValidUTF8(e.Message, "?"), Traceback: e.Traceback}
+		failure, err = bare.failure(s.config.Server, r.Method)
+	}
+	if err != nil {
+		s.log.Error("failure cannot be encoded", "method", r.Method, "class", e.Class.Error(), "error", err)
+	}
+	m.Result, m.Failure = nil, failure
+}
+
+func (s *Server) sendReply(ctx context.Context, request, m *transport.Message) error {
+	m.ID, m.UniqueID = request.ID, wire.NewID()
+	return s.bus.Send(ctx, transport.Address{Kind: transport.Reply, Topic: request.ReplyTo}, m)
+}
+
+// heartbeats sends signs of life to the caller of a monitored call every half of its period, in whole
+// seconds, until the returned function is called. (conformance DISP-21, DISP-22)
+func (s *Server) heartbeats(ctx context.Context, request *transport.Message) (stop func()) {
+	if request.Monitor == 0 || request.ReplyTo == "" {
+		return func() {}
+	}
+	every := request.Monitor.Truncate(time.Second) / 2
+	if every < time.Second {
+		s.log.Warn("no signs of life are sent: the caller's monitoring period is shorter than 2 s",
+			"method", request.Method, "period", request.Monitor)
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		ticker := time.NewTicker(every)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+			}
+			if err := s.sendReply(ctx, request, &transport.Message{}); err != nil {
+				if ctx.Err() == nil {
+					s.log.Debug("sign of life not sent", "method", request.Method, "id", request.ID, "error", err)
+				}
+				return // the reply itself is still sent (DISP-23)
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
+// logFailure logs what the service did not declare as normal. A probe asks for methods that do not exist
+// by names ending in _ignore_errors, and wants no error in the log. (conformance RPC-SERVER-15)
+func (s *Server) logFailure(ctx context.Context, r *Request, err error) {
+	level := slog.LevelError
+	var (
+		expected *expectedError
+		remote   *RemoteError
+	)
+	if errors.As(err, &expected) || strings.HasSuffix(r.Method, "_ignore_errors") {
+		level = slog.LevelDebug
+	}
+	if !s.log.Enabled(ctx, level) {
+		return
+	}
+	attrs := []slog.Attr{
+		slog.String("method", r.Method),
+		slog.String("mode", r.Mode.String()),
+		slog.String("request_id", ContextFrom(ctx).RequestID()),
+		slog.Duration("after", time.Since(r.Received)),
+		slog.String("error", err.Error()),
+	}
+	if errors.As(err, &remote) && len(remote.Traceback) > 0 {
+		attrs = append(attrs, slog.String("traceback", strings.Join(remote.Traceback, "")))
+	}
+	s.log.LogAttrs(ctx, level, "request failed", attrs...)
+}
+
+func (s *Server) track(r *Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.running[r] = struct{}{}
+}
+
+func (s *Server) untrack(r *Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.running, r)
+}
