@@ -36,13 +36,13 @@ func Parse(body []byte) (*transport.Message, error) {
 	if err := p.scan(body); err != nil {
 		return nil, in(err, "body", "")
 	}
-	if p.envelope.version == nil || p.envelope.message == nil {
+	if p.envelope.version.value == nil || p.envelope.message.value == nil {
 		return p.message("body")
 	}
-	inner, err := p.envelope.open()
-	if err != nil {
+	if err := p.envelope.check(); err != nil {
 		return nil, in(err, "body", "")
 	}
+	inner := p.envelope.text
 	p = parser{}
 	if err := p.scan(inner); err != nil {
 		return nil, in(err, messageKey, "")
@@ -79,22 +79,25 @@ func (f field) string(name string) (string, error) {
 }
 
 // An envelope is the two members that make one.
-type envelope struct{ version, message []byte }
+type envelope struct {
+	version, message field
+	text             []byte // what message holds, decoded
+}
 
-// open checks the envelope and returns the text inside.
-func (e envelope) open() ([]byte, error) {
-	if e.version[0] != '"' {
-		return nil, &ParseError{Field: versionKey, Problem: kindOf(e.version) + " where a string belongs"}
+// check refuses an envelope that is not of the version and form that are read here (ENV-03, ENV-04).
+func (e *envelope) check() error {
+	version, err := e.version.string(versionKey)
+	if err != nil {
+		return err
 	}
-	version := string(unquote(e.version[1 : len(e.version)-1]))
 	ok, err := Compatible(envelopeVersion, version)
-	if err != nil || !ok || version == "" {
-		return nil, &ParseError{Field: versionKey, Problem: shown([]byte(version)) + " is not the version " + envelopeVersion + " that is read here"}
+	if err != nil || !ok {
+		return &ParseError{Field: versionKey, Offset: e.version.at, Problem: "not the version " + envelopeVersion + " that is read here: " + shown([]byte(version))}
 	}
-	if e.message[0] != '"' {
-		return nil, &ParseError{Field: messageKey, Problem: kindOf(e.message) + " where a string belongs"}
+	if e.message.value[0] != '"' {
+		return &ParseError{Field: messageKey, Offset: e.message.at, Problem: kindOf(e.message.value) + " where a string belongs"}
 	}
-	return unquote(e.message[1 : len(e.message)-1]), nil
+	return nil
 }
 
 // A parser has the fields of one text, undecoded.
@@ -114,13 +117,22 @@ func (p *parser) scan(text []byte) error {
 	}
 	var m member
 	for first := true; ; first = false {
-		more, err := s.member(&m, first, 1)
+		more, err := s.key(&m, first)
 		if err != nil {
 			return err
 		}
 		if !more {
 			break
 		}
+		if s.peek() == '"' && string(m.name()) == messageKey {
+			p.envelope.text, err = s.decoded()
+		} else {
+			err = s.value(1)
+		}
+		if err != nil {
+			return in(err, "", shown(m.name()))
+		}
+		m.value = text[m.at:s.pos]
 		p.set(&m, len(text))
 	}
 	if p.context != nil {
@@ -135,9 +147,9 @@ func (p *parser) set(m *member, size int) {
 	f := field{m.value, m.at}
 	switch string(name) {
 	case versionKey:
-		p.envelope.version = m.value
+		p.envelope.version = f
 	case messageKey:
-		p.envelope.message = m.value
+		p.envelope.message = f
 	case "method":
 		p.method = f
 	case "args":

@@ -90,6 +90,19 @@ func (s *scanner) object() error {
 // member reads the next member of the object entered before, whose nesting is depth. It reports false at
 // the object's end.
 func (s *scanner) member(m *member, first bool, depth int) (bool, error) {
+	more, err := s.key(m, first)
+	if !more || err != nil {
+		return false, err
+	}
+	if err := s.value(depth); err != nil {
+		return false, in(err, "", shown(m.name()))
+	}
+	m.value = s.data[m.at:s.pos]
+	return true, nil
+}
+
+// key is the first half of member: it stops before the value.
+func (s *scanner) key(m *member, first bool) (bool, error) {
 	c := s.peek()
 	if c == '}' {
 		s.pos++
@@ -115,10 +128,6 @@ func (s *scanner) member(m *member, first bool, depth int) (bool, error) {
 	s.pos++
 	s.space()
 	m.at = s.pos
-	if err := s.value(depth); err != nil {
-		return false, in(err, "", shown(m.name()))
-	}
-	m.value = s.data[m.at:s.pos]
 	return true, nil
 }
 
@@ -287,60 +296,75 @@ func (s *scanner) str() (raw []byte, escaped bool, err error) {
 			escaped = true
 			n := escapeLen(data[i:])
 			if n == 0 {
-				return nil, false, s.fail(i, "an escape that JSON does not have")
+				return nil, false, s.fail(i, badEscape)
 			}
 			i += n
 		case c < ' ':
-			return nil, false, s.fail(i, "a control character inside a string")
-		case c < utf8.RuneSelf:
-			i++
+			return nil, false, s.fail(i, badControl)
 		default:
-			r, n := utf8.DecodeRune(data[i:])
-			if r == utf8.RuneError && n == 1 {
-				return nil, false, s.fail(i, "invalid UTF-8")
+			n := runeLen(data[i:])
+			if n == 0 {
+				return nil, false, s.fail(i, badUTF8)
 			}
 			i += n
 		}
 	}
-	return nil, false, s.fail(len(data), "the text ends inside a string")
+	return nil, false, s.fail(len(data), badEnd)
 }
 
-// escapeLen is the length of the escape that b begins with, 0 if it is none.
-func escapeLen(b []byte) int {
-	if len(b) < 2 {
+// decoded is str for a string that is wanted whole: it checks and decodes it in one pass.
+func (s *scanner) decoded() ([]byte, error) {
+	data := s.data
+	start := s.pos + 1
+	var text []byte
+	for i := special(data, start); i < len(data); i = special(data, i) {
+		switch c := data[i]; {
+		case c == '"':
+			s.pos = i + 1
+			if text == nil {
+				return data[start:i], nil
+			}
+			return append(text, data[start:i]...), nil
+		case c == '\\':
+			n := escapeLen(data[i:])
+			if n == 0 {
+				return nil, s.fail(i, badEscape)
+			}
+			if text == nil {
+				text = make([]byte, 0, len(data)-start)
+			}
+			text = append(text, data[start:i]...)
+			text, n = appendEscaped(text, data[i:])
+			i += n
+			start = i
+		case c < ' ':
+			return nil, s.fail(i, badControl)
+		default:
+			n := runeLen(data[i:])
+			if n == 0 {
+				return nil, s.fail(i, badUTF8)
+			}
+			i += n
+		}
+	}
+	return nil, s.fail(len(data), badEnd)
+}
+
+// What may be wrong inside a string.
+const (
+	badEscape  = "an escape that JSON does not have"
+	badControl = "a control character inside a string"
+	badUTF8    = "invalid UTF-8"
+	badEnd     = "the text ends inside a string"
+)
+
+// runeLen is the length of the rune that b begins with, 0 if it is invalid.
+func runeLen(b []byte) int {
+	r, n := utf8.DecodeRune(b)
+	if r == utf8.RuneError && n == 1 {
 		return 0
 	}
-	switch b[1] {
-	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
-		return 2
-	case 'u':
-		if _, ok := hex4(b); ok {
-			return 6
-		}
-	}
-	return 0
-}
-
-// hex4 reads the code unit of a \uXXXX escape.
-func hex4(b []byte) (rune, bool) {
-	if len(b) < 6 {
-		return 0, false
-	}
-	var r rune
-	for _, c := range b[2:6] {
-		switch {
-		case '0' <= c && c <= '9':
-			c -= '0'
-		case 'a' <= c && c <= 'f':
-			c -= 'a' - 10
-		case 'A' <= c && c <= 'F':
-			c -= 'A' - 10
-		default:
-			return 0, false
-		}
-		r = r<<4 | rune(c)
-	}
-	return r, true
+	return n
 }
 
 // kindOf names the kind of a scanned value for errors.

@@ -53,13 +53,16 @@ func appendText(dst, text []byte, l level) []byte {
 	start := 0
 	for i := special(text, 0); i < len(text); i = special(text, i) {
 		c := text[i]
-		if l == 0 && (c == '"' || c == '\\') {
+		plain := c == '"' || c == '\\'
+		if plain && l == 0 {
 			i++
 			continue
 		}
 		dst = append(dst, text[start:i]...)
 		n := 1
 		switch {
+		case plain && l == 1:
+			dst = append(dst, '\\', c)
 		case c == '"':
 			dst = append(dst, l.quote()...)
 		case c == '\\':
@@ -133,39 +136,80 @@ func unquote(raw []byte) []byte {
 	dst := make([]byte, 0, len(raw))
 	for i >= 0 {
 		dst = append(dst, raw[:i]...)
-		c := raw[i+1]
-		n := 2
-		switch c {
-		case 'b':
-			c = '\b'
-		case 'f':
-			c = '\f'
-		case 'n':
-			c = '\n'
-		case 'r':
-			c = '\r'
-		case 't':
-			c = '\t'
-		case 'u':
-			r, _ := hex4(raw[i:])
-			n = 6
-			if utf16.IsSurrogate(r) {
-				low, ok := rune(0), false
-				if len(raw) > i+7 && raw[i+6] == '\\' && raw[i+7] == 'u' {
-					low, ok = hex4(raw[i+6:])
-				}
-				r = utf16.DecodeRune(r, low)
-				if ok && r != utf8.RuneError {
-					n = 12
-				}
-			}
-			dst = utf8.AppendRune(dst, r)
-		}
-		if n == 2 {
-			dst = append(dst, c)
-		}
+		var n int
+		dst, n = appendEscaped(dst, raw[i:])
 		raw = raw[i+n:]
 		i = bytes.IndexByte(raw, '\\')
 	}
 	return append(dst, raw...)
+}
+
+// escapeLen is the length of the escape that b begins with, 0 if it is none.
+func escapeLen(b []byte) int {
+	if len(b) < 2 {
+		return 0
+	}
+	switch b[1] {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return 2
+	case 'u':
+		if _, ok := hex4(b); ok {
+			return 6
+		}
+	}
+	return 0
+}
+
+// appendEscaped decodes the escape, known to be good, that b begins with, and returns its length: that of
+// two for a surrogate pair.
+func appendEscaped(dst, b []byte) ([]byte, int) {
+	switch c := b[1]; c {
+	case 'b':
+		return append(dst, '\b'), 2
+	case 'f':
+		return append(dst, '\f'), 2
+	case 'n':
+		return append(dst, '\n'), 2
+	case 'r':
+		return append(dst, '\r'), 2
+	case 't':
+		return append(dst, '\t'), 2
+	case 'u':
+		r, _ := hex4(b)
+		if !utf16.IsSurrogate(r) {
+			return utf8.AppendRune(dst, r), 6
+		}
+		if len(b) > 7 && b[6] == '\\' && b[7] == 'u' {
+			if low, ok := hex4(b[6:]); ok {
+				if r = utf16.DecodeRune(r, low); r != utf8.RuneError {
+					return utf8.AppendRune(dst, r), 12
+				}
+			}
+		}
+		return utf8.AppendRune(dst, utf8.RuneError), 6
+	default:
+		return append(dst, c), 2
+	}
+}
+
+// hex4 reads the code unit of a \uXXXX escape.
+func hex4(b []byte) (rune, bool) {
+	if len(b) < 6 {
+		return 0, false
+	}
+	var r rune
+	for _, c := range b[2:6] {
+		switch {
+		case '0' <= c && c <= '9':
+			c -= '0'
+		case 'a' <= c && c <= 'f':
+			c -= 'a' - 10
+		case 'A' <= c && c <= 'F':
+			c -= 'A' - 10
+		default:
+			return 0, false
+		}
+		r = r<<4 | rune(c)
+	}
+	return r, true
 }
