@@ -36,7 +36,7 @@ test: setup ## Set up, then build, vet, test everything with the race detector, 
 check: ## Build, vet and test what needs neither a broker nor Python; needs Go only, under 20 s once built.
 	$(GO) build ./...
 	$(GO) vet ./...
-	$(GO) test -timeout 2m $$(scripts/packages-without-brokers)
+	packages=$$(scripts/packages-without-brokers) && $(GO) test -timeout 2m $$packages
 
 .PHONY: lint
 lint: ## Run the pinned golangci-lint, import arrows and formatting included.
