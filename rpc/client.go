@@ -189,9 +189,9 @@ func (c *caller) send(ctx context.Context, r *Request) (json.RawMessage, error) 
 	if err := c.bus.Send(ctx, r.address(), m); err != nil {
 		return nil, c.sendError(ctx, r, started, err)
 	}
-	reply, err := c.replies.wait(ctx, p, r.Monitor)
+	reply, err := c.wait(ctx, r, p)
 	if err != nil {
-		return nil, c.waitError(ctx, r, p, err)
+		return nil, err
 	}
 	if len(reply.Failure) == 0 {
 		if len(reply.Result) == 0 {

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"sync"
@@ -170,19 +171,21 @@ func (r *replies) take(d *transport.Delivery) {
 	case d.Undelivered != nil:
 		p.answer <- answer{err: d.Undelivered}
 	case m.Ending || len(m.Failure) > 0:
-		if m.Result == nil && p.partial != nil {
+		if p.partial != nil && isNull(m.Result) {
 			m.Result = p.partial.Result
 		}
 		p.answer <- answer{message: m}
 	default: // a sign of life, or the first part of an old reply
 		p.lastSign = time.Now()
-		if len(m.Result) > 0 && string(m.Result) != "null" {
+		if !isNull(m.Result) {
 			p.partial = m
 		}
 		return
 	}
 	delete(r.pending, m.ID)
 }
+
+func isNull(result json.RawMessage) bool { return len(result) == 0 || string(result) == "null" }
 
 // forget drops a call whose caller has gone. One that was not answered is remembered for a while, so
 // that its reply can be told from one that nobody ever waited for.

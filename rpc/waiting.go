@@ -10,91 +10,107 @@ import (
 	"github.com/goslo/goslo/transport"
 )
 
-// errSilent: the monitoring period of a call ran out.
-var errSilent = errors.New("no sign of life")
+// lookWithin bounds a look at the bus, and how long before its deadline a call looks: late enough to tell what
+// becomes of the request, and in time for the deadline to hold.
+const lookWithin = 200 * time.Millisecond
 
 // wait blocks until the call is answered, ctx ends, or the server was silent for the monitoring period.
-func (r *replies) wait(ctx context.Context, p *pending, monitor time.Duration) (*transport.Message, error) {
-	if monitor == 0 {
-		select {
-		case a := <-p.answer:
-			return a.message, a.err
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
+func (c *caller) wait(ctx context.Context, r *Request, p *pending) (*transport.Message, error) {
+	var look, silence <-chan time.Time
+	var state bus
+	if deadline, ok := ctx.Deadline(); ok && c.inspects() {
+		left := time.Until(deadline)
+		timer := time.NewTimer(left - min(left/10, lookWithin))
+		defer timer.Stop()
+		look = timer.C
 	}
-	timer := time.NewTimer(monitor)
-	defer timer.Stop()
 	heard := time.Now()
+	var monitor *time.Timer
+	if r.Monitor > 0 {
+		monitor = time.NewTimer(r.Monitor)
+		defer monitor.Stop()
+		silence = monitor.C
+	}
 	for {
 		select {
 		case a := <-p.answer:
-			return a.message, a.err
+			if a.err != nil {
+				return nil, c.sendError(ctx, r, p.started, a.err)
+			}
+			return a.message, nil
 		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-timer.C:
-			if last := r.lastSign(p); last.After(heard) {
+			if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return nil, &DeliveryError{r.Method, r.address(), context.Cause(ctx)}
+			}
+			return nil, c.timedOut(r, p, state, 0)
+		case <-look:
+			state = c.look(ctx, r)
+		case <-silence:
+			if last := c.replies.lastSign(p); last.After(heard) {
 				heard = last
 			}
-			left := monitor - time.Since(heard)
-			if left <= 0 {
-				return nil, errSilent
+			if left := r.Monitor - time.Since(heard); left > 0 {
+				monitor.Reset(left)
+				continue
 			}
-			timer.Reset(left)
+			return nil, c.timedOut(r, p, c.look(ctx, r), r.Monitor)
 		}
 	}
 }
 
-// waitError explains why a call that the bus took has no answer.
-func (c *caller) waitError(ctx context.Context, r *Request, p *pending, err error) error {
-	silent := errors.Is(err, errSilent)
-	if !silent && !errors.Is(err, context.DeadlineExceeded) {
-		return c.sendError(ctx, r, p.started, err)
+// bus is what the bus knew about a request's address; the zero value when it was not, or cannot be, asked.
+type bus struct {
+	state transport.AddressState
+	asked bool
+	err   error
+}
+
+func (c *caller) inspects() bool {
+	_, ok := c.bus.(transport.Inspector)
+	return ok
+}
+
+func (c *caller) look(ctx context.Context, r *Request) bus {
+	inspector, ok := c.bus.(transport.Inspector)
+	if !ok {
+		return bus{}
 	}
-	e := &TimeoutError{Method: r.Method, Address: r.address(), Elapsed: time.Since(p.started), Phase: Delivered}
-	if silent {
-		e.Monitor = r.Monitor
-	}
+	ctx, cancel := context.WithTimeout(ctx, lookWithin)
+	defer cancel()
+	state, err := inspector.Inspect(ctx, r.address())
+	return bus{state, true, err}
+}
+
+// timedOut explains a call that the bus took and nobody answered.
+func (c *caller) timedOut(r *Request, p *pending, b bus, monitor time.Duration) *TimeoutError {
+	e := &TimeoutError{Method: r.Method, Address: r.address(), Elapsed: time.Since(p.started), Phase: Delivered, Monitor: monitor}
 	if last := c.replies.lastSign(p); !last.IsZero() {
 		e.Phase, e.LastSign = Running, time.Since(last)
 	}
-	c.explain(ctx, r, e)
-	return e
-}
-
-// explainWithin bounds what looking into the bus may add to a call's deadline.
-const explainWithin = 200 * time.Millisecond
-
-// explain asks the bus, where it can be asked, what has become of the request.
-func (c *caller) explain(ctx context.Context, r *Request, e *TimeoutError) {
-	inspector, ok := c.bus.(transport.Inspector)
-	if !ok {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), explainWithin)
-	defer cancel()
-	state, err := inspector.Inspect(ctx, r.address())
-	if err != nil {
-		e.Detail = fmt.Sprintf("looking at %s: %v", r.address(), err)
-		return
-	}
 	switch {
-	case !state.Exists:
+	case !b.asked:
+	case b.err != nil:
+		e.Detail = fmt.Sprintf("the bus was asked about %s: %v", r.address(), b.err)
+	case !b.state.Exists:
 		e.Detail = "the server's queue is gone: it was deleted, or its service has left"
-	case state.Listeners == 0 && state.Waiting > 0:
-		e.Phase = Queued
-		e.Detail = fmt.Sprintf("nobody listens there now, and %d messages wait: start the service", state.Waiting)
-	case state.Listeners == 0:
-		e.Detail = "nobody listens there any more: the server has died or lost its connection after it took the request"
+	case e.Phase == Running && b.state.Listeners == 0:
+		e.Detail = "nobody listens there any more: the server has died or lost its connection"
 	case e.Phase == Running:
 		e.Detail = "its service still listens: the method is slow, or hangs"
-	case state.Waiting > 0:
+	case b.state.Waiting > 0 && b.state.Listeners == 0:
 		e.Phase = Queued
-		e.Detail = fmt.Sprintf("%d listen, and %d messages wait: the service is too busy, or hangs", state.Listeners, state.Waiting)
-	case state.Listeners > 0 && state.Waiting == 0:
+		e.Detail = fmt.Sprintf("nobody listens there now, and %d messages wait: start the service", b.state.Waiting)
+	case b.state.Waiting > 0:
+		e.Phase = Queued
+		e.Detail = fmt.Sprintf("%d listen, and %d messages wait: the service is too busy, or hangs", b.state.Listeners, b.state.Waiting)
+	case b.state.Listeners == 0:
 		e.Phase = Taken
-		e.Detail = fmt.Sprintf("%d listen and no message waits: the method is slow or hangs, or the reply was lost", state.Listeners)
+		e.Detail = "nobody listens there any more: the server has died or lost its connection after it took the request"
+	case b.state.Listeners > 0 && b.state.Waiting == 0:
+		e.Phase = Taken
+		e.Detail = fmt.Sprintf("%d listen and no message waits: the method is slow or hangs, or the reply was lost", b.state.Listeners)
 	}
+	return e
 }
 
 // nearest finds the topic that the caller may have meant, where the bus knows its topics.
@@ -103,7 +119,7 @@ func (c *caller) nearest(ctx context.Context, r *Request) string {
 	if !ok {
 		return ""
 	}
-	ctx, cancel := context.WithTimeout(ctx, explainWithin)
+	ctx, cancel := context.WithTimeout(ctx, lookWithin)
 	defer cancel()
 	topics, err := namer.Topics(ctx, r.Target.Exchange)
 	if err != nil {
