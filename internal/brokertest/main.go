@@ -1,0 +1,29 @@
+package brokertest
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// Main is the TestMain of a package whose tests use this one. It runs the tests, ends the shared broker,
+// reports goroutines that are left over as a failure, and exits.
+func Main(m *testing.M, o ...goleak.Option) {
+	if config := os.Getenv(natsConfigVariable); config != "" {
+		os.Exit(serveNATS(config))
+	}
+	brokers.mu.Lock()
+	brokers.main = true
+	brokers.mu.Unlock()
+	code := m.Run()
+	brokers.stop()
+	if code == 0 {
+		if err := goleak.Find(o...); err != nil {
+			fmt.Fprintln(os.Stderr, "goroutines left over after the tests:", err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}

@@ -1,0 +1,125 @@
+package brokertest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// A process is a child that does not outlive this one.
+type process struct {
+	name string
+	pid  int
+	log  string        // file that holds its standard output and error
+	done chan struct{} // closed when it has ended
+	err  error         // how it ended; valid once done is closed
+}
+
+// startProcess starts a program in a process group of its own, with its output in folder/name.out. The
+// kernel kills it when this process ends in whatever way.
+//
+// PR_SET_PDEATHSIG fires when the thread that forked ends, not the process. Therefore the goroutine that
+// starts the child keeps its thread until the child has ended.
+func startProcess(folder, name string, cmd *exec.Cmd) (*process, error) {
+	out, err := os.OpenFile(filepath.Join(folder, name+".out"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer out.Close()
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.Dir = folder
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+
+	p := &process{name: name, log: out.Name(), done: make(chan struct{})}
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err != nil {
+			return
+		}
+		p.err = cmd.Wait()
+		close(p.done)
+	}()
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	p.pid = cmd.Process.Pid
+	if err := recordProcess(folder, p.pid); err != nil {
+		p.kill()
+		return nil, err
+	}
+	return p, nil
+}
+
+// signal sends s to the process group, and says nothing about one that has ended.
+func (p *process) signal(s syscall.Signal) error {
+	select {
+	case <-p.done:
+		return nil
+	default:
+	}
+	if err := syscall.Kill(-p.pid, s); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("send %v to %s (pid %d): %w", s, p.name, p.pid, err)
+	}
+	return nil
+}
+
+// kill ends the process at once and waits until it is gone.
+func (p *process) kill() {
+	// The error can only say that the process is not ours, which it is.
+	_ = p.signal(syscall.SIGKILL)
+	<-p.done
+}
+
+// stop asks the process to end, and kills it when it has not by ctx's end.
+func (p *process) stop(ctx context.Context) error {
+	if err := p.signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	select {
+	case <-p.done:
+		return nil
+	case <-ctx.Done():
+		p.kill()
+		return fmt.Errorf("stop %s (pid %d): %w; it was killed", p.name, p.pid, ctx.Err())
+	}
+}
+
+// output is the end of what the process wrote, for a failed test to show.
+func (p *process) output() string {
+	b, err := os.ReadFile(p.log)
+	if err != nil {
+		return err.Error()
+	}
+	const limit = 4 << 10
+	if len(b) > limit {
+		b = b[len(b)-limit:]
+	}
+	return string(b)
+}
+
+// startTime is when a process began, in clock ticks since the machine's start: with the process id it
+// names a process for good. It is "" when there is no such process.
+func startTime(pid int) string {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return ""
+	}
+	// The second field is the program's name in parentheses, and may hold blanks. Field 22 is the start.
+	_, rest, ok := strings.Cut(string(b), ") ")
+	fields := strings.Fields(rest)
+	if !ok || len(fields) < 20 || fields[0] == "Z" {
+		return ""
+	}
+	return fields[19]
+}

@@ -1,0 +1,387 @@
+package brokertest
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Where Debian and RabbitMQ's own packages put the script that any user may run. The one in /usr/sbin
+// insists on the user rabbitmq and on the machine's one broker.
+const (
+	rabbitScript  = "/usr/lib/rabbitmq/bin/rabbitmq-server"
+	rabbitCtl     = "/usr/lib/rabbitmq/bin/rabbitmqctl"
+	rabbitInstall = "apt-get install -y rabbitmq-server"
+)
+
+// startLimit is the most time that a broker may take to start, on a machine with much else to do.
+const startLimit = 90 * time.Second
+
+//go:embed control.erl
+var controlProgram string
+
+// RabbitOptions say how a private node differs from the plainest one. The zero value is usable.
+type RabbitOptions struct {
+	// Plugins to enable, such as rabbitmq_management. Default: none.
+	Plugins []string
+	// Config is added to rabbitmq.conf, in its own format.
+	Config string
+}
+
+// A RabbitNode is one rabbitmq-server that the tests started. Its methods are safe for concurrent use,
+// except for those that start and end it.
+type RabbitNode struct {
+	name    string // of the Erlang node, with its host
+	folder  string
+	port    int // AMQP 0-9-1
+	epmd    int
+	dist    int
+	plugins int // first of the ports for plugins' listeners
+	options RabbitOptions
+
+	// StartedIn is how long the last start took.
+	StartedIn time.Duration
+
+	mapper  *process // epmd, the name service of Erlang nodes
+	server  *process
+	control *control
+}
+
+// Rabbit returns the node that all tests of this binary share, and starts it on the first use. A test
+// works in a vhost of its own, see [RabbitNode.NewVhost], and does not disturb the node itself.
+func Rabbit(t testing.TB) *RabbitNode {
+	t.Helper()
+	node, err := brokers.rabbit()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return node
+}
+
+// NewRabbit starts a node for this test alone, and ends it with the test.
+func NewRabbit(t testing.TB, o RabbitOptions) *RabbitNode {
+	t.Helper()
+	node, err := newRabbit(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(node.discard)
+	return node
+}
+
+func newRabbit(o RabbitOptions) (*RabbitNode, error) {
+	for _, program := range []string{rabbitScript, "epmd", "erl"} {
+		if _, err := exec.LookPath(program); err != nil {
+			return nil, fmt.Errorf("brokertest: RabbitMQ is not installed (%w): run `%s`", err, rabbitInstall)
+		}
+	}
+	var problems error
+	// Another process may take a port between the choice and its use.
+	for range 3 {
+		node, err := startRabbit(o)
+		if err == nil {
+			return node, nil
+		}
+		problems = errors.Join(problems, err)
+	}
+	return nil, fmt.Errorf("brokertest: start rabbitmq-server: %w", problems)
+}
+
+func startRabbit(o RabbitOptions) (*RabbitNode, error) {
+	folder, err := newFolder("rabbit")
+	if err != nil {
+		return nil, err
+	}
+	ports, err := freePorts(4)
+	if err != nil {
+		return nil, err
+	}
+	n := &RabbitNode{
+		name:    fmt.Sprintf("goslo%d@localhost", ports[0]),
+		folder:  folder,
+		port:    ports[0],
+		epmd:    ports[1],
+		dist:    ports[2],
+		plugins: ports[3],
+		options: o,
+	}
+	if err := n.prepare(); err != nil {
+		n.discard()
+		return nil, err
+	}
+	if err := n.startMapper(); err != nil {
+		n.discard()
+		return nil, err
+	}
+	if err := n.start(); err != nil {
+		n.discard()
+		return nil, err
+	}
+	return n, nil
+}
+
+// prepare writes the node's files.
+func (n *RabbitNode) prepare() error {
+	for _, sub := range []string{"home", "log", "data"} {
+		if err := os.Mkdir(filepath.Join(n.folder, sub), 0o700); err != nil {
+			return err
+		}
+	}
+	var conf strings.Builder
+	conf.WriteString("disk_free_limit.absolute = 1MB\nvm_memory_high_watermark.absolute = 1GB\nlog.file.level = info\n")
+	for _, p := range n.options.Plugins {
+		if p == "rabbitmq_management" {
+			fmt.Fprintf(&conf, "management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = %d\n", n.plugins)
+		}
+	}
+	conf.WriteString(n.options.Config)
+	files := []struct {
+		name, text string
+		mode       os.FileMode
+	}{
+		{"home/.erlang.cookie", n.name, 0o400},
+		{"enabled_plugins", "[" + strings.Join(n.options.Plugins, ",") + "].\n", 0o600},
+		{"rabbitmq.conf", conf.String(), 0o600},
+	}
+	for _, f := range files {
+		if err := os.WriteFile(filepath.Join(n.folder, f.name), []byte(f.text), f.mode); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (n *RabbitNode) environment() []string {
+	in := func(name string) string { return filepath.Join(n.folder, name) }
+	return []string{
+		"PATH=" + os.Getenv("PATH"),
+		"LANG=C.UTF-8",
+		"HOME=" + in("home"),
+		"ERL_EPMD_ADDRESS=127.0.0.1",
+		"ERL_EPMD_PORT=" + strconv.Itoa(n.epmd),
+		"ERL_CRASH_DUMP_SECONDS=0",
+		"RABBITMQ_ALLOW_INPUT=1", // the script becomes the node itself, so that its process id is the node's
+		"RABBITMQ_CONFIG_FILE=" + in("rabbitmq.conf"),
+		"RABBITMQ_CONF_ENV_FILE=/dev/null",
+		"RABBITMQ_ADVANCED_CONFIG_FILE=" + in("advanced.config"),
+		"RABBITMQ_ENABLED_PLUGINS_FILE=" + in("enabled_plugins"),
+		"RABBITMQ_LOG_BASE=" + in("log"),
+		"RABBITMQ_MNESIA_BASE=" + in("data"),
+		"RABBITMQ_NODENAME=" + n.name,
+		"RABBITMQ_NODE_IP_ADDRESS=127.0.0.1",
+		"RABBITMQ_NODE_PORT=" + strconv.Itoa(n.port),
+		"RABBITMQ_DIST_PORT=" + strconv.Itoa(n.dist),
+		// Two schedulers, and none that spins while it waits: the tests need the processors.
+		"RABBITMQ_SERVER_ERL_ARGS=+P 262144 +t 1048576 +S 2:2 +SDcpu 1:1 +SDio 2 +A 4 +stbt u +sbwt none +sbwtdcpu none +sbwtdio none",
+	}
+}
+
+func (n *RabbitNode) startMapper() error {
+	cmd := exec.Command("epmd", "-port", strconv.Itoa(n.epmd), "-address", "127.0.0.1")
+	cmd.Env = n.environment()
+	var err error
+	if n.mapper, err = startProcess(n.folder, "epmd", cmd); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
+	defer cancel()
+	return awaitPort(ctx, n.mapper, n.epmd)
+}
+
+// start starts the server and returns when it takes connections.
+func (n *RabbitNode) start() error {
+	began := time.Now()
+	c, theirs, err := newControl()
+	if err != nil {
+		return err
+	}
+	dist := strconv.Itoa(n.dist)
+	cmd := exec.Command(rabbitScript, "-noshell",
+		// A node that is distributed from the start spares the broker its search for epmd, which costs a second Erlang.
+		"-sname", n.name, "-start_epmd", "false",
+		"-kernel", "inet_dist_use_interface", "{127,0,0,1}", "inet_dist_listen_min", dist, "inet_dist_listen_max", dist,
+		"-eval", stripComments(controlProgram))
+	cmd.Env = n.environment()
+	cmd.ExtraFiles = theirs
+	n.server, err = startProcess(n.folder, "rabbitmq", cmd)
+	for _, f := range theirs {
+		_ = f.Close()
+	}
+	if err != nil {
+		c.close()
+		return err
+	}
+	n.control = c
+	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
+	defer cancel()
+	if err := c.ready(ctx); err != nil {
+		n.server.kill()
+		return fmt.Errorf("%s: %w: %s", n.name, err, n.server.output())
+	}
+	if err := awaitPort(ctx, n.server, n.port); err != nil {
+		return err
+	}
+	n.StartedIn = time.Since(began)
+	return nil
+}
+
+// awaitPort returns when something listens on a loopback port, or the process that should has ended.
+func awaitPort(ctx context.Context, p *process, port int) error {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	var dialer net.Dialer
+	for {
+		c, err := dialer.DialContext(ctx, "tcp4", address)
+		if err == nil {
+			return c.Close()
+		}
+		select {
+		case <-tick.C:
+		case <-p.done:
+			return fmt.Errorf("%s ended (%w): %s", p.name, p.err, p.output())
+		case <-ctx.Done():
+			return fmt.Errorf("wait for %s on %s: %w: %s", p.name, address, err, p.output())
+		}
+	}
+}
+
+func stripComments(program string) string {
+	var b strings.Builder
+	for line := range strings.Lines(program) {
+		if !strings.HasPrefix(line, "%") {
+			b.WriteString(strings.TrimSpace(line) + " ")
+		}
+	}
+	return b.String()
+}
+
+// Port is the node's AMQP 0-9-1 port on 127.0.0.1.
+func (n *RabbitNode) Port() int { return n.port }
+
+// ManagementPort is where the plugin rabbitmq_management listens when it is among the options' Plugins.
+func (n *RabbitNode) ManagementPort() int { return n.plugins }
+
+// Addr is the node's AMQP 0-9-1 address, host and port.
+func (n *RabbitNode) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(n.port)) }
+
+// URL is the node's transport URL with user guest and the vhost "/".
+func (n *RabbitNode) URL() string { return "rabbit://guest:guest@" + n.Addr() + "/" }
+
+// URLVhost is the node's transport URL with user guest and the vhost given.
+func (n *RabbitNode) URLVhost(vhost string) string { return n.URL() + vhost }
+
+// Log is the text of the node's own log.
+func (n *RabbitNode) Log(t testing.TB) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(n.folder, "log", n.name+".log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// Kill ends the node as a power cut would: SIGKILL. Restart brings it back.
+func (n *RabbitNode) Kill() {
+	n.server.kill()
+	n.control.close()
+}
+
+// Stop ends the node in an orderly way: clients are told. Restart brings it back.
+func (n *RabbitNode) Stop(t testing.TB) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
+	defer cancel()
+	if err := n.server.stop(ctx); err != nil {
+		t.Fatal(err)
+	}
+	n.control.close()
+}
+
+// Restart starts the node again on the same ports and data, after killing it when it still runs.
+func (n *RabbitNode) Restart(t testing.TB) {
+	t.Helper()
+	n.Kill()
+	if err := n.start(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Pause freezes the node: its connections stay open and nothing answers. Resume ends that.
+func (n *RabbitNode) Pause(t testing.TB) {
+	t.Helper()
+	if err := n.server.signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Resume lets a paused node run on.
+func (n *RabbitNode) Resume(t testing.TB) {
+	t.Helper()
+	if err := n.server.signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// discard ends the node and removes its folder.
+func (n *RabbitNode) discard() {
+	if n.server != nil {
+		n.server.kill()
+	}
+	if n.control != nil {
+		n.control.close()
+	}
+	if n.mapper != nil {
+		n.mapper.kill()
+	}
+	_ = os.RemoveAll(n.folder)
+}
+
+// brokers is what the tests of this binary share: a test binary is one process and has one such node.
+var brokers shared
+
+type shared struct {
+	mu   sync.Mutex
+	main bool // Main runs
+	node *RabbitNode
+	err  error
+}
+
+func (s *shared) rabbit() (*RabbitNode, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.main {
+		return nil, errors.New("brokertest: nobody would end the shared broker: call brokertest.Main from TestMain")
+	}
+	if s.node == nil && s.err == nil {
+		s.node, s.err = newRabbit(RabbitOptions{})
+	}
+	return s.node, s.err
+}
+
+func (s *shared) running() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.main
+}
+
+func (s *shared) stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.main = false
+	if s.node != nil {
+		s.node.discard()
+		s.node = nil
+	}
+}
