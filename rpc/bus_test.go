@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -27,13 +28,13 @@ type cloud struct {
 	log    *lockedBuffer
 }
 
-func inCloud(t *testing.T, f func(t *testing.T, c *cloud)) {
+func inCloud(t *testing.T, f func(c *cloud)) {
 	t.Helper()
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := &cloud{t: t, bus: memory.NewBus(), log: &lockedBuffer{}}
 		c.client = c.newClient(rpc.ClientConfig{})
-		f(t, c)
+		f(c)
 	})
 }
 
@@ -129,7 +130,8 @@ func handleSleep(ctx context.Context, a sleepArgs) (string, error) {
 
 // conforms: RPC-CLIENT-03, RPC-CLIENT-04, RPC-SERVER-10, RPC-SERVER-24, TGT-10
 func TestCallCastFanout(t *testing.T) {
-	inCloud(t, func(t *testing.T, c *cloud) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
 		heard := make(chan string, 10)
 		for _, host := range []string{"h1", "h2"} {
 			c.serve(rpc.ServerConfig{Server: host},
@@ -182,7 +184,8 @@ func TestCallCastFanout(t *testing.T) {
 
 // conforms: RPC-CLIENT-36, RPC-SERVER-26, RPC-SERVER-07
 func TestRepliesInAnyOrder(t *testing.T) {
-	inCloud(t, func(t *testing.T, c *cloud) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
 		c.serve(rpc.ServerConfig{}, sleep.Handle(handleSleep), echo.Handle(handleEcho))
 		var wg sync.WaitGroup
 		for i := range 20 {
@@ -193,7 +196,7 @@ func TestRepliesInAnyOrder(t *testing.T) {
 					}
 					return
 				}
-				want := fmt.Sprint(i)
+				want := strconv.Itoa(i)
 				got, err := echo.Call(t.Context(), c.client, echoArgs{json.RawMessage(want)})
 				if err != nil || string(got) != want {
 					t.Errorf("caller %d got %s, %v", i, got, err)
@@ -205,7 +208,8 @@ func TestRepliesInAnyOrder(t *testing.T) {
 }
 
 func TestNobodyListens(t *testing.T) {
-	inCloud(t, func(t *testing.T, c *cloud) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
 		c.serve(rpc.ServerConfig{}, echo.Handle(handleEcho))
 		start := time.Now()
 		for _, client := range []*rpc.Client{c.client.On("compuet"), c.client.To("h9"), c.client.In("other")} {
@@ -234,7 +238,8 @@ func TestNobodyListens(t *testing.T) {
 // Each way to time out has its phase.
 // conforms: RPC-CLIENT-10, RPC-CLIENT-12
 func TestTimeouts(t *testing.T) {
-	inCloud(t, func(t *testing.T, c *cloud) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
 		stop := c.serve(rpc.ServerConfig{Server: "busy", Workers: 1}, sleep.Handle(func(ctx context.Context, a sleepArgs) (string, error) {
 			defer func() { <-time.After(time.Millisecond) }() // virtual time makes the deadlines of both sides one instant
 			return handleSleep(ctx, a)
@@ -277,7 +282,8 @@ func TestTimeouts(t *testing.T) {
 
 // conforms: RPC-CLIENT-22, DISP-21, ENV-10
 func TestMonitoredCall(t *testing.T) {
-	inCloud(t, func(t *testing.T, c *cloud) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
 		bus := c.bus.Open(memory.Config{})
 		l, err := bus.Listen(t.Context(), transport.Address{Kind: transport.Topic, Topic: "compute", Server: "silent"}, transport.ListenOptions{})
 		if err != nil {
@@ -375,7 +381,8 @@ var (
 
 // conforms: DISP-22, DISP-23, DISP-24
 func TestSignsOfLife(t *testing.T) {
-	inCloud(t, func(t *testing.T, c *cloud) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
 		c.serve(rpc.ServerConfig{}, sleep.Handle(handleSleep))
 		p := c.peer(replyAddress)
 		call := func(method, args string, monitor time.Duration) {
@@ -413,7 +420,8 @@ func TestSignsOfLife(t *testing.T) {
 
 // conforms: DUP-01, DUP-03, DUP-06
 func TestDuplicatesRunOnce(t *testing.T) {
-	inCloud(t, func(t *testing.T, c *cloud) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
 		var mu sync.Mutex
 		ran := map[string]int{}
 		c.serve(rpc.ServerConfig{}, note.Handle(func(_ context.Context, a echoArgs) error {
@@ -439,7 +447,8 @@ func TestDuplicatesRunOnce(t *testing.T) {
 
 // conforms: ENV-12, ENV-14, RPC-CLIENT-24, RPC-CLIENT-35
 func TestOddReplies(t *testing.T) {
-	inCloud(t, func(t *testing.T, c *cloud) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
 		p := c.peer(transport.Address{Kind: transport.Topic, Topic: "compute", Server: "odd"})
 		answer := func(replies ...transport.Message) (json.RawMessage, error) {
 			go func() {
@@ -479,7 +488,8 @@ func TestOddReplies(t *testing.T) {
 }
 
 func TestLateReplyIsLogged(t *testing.T) {
-	inCloud(t, func(t *testing.T, c *cloud) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
 		p := c.peer(transport.Address{Kind: transport.Topic, Topic: "compute", Server: "late"})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -503,7 +513,8 @@ func TestLateReplyIsLogged(t *testing.T) {
 
 // conforms: RPC-SERVER-21, RPC-SERVER-22
 func TestDrain(t *testing.T) {
-	inCloud(t, func(t *testing.T, c *cloud) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
 		helper := rpc.NewCall[sleepArgs, string](rpc.Target{Topic: "helper"}, "sleep")
 		c.serve(rpc.ServerConfig{Target: rpc.Target{Topic: "helper"}}, helper.Handle(handleSleep))
 		inner := c.newClient(rpc.ClientConfig{})
@@ -549,7 +560,8 @@ func TestDrain(t *testing.T) {
 // At most Workers handlers run; the rest waits on the bus, for any server.
 // conforms: RPC-SERVER-03
 func TestBackPressure(t *testing.T) {
-	inCloud(t, func(t *testing.T, c *cloud) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
 		var mu sync.Mutex
 		running, most := 0, 0
 		count := func(d int) {
@@ -588,7 +600,8 @@ func TestBackPressure(t *testing.T) {
 
 // conforms: DISP-19, DISP-20, EXC-17, RPC-SERVER-15
 func TestExpectedFailuresAreNotErrorsInTheLog(t *testing.T) {
-	inCloud(t, func(t *testing.T, c *cloud) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
 		fail := getConsole.Handle(getConsoleOutput)
 		c.serve(rpc.ServerConfig{Server: "declared"}, fail.Expect(instanceNotFound))
 		c.serve(rpc.ServerConfig{Server: "undeclared"}, fail)
@@ -617,7 +630,8 @@ func TestExpectedFailuresAreNotErrorsInTheLog(t *testing.T) {
 
 // conforms: DISP-25, DISP-26
 func TestPing(t *testing.T) {
-	inCloud(t, func(t *testing.T, c *cloud) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
 		c.serve(rpc.ServerConfig{Server: "on", Ping: true}, echo.Handle(handleEcho))
 		c.serve(rpc.ServerConfig{Server: "off"}, echo.Handle(handleEcho))
 		own := rpc.NewCall[struct{}, string](target, "oslo_rpc_server_ping")
@@ -638,7 +652,8 @@ func TestPing(t *testing.T) {
 
 // conforms: TRN-07, RPC-SERVER-05, RPC-SERVER-16
 func TestServerConfig(t *testing.T) {
-	inCloud(t, func(t *testing.T, c *cloud) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
 		bus := c.bus.Open(memory.Config{})
 		defer func() { _ = bus.Close(context.Background()) }()
 		twice := []rpc.Endpoint{echo.Handle(handleEcho), echo.Handle(handleEcho)}
@@ -666,7 +681,8 @@ func TestServerConfig(t *testing.T) {
 }
 
 func TestInterceptors(t *testing.T) {
-	inCloud(t, func(t *testing.T, c *cloud) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
 		var mu sync.Mutex
 		var order []string
 		trace := func(name string) rpc.Interceptor {
@@ -701,7 +717,8 @@ func TestInterceptors(t *testing.T) {
 
 // A result that cannot be encoded is a failure, where upstream leaves its caller waiting (RPC-SERVER-12).
 func TestResultThatCannotBeEncoded(t *testing.T) {
-	inCloud(t, func(t *testing.T, c *cloud) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
 		bad := rpc.NewCall[struct{}, any](target, "bad")
 		c.serve(rpc.ServerConfig{}, bad.Handle(func(context.Context, struct{}) (any, error) { return func() {}, nil }))
 		var remote *rpc.RemoteError
@@ -713,7 +730,8 @@ func TestResultThatCannotBeEncoded(t *testing.T) {
 
 // conforms: RPC-CLIENT-33, TRN-13
 func TestCloseEndsWaitingCalls(t *testing.T) {
-	inCloud(t, func(t *testing.T, c *cloud) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
 		c.serve(rpc.ServerConfig{}, sleep.Handle(handleSleep))
 		bus := c.bus.Open(memory.Config{})
 		client := rpc.NewClient(bus, rpc.ClientConfig{})
@@ -744,7 +762,8 @@ func TestCloseEndsWaitingCalls(t *testing.T) {
 }
 
 func TestCancelledCall(t *testing.T) {
-	inCloud(t, func(t *testing.T, c *cloud) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
 		c.serve(rpc.ServerConfig{}, sleep.Handle(handleSleep))
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)

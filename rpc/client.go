@@ -99,7 +99,7 @@ func (c *Client) Pin(version string) *Client {
 }
 
 // CanSend reports whether a method of that version may be sent under the pin. Without a pin it always
-// may; "" under a pin never may. A version that cannot be read may not. (conformance RPC-CLIENT-17 to 20)
+// may; "" under a pin never may. A version that cannot be read may not (conformance RPC-CLIENT-17 to 20).
 func (c *Client) CanSend(version string) bool {
 	ok, err := wire.Compatible(c.pin, version)
 	return ok && err == nil

@@ -33,7 +33,7 @@ func NewRequestContext(v any) (RequestContext, error) {
 }
 
 // JSON returns the context as a JSON object. In a handler it has the member client_timeout, as in oslo:
-// the caller's monitoring period in seconds, or null. (conformance CTX-04)
+// the caller's monitoring period in seconds, or null (conformance CTX-04).
 func (c RequestContext) JSON() json.RawMessage {
 	raw := c.raw
 	if len(raw) == 0 {

@@ -3,7 +3,7 @@ package rpc
 import "sync"
 
 // duplicates remembers the unique ids of the last requests, so that one that a bus or a peer sends again
-// runs once. Upstream keeps 16 per listener; a resent burst is longer than that. (conformance DUP-01, ODD-27)
+// runs once. Upstream keeps 16 per listener; a resent burst is longer than that (conformance DUP-01, ODD-27).
 type duplicates struct {
 	mu   sync.Mutex
 	seen map[string]struct{}
@@ -15,7 +15,7 @@ func newDuplicates(size int) *duplicates {
 	return &duplicates{seen: make(map[string]struct{}, size), ring: make([]string, size)}
 }
 
-// add remembers id and reports whether it is new. An empty id is always new. (conformance DUP-06)
+// add remembers id and reports whether it is new. An empty id is always new (conformance DUP-06).
 func (d *duplicates) add(id string) bool {
 	if id == "" {
 		return true

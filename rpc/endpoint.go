@@ -66,15 +66,15 @@ func (e Endpoint) Expect(errs ...error) Endpoint {
 }
 
 // serves is upstream's rule: the namespace is one of the endpoint's, and the version compatible with its own.
-// A version that cannot be read is an error. (conformance DISP-04 to DISP-06, VER-06)
-func (e *Endpoint) serves(namespace, version string) (bool, error) {
+// A version that cannot be read is an error (conformance DISP-04 to DISP-06, VER-06).
+func (e Endpoint) serves(namespace, version string) (bool, error) {
 	if !slices.Contains(e.namespaces, namespace) {
 		return false, nil
 	}
 	return wire.Compatible(e.version, version)
 }
 
-// implemented is the version of an endpoint whose target has none. (conformance DISP-02)
+// implemented is the version of an endpoint whose target has none (conformance DISP-02).
 func implemented(version string) string {
 	if version == "" {
 		return "1.0"
@@ -127,7 +127,7 @@ func newDispatcher(own Target, endpoints []Endpoint) (dispatcher, error) {
 }
 
 // find returns the method that serves r. The first endpoint that matches namespace and version and has the
-// method wins; names that begin with an underscore are nobody's. (conformance DISP-01, DISP-06, DISP-07, DISP-09)
+// method wins; names that begin with an underscore are nobody's (conformance DISP-01, DISP-06, DISP-07, DISP-09).
 func (d dispatcher) find(r *Request) (method, error) {
 	matched := false
 	for i := range d {

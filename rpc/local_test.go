@@ -16,7 +16,6 @@ var (
 	compute = rpc.Target{Topic: "compute", Version: "6.3"}
 
 	getConsole       = rpc.NewCall[consoleArgs, console](compute.Since("6.1"), "get_console_output")
-	startInstance    = rpc.NewCast[consoleArgs](compute, "start_instance")
 	instanceNotFound = rpc.ErrorClass{Module: "nova.exception", Name: "InstanceNotFound"}
 )
 

@@ -46,7 +46,7 @@ const (
 )
 
 // Classes that the library itself answers with; the names are upstream's, so that Python callers can match
-// on them. (conformance EXC-15, exceptions.py)
+// on them (conformance EXC-15, exceptions.py).
 var (
 	ClassNoSuchMethod       = ErrorClass{dispatcherMod, "NoSuchMethod"}
 	ClassUnsupportedVersion = ErrorClass{dispatcherMod, "UnsupportedVersion"}

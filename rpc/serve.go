@@ -126,7 +126,7 @@ func (s *Server) sendReply(ctx context.Context, request, m *transport.Message) e
 }
 
 // heartbeats sends signs of life to the caller of a monitored call every half of its period, in whole
-// seconds, until the returned function is called. (conformance DISP-21, DISP-22)
+// seconds, until the returned function is called (conformance DISP-21, DISP-22).
 func (s *Server) heartbeats(ctx context.Context, request *transport.Message) (stop func()) {
 	if request.Monitor == 0 || request.ReplyTo == "" {
 		return func() {}
@@ -164,7 +164,7 @@ func (s *Server) heartbeats(ctx context.Context, request *transport.Message) (st
 }
 
 // logFailure logs what the service did not declare as normal. A probe asks for methods that do not exist
-// by names ending in _ignore_errors, and wants no error in the log. (conformance RPC-SERVER-15)
+// by names ending in _ignore_errors, and wants no error in the log (conformance RPC-SERVER-15).
 func (s *Server) logFailure(ctx context.Context, r *Request, err error) {
 	level := slog.LevelError
 	var (

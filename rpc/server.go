@@ -121,9 +121,6 @@ func (s *Server) Listen(ctx context.Context) error {
 // Handlers' contexts carry ctx's values but not its end, so that running work may still call others.
 func (s *Server) Run(ctx context.Context) error {
 	if err := s.Listen(ctx); err != nil {
-		if ctx.Err() != nil {
-			return nil
-		}
 		return err
 	}
 	base, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
@@ -132,14 +129,14 @@ func (s *Server) Run(ctx context.Context) error {
 	return errors.Join(err, s.drain(ctx, cancel))
 }
 
-// accept hands deliveries to workers until ctx ends, which is not an error, or the listener fails.
+// accept hands deliveries to workers until ctx ends, which is not an error, or the listener fails, as when its bus is closed.
 func (s *Server) accept(ctx, base context.Context) error {
 	workers := 0
 	for {
 		d, err := s.listener.Next(ctx)
 		if err != nil {
-			if ctx.Err() != nil || errors.Is(err, transport.ErrClosed) {
-				return nil
+			if ctx.Err() != nil {
+				return nil //nolint:nilerr // the end was asked for
 			}
 			return fmt.Errorf("rpc: serve %s as %s: %w", s.config.Target.Topic, s.config.Server, err)
 		}
@@ -228,7 +225,7 @@ func (e *DrainError) Error() string {
 func (s *Server) runningNow() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var out []string
+	out := make([]string, 0, len(s.running))
 	for r := range s.running {
 		out = append(out, fmt.Sprintf("%s for %s", r.Method, round(time.Since(r.Received))))
 	}
