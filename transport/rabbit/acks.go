@@ -1,0 +1,157 @@
+package rabbit
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/goslo/goslo/transport"
+)
+
+// acks settles the deliveries of one channel. Acknowledgements that arrive while the socket is writing are
+// gathered, and leave with its next round as one basic.ack with multiple set, which costs the broker far less
+// than one each. Multiple is used up to the last tag before the first that is not settled, never beyond.
+type acks struct {
+	ch   *amqp.Channel
+	sock *socket
+	lazy int // > 0: acknowledgements wait until there are so many, or until gather is called
+
+	mu      sync.Mutex
+	pending []uint64            // tags to acknowledge with the next round
+	queued  bool                // the socket will call gather
+	floor   uint64              // every tag up to this one is settled
+	settled map[uint64]struct{} // and these above it
+	out     int                 // handed to the receiver and not settled
+	closing bool                // the listener was closed
+	idle    chan struct{}       // closed when closing and nothing is out
+}
+
+func newAcks(ch *amqp.Channel, sock *socket, lazy int) *acks {
+	return &acks{ch: ch, sock: sock, lazy: lazy, settled: make(map[uint64]struct{}), idle: make(chan struct{})}
+}
+
+// handOut counts a delivery that the receiver will settle.
+func (a *acks) handOut() {
+	a.mu.Lock()
+	a.out++
+	a.mu.Unlock()
+}
+
+// ack returns when the acknowledgement is with the kernel, unless acks are lazy.
+func (a *acks) ack(ctx context.Context, tag uint64) error {
+	a.mu.Lock()
+	a.pending = append(a.pending, tag)
+	now := (a.lazy == 0 || len(a.pending) >= a.lazy || a.closing) && !a.queued
+	a.queued = a.queued || now
+	a.mu.Unlock()
+	if now {
+		a.sock.atFlush(a.gather)
+	}
+	if a.lazy > 0 {
+		return nil
+	}
+	if err := a.sock.flush(ctx); err != nil {
+		return fmt.Errorf("rabbit: acknowledge: %w: %w; the broker will deliver the message again", transport.ErrNotSent, err)
+	}
+	if a.ch.IsClosed() {
+		return fmt.Errorf("rabbit: acknowledge: %w: the broker closed the channel and will deliver the message again", transport.ErrInDoubt)
+	}
+	return nil
+}
+
+// push sends lazy acknowledgements on their way.
+func (a *acks) push() {
+	a.mu.Lock()
+	now := len(a.pending) > 0 && !a.queued
+	a.queued = a.queued || now
+	a.mu.Unlock()
+	if now {
+		a.sock.atFlush(a.gather)
+	}
+}
+
+// gather writes what is pending. The socket calls it.
+func (a *acks) gather() {
+	a.mu.Lock()
+	tags := a.pending
+	a.pending, a.queued = nil, false
+	for _, tag := range tags {
+		a.settled[tag] = struct{}{}
+	}
+	a.rise()
+	floor := a.floor
+	a.mu.Unlock()
+
+	slices.Sort(tags)
+	n, _ := slices.BinarySearch(tags, floor+1)
+	// Errors are those of a closed channel, which ack sees, or of the socket, which its flush returns.
+	if n > 0 {
+		_ = a.ch.Ack(tags[n-1], n > 1)
+	}
+	for _, tag := range tags[n:] {
+		_ = a.ch.Ack(tag, false)
+	}
+	a.settle(len(tags))
+}
+
+// back gives a delivery back to the broker: to be delivered again, or to be dropped (or dead-lettered).
+func (a *acks) back(tag uint64, requeue bool) error {
+	if err := a.ch.Reject(tag, requeue); err != nil {
+		return fmt.Errorf("rabbit: give back: %w: %w; the broker delivers the message again anyway", transport.ErrNotSent, err)
+	}
+	a.mu.Lock()
+	a.settled[tag] = struct{}{} // only now, so that no ack with multiple set gets ahead of it
+	a.rise()
+	a.mu.Unlock()
+	return nil
+}
+
+// rise moves the floor. The caller holds the lock.
+func (a *acks) rise() {
+	for {
+		if _, ok := a.settled[a.floor+1]; !ok {
+			return
+		}
+		a.floor++
+		delete(a.settled, a.floor)
+	}
+}
+
+// settle counts deliveries that came back from the receiver.
+func (a *acks) settle(n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.out -= n
+	if a.closing && a.out == 0 {
+		a.closing = false
+		close(a.idle)
+	}
+}
+
+// finish has idle closed once everything handed out is settled.
+func (a *acks) finish() {
+	a.mu.Lock()
+	a.closing = true
+	a.mu.Unlock()
+	a.push()
+	a.settle(0)
+}
+
+// A delivery settles itself.
+type delivery struct {
+	transport.Delivery
+	acks *acks
+	tag  uint64
+}
+
+// Ack is part of transport.Settler.
+func (d *delivery) Ack(ctx context.Context) error { return d.acks.ack(ctx, d.tag) }
+
+// Requeue is part of transport.Settler.
+func (d *delivery) Requeue(context.Context) error {
+	defer d.acks.settle(1)
+	return d.acks.back(d.tag, true)
+}

@@ -1,0 +1,138 @@
+package rabbit
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/goslo/goslo/wire"
+)
+
+const (
+	connectTimeout   = 5 * time.Second  // RMQ-CONN-14
+	handshakeTimeout = 10 * time.Second // the AMQP one, TLS included
+	version          = "0.1"
+)
+
+// dial opens one connection to one node. It returns within ctx, and its errors hold no secret.
+func (s *settings) dial(ctx context.Context, e endpoint) (*amqp.Connection, *socket, error) {
+	d := net.Dialer{
+		Timeout:         connectTimeout,
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 10 * time.Second, Count: 9},
+	}
+	plain, err := d.DialContext(ctx, "tcp", e.addr)
+	if err != nil {
+		return nil, nil, fmt.Errorf("connect to %s: %w", e.addr, err)
+	}
+	if err := plain.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("connect to %s: %w", e.addr, err), plain.Close())
+	}
+	conn := plain
+	if s.tls != nil {
+		c := s.tls.Clone()
+		c.ServerName = e.host
+		encrypted := tls.Client(plain, c)
+		if err := encrypted.HandshakeContext(ctx); err != nil {
+			_ = plain.Close() // the handshake's error is the one to tell
+			return nil, nil, fmt.Errorf("connect to %s with TLS: %w", e.addr, tlsReason(err))
+		}
+		conn = encrypted
+	}
+	sock := newSocket(conn)
+	// The library's handshake knows no context: closing under it is the way to end it.
+	stop := context.AfterFunc(ctx, func() { _ = plain.Close() })
+	properties := s.properties()
+	broker, err := amqp.Open(sock, amqp.Config{
+		SASL:       []amqp.Authentication{s.credentials(e, properties)},
+		Vhost:      s.vhost,
+		Heartbeat:  s.heartbeat,
+		Properties: properties,
+		Locale:     "en_US",
+	})
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		_ = sock.Close() // the handshake's error is the one to tell
+		return nil, nil, s.explain(ctx, e, err)
+	}
+	return broker, sock, nil
+}
+
+// explain says in the words of the URL what the broker refused.
+func (s *settings) explain(ctx context.Context, e endpoint, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("connect to %s: no AMQP answer: %w", e.addr, ctx.Err())
+	}
+	var refusal *amqp.Error
+	if !errors.As(err, &refusal) {
+		return fmt.Errorf("connect to %s: %w", e.addr, err)
+	}
+	switch {
+	case refusal.Code == amqp.NotAllowed:
+		return fmt.Errorf("connect to %s: the broker refused virtual host %q to user %q: %s", e.addr, s.vhost, e.user, refusal.Reason)
+	case refusal.Code == amqp.AccessRefused && strings.Contains(refusal.Reason, "vhost"):
+		return fmt.Errorf("connect to %s: the broker refused virtual host %q to user %q: %s", e.addr, s.vhost, e.user, refusal.Reason)
+	case refusal.Code == amqp.AccessRefused:
+		return fmt.Errorf("connect to %s: the broker refused user %q with login method %s: check the name and the password", e.addr, e.user, s.login)
+	case refusal.Code == amqp.FrameError && !refusal.Server:
+		return fmt.Errorf("connect to %s: the connection ended before the AMQP handshake was over: %s; is it an AMQP 0-9-1 port, and is TLS right?", e.addr, refusal.Reason)
+	}
+	return fmt.Errorf("connect to %s: %w", e.addr, err)
+}
+
+// tlsReason adds what to do to the errors of Go's TLS that people meet most.
+func tlsReason(err error) error {
+	var record tls.RecordHeaderError
+	if errors.As(err, &record) {
+		return fmt.Errorf("%w; the port does not speak TLS (5671 usually does)", err)
+	}
+	var unknown *tls.CertificateVerificationError
+	if errors.As(err, &unknown) {
+		return fmt.Errorf("%w; ssl_ca_file names the authority to trust", err)
+	}
+	return err
+}
+
+// properties are what the broker's tools show of us (RMQ-CONN-03).
+func (s *settings) properties() amqp.Table {
+	id := wire.NewID()
+	name := fmt.Sprintf("%s:%d:%s-%s-%s-%s-%s", s.program, os.Getpid(), id[:8], id[8:12], id[12:16], id[16:20], id[20:])
+	return amqp.Table{"product": "goslo", "product_version": version, "connection_name": name}
+}
+
+// login is a SASL mechanism with its answer.
+type login struct {
+	amqp.Authentication
+	properties amqp.Table
+}
+
+func (s *settings) credentials(e endpoint, properties amqp.Table) amqp.Authentication {
+	l := login{properties: properties}
+	switch s.login {
+	case "PLAIN":
+		l.Authentication = &amqp.PlainAuth{Username: e.user, Password: e.password}
+	case "EXTERNAL":
+		l.Authentication = &amqp.ExternalAuth{}
+	default:
+		l.Authentication = &amqp.AMQPlainAuth{Username: e.user, Password: e.password}
+	}
+	return l
+}
+
+// Response is called after the library has put its own capabilities into the properties, and before it sends
+// them: the one moment to add ours. Without authentication_failure_close the broker answers a wrong password
+// with seconds of silence.
+func (l login) Response() string {
+	if c, ok := l.properties["capabilities"].(amqp.Table); ok {
+		c["authentication_failure_close"] = true
+	}
+	return l.Authentication.Response()
+}

@@ -1,0 +1,254 @@
+// Package rabbit is the transport for RabbitMQ, wire-compatible with oslo.messaging's rabbit driver: the same
+// exchanges, queues, bindings and message properties, so that Go and Python peers serve and call each other.
+//
+// It owns two connections per process, one for sending and one for listening (a broker that slows a sender
+// down does not keep acknowledgements waiting), their reconnection, and the topology. It does not own
+// deadlines, pairing of replies, heartbeats of calls, duplicates: package rpc does. Bodies are package wire's.
+//
+// # Where things are
+//
+//	config.go   the URL and its options
+//	dial.go     one connection, and why it was refused
+//	conn.go     a link keeps a connection up and says what state it is in
+//	socket.go   writes that never block
+//	topology.go names and properties of exchanges and queues; declaring, adopting
+//	send.go     Send; publish.go keeps channels for it and hears what the broker gives back
+//	replies.go  replies whose queue is missing
+//	listen.go   Listen; acks.go settles in batches
+//	inspect.go  what the broker knows about an address
+//
+// # Goroutines
+//
+// Per connection: the AMQP library's reader and heartbeater, the socket's writer, the link, the setup channel.
+// The sending one has one more for each of its three publishing channels (requests, fanouts, replies) and one
+// for replies whose queue is missing. Per listener: its own, and the library's one per queue. All of them end
+// with Close, which waits for ours. No loop waits for another loop, except for the connection's reader: it
+// waits for the publishing channels' goroutines, which therefore never wait.
+//
+// # What happens to a message when something breaks
+//
+// A request or fanout that was published and not confirmed when its connection or channel broke is published
+// again on the next, with the same unique id, as long as its context allows; receivers drop the duplicate. A
+// confirmed one is never sent again. Replies are not confirmed: one that was on its way when the connection
+// broke is lost, and its caller times out.
+package rabbit
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/goslo/goslo/transport"
+	"github.com/goslo/goslo/wire"
+)
+
+var (
+	_ transport.Transport = (*Transport)(nil)
+	_ transport.Inspector = (*Transport)(nil)
+)
+
+// A Transport is a process's access to one RabbitMQ virtual host. It is safe for concurrent use.
+type Transport struct {
+	settings *settings
+	log      *slog.Logger
+	declarer declarer
+
+	out                        *link // carries what we send
+	requests, fanouts, answers *publisher
+	bodies                     bodies
+	returns                    returns
+	replies                    *replies
+	sending                    inflight
+	background                 sync.WaitGroup // the goroutine of replies
+	stop                       context.CancelFunc
+
+	in        *link         // carries what we receive; opened by the first Listen
+	opening   chan struct{} // holds one: whoever opens in
+	listeners listeners
+}
+
+// Open connects to the first of the brokers that answers, so that a wrong host, port, password, virtual host
+// or certificate is an error now, within ctx. From then on the transport reconnects by itself for ever.
+//
+// The second connection is made by the first Listen.
+func Open(ctx context.Context, c Config) (*Transport, error) {
+	s, err := c.read()
+	if err != nil {
+		return nil, err
+	}
+	log := c.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	t := &Transport{settings: s, log: log, opening: make(chan struct{}, 1)}
+	t.declarer.log = log
+	t.out = newLink(s, "send", log)
+	t.in = newLink(s, "listen", log)
+	t.replies = newReplies(s.replies.patience, log)
+	t.replies.resend = func(ctx context.Context, p *publication) error { return t.publish(ctx, t.requests, p) }
+	t.requests = &publisher{link: t.out, name: "requests", confirm: true, returned: t.returned, log: log}
+	t.fanouts = &publisher{link: t.out, name: "fanouts", confirm: true, returned: t.returned, log: log}
+	t.answers = &publisher{link: t.out, name: "replies", returned: t.replies.returned, log: log}
+	t.out.inside = []func(*session){t.requests.run, t.fanouts.run, t.answers.run}
+	if err := t.out.open(ctx); err != nil {
+		return nil, wrap(err, "rabbit")
+	}
+	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	t.stop = cancel
+	t.background.Go(func() { t.replies.run(own) })
+	return t, nil
+}
+
+// returned hears of requests that the broker gave back.
+func (t *Transport) returned(r amqp.Return) {
+	m, err := wire.Parse(r.Body)
+	if err != nil {
+		t.log.Error("the broker gave back a message that cannot be read", "exchange", r.Exchange, "key", r.RoutingKey, "error", err)
+		return
+	}
+	t.returns.add(m.UniqueID)
+}
+
+// Close is part of transport.Transport. Reply and fanout queues are deleted, connections closed.
+func (t *Transport) Close(ctx context.Context) error {
+	drained, first := t.sending.close()
+	if !first {
+		return nil
+	}
+	var err error
+	select {
+	case <-drained:
+	case <-ctx.Done():
+		err = wrap(ctx.Err(), "rabbit: close: messages are still being sent")
+	}
+	all := t.listeners.close()
+	for _, l := range all {
+		if e := l.Close(ctx); e != nil && err == nil {
+			err = e
+		}
+	}
+	for _, l := range all {
+		l.stop()
+	}
+	t.stop()
+	t.opening <- struct{}{} // whoever opens the other connection is done, and nobody starts to
+	t.in.close()
+	t.out.close()
+	for _, l := range all {
+		<-l.done
+	}
+	t.background.Wait()
+	return err
+}
+
+// add opens the listening connection if need be, waiting for the broker as long as ctx allows, and takes l
+// into those that Close closes.
+func (t *Transport) add(ctx context.Context, l *listener) error {
+	select {
+	case t.opening <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-t.opening }()
+	if t.sending.closed() {
+		return transport.ErrClosed
+	}
+	for t.in.cancel == nil {
+		err := t.in.open(ctx)
+		if err == nil {
+			break
+		}
+		if !notAnswered(err) || !sleep(ctx, knock/4) {
+			return err
+		}
+	}
+	if !t.listeners.add(l) {
+		return transport.ErrClosed
+	}
+	return nil
+}
+
+// listeners are those that Close has to close.
+type listeners struct {
+	mu     sync.Mutex
+	all    map[*listener]struct{}
+	closed bool
+}
+
+func (s *listeners) add(l *listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	if s.all == nil {
+		s.all = make(map[*listener]struct{})
+	}
+	s.all[l] = struct{}{}
+	return true
+}
+
+func (s *listeners) remove(l *listener) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.all, l)
+}
+
+func (s *listeners) close() []*listener {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	var list []*listener
+	for l := range s.all {
+		list = append(list, l)
+	}
+	return list
+}
+
+// inflight counts calls of Send, and lets no more in once closed.
+type inflight struct {
+	mu      sync.Mutex
+	n       int
+	drained chan struct{} // nil until closed
+}
+
+func (f *inflight) enter() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.drained != nil {
+		return false
+	}
+	f.n++
+	return true
+}
+
+func (f *inflight) leave() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.n--
+	if f.n == 0 && f.drained != nil {
+		close(f.drained)
+	}
+}
+
+// close returns a channel that is closed when the last call has returned, and whether this was the first close.
+func (f *inflight) close() (<-chan struct{}, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.drained != nil {
+		return f.drained, false
+	}
+	f.drained = make(chan struct{})
+	if f.n == 0 {
+		close(f.drained)
+	}
+	return f.drained, true
+}
+
+func (f *inflight) closed() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.drained != nil
+}

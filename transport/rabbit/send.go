@@ -1,0 +1,203 @@
+package rabbit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/goslo/goslo/transport"
+	"github.com/goslo/goslo/wire"
+)
+
+// maxRefusals is how often a message is sent again after the broker closed its channel, which may have been
+// for another message on it.
+const maxRefusals = 3
+
+// bodies keeps buffers for message bodies. The library has copied a body when publishing returns, but a
+// request is kept until it is confirmed, to be sent again.
+type bodies struct{ pool sync.Pool }
+
+// keepBody is the largest buffer that goes back to the pool.
+const keepBody = 64 << 10
+
+func (b *bodies) get() *[]byte {
+	if p, ok := b.pool.Get().(*[]byte); ok {
+		return p
+	}
+	p := make([]byte, 0, 2048)
+	return &p
+}
+
+func (b *bodies) put(p *[]byte) {
+	if cap(*p) <= keepBody {
+		*p = (*p)[:0]
+		b.pool.Put(p)
+	}
+}
+
+// Send publishes m. A request or fanout is confirmed by the broker before Send returns; where the connection
+// breaks in between it is published again on the next one, with the same unique id, by which receivers drop
+// duplicates, until ctx ends. A reply is taken by the connection, not confirmed; see replies.
+//
+// Errors wrap transport.ErrNoListener (a request that no queue takes, a reply to a queue that is gone for
+// good), ErrNotSent, ErrInDoubt (ctx ended between publishing and the confirm), ErrRejected (too large, a
+// broker's nack or refusal) or ErrClosed.
+func (t *Transport) Send(ctx context.Context, to transport.Address, m *transport.Message) error {
+	if !t.sending.enter() {
+		return failed(to, transport.ErrClosed, nil)
+	}
+	defer t.sending.leave()
+
+	if m.UniqueID == "" {
+		own := *m
+		own.UniqueID = wire.NewID()
+		m = &own
+	}
+	buf := t.bodies.get()
+	defer t.bodies.put(buf)
+	body, err := wire.AppendEnvelope((*buf)[:0], m)
+	*buf = body
+	if err != nil {
+		return failed(to, transport.ErrRejected, err)
+	}
+	if len(body) > t.settings.maxMessage {
+		return failed(to, transport.ErrRejected, fmt.Errorf("%d bytes are more than the %d that the broker takes", len(body), t.settings.maxMessage))
+	}
+	p := publication{body: body, id: m.UniqueID}
+	switch to.Kind {
+	case transport.Topic:
+		p.exchange, p.key = t.settings.topology.topic(to), to.Topic
+		if to.Server != "" {
+			p.key += "." + to.Server
+		}
+		p.mandatory = true
+		if m.ReplyTo != "" {
+			p.expiration = expiration(m.Expires)
+		}
+		err = t.publish(ctx, t.requests, &p)
+	case transport.Fanout:
+		p.exchange = t.settings.topology.fanout(to)
+		err = t.publish(ctx, t.fanouts, &p)
+	case transport.Reply:
+		p.key, p.mandatory = to.Topic, t.settings.replies.mandatory
+		err = t.reply(ctx, &p, m)
+	default:
+		err = reject(errors.New("address without a kind"))
+	}
+	if err != nil {
+		return fmt.Errorf("rabbit: send to %s: %w", to, err)
+	}
+	return nil
+}
+
+func failed(to transport.Address, class, why error) error {
+	if why == nil {
+		return fmt.Errorf("rabbit: send to %s: %w", to, class)
+	}
+	return fmt.Errorf("rabbit: send to %s: %w: %w", to, class, why)
+}
+
+func reject(why error) error { return fmt.Errorf("%w: %w", transport.ErrRejected, why) }
+
+// publish returns when the broker has confirmed p, sending it as often as connections break.
+func (t *Transport) publish(ctx context.Context, via *publisher, p *publication) error {
+	class := transport.ErrNotSent
+	for refusals := 0; ; {
+		o, err := via.outlet(ctx)
+		if err != nil {
+			if errors.Is(err, transport.ErrClosed) && class == transport.ErrNotSent {
+				return err
+			}
+			return fmt.Errorf("%w: %w", class, err)
+		}
+		if err := t.ready(ctx, o, p); err != nil {
+			if ctx.Err() != nil {
+				return fmt.Errorf("%w: %w", class, via.link.state(ctx.Err()))
+			}
+			if o.lost() {
+				continue
+			}
+			return fmt.Errorf("%w: %w", class, err)
+		}
+		confirm, err := o.ch.PublishWithDeferredConfirm(p.exchange.name, p.key, p.mandatory, false, p.properties())
+		if err == nil {
+			class = transport.ErrInDoubt
+			select {
+			case <-confirm.Done():
+			case <-ctx.Done():
+				return fmt.Errorf("%w: waited for the broker's confirm: %w", class, via.link.state(ctx.Err()))
+			}
+			if confirm.Acked() {
+				if t.returns.take(p.id) {
+					return noListener(p)
+				}
+				return nil
+			}
+			if !o.ch.IsClosed() {
+				return reject(errors.New("the broker did not take it (nack)"))
+			}
+		}
+		// The channel is gone, and p with it or not.
+		select {
+		case <-o.gone:
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", class, via.link.state(ctx.Err()))
+		}
+		if o.lost() {
+			continue
+		}
+		refusals++
+		if err := refused(o, p, refusals); err != nil {
+			return err
+		}
+	}
+}
+
+// refused returns an error when the broker closed the channel because of p, as far as one can tell.
+func refused(o *outlet, p *publication, times int) error {
+	if o.why == nil {
+		return nil
+	}
+	switch o.why.Code {
+	case amqp.NotFound:
+		// The exchange was deleted, as an auto-delete one is with its last queue. It is declared again.
+		o.session.declared.Delete(p.exchange.name)
+	case amqp.AccessRefused:
+		if strings.Contains(o.why.Reason, "'"+p.exchange.name+"'") {
+			return reject(o.why)
+		}
+	}
+	if times > maxRefusals {
+		return reject(o.why)
+	}
+	return nil
+}
+
+func noListener(p *publication) error {
+	if p.exchange.name == "" {
+		return fmt.Errorf("%w: queue %s does not exist (any more)", transport.ErrNoListener, p.key)
+	}
+	return fmt.Errorf("%w: no queue takes %q on exchange %q", transport.ErrNoListener, p.key, p.exchange.name)
+}
+
+// ready waits until o has room for p and its exchange is declared (RMQ-TOPO-09: once, and no queue).
+func (t *Transport) ready(ctx context.Context, o *outlet, p *publication) error {
+	if err := o.session.sock.room(ctx); err != nil {
+		return err
+	}
+	if p.exchange.name == "" {
+		return nil
+	}
+	if _, ok := o.session.declared.Load(p.exchange.name); ok {
+		return nil
+	}
+	err := o.session.do(ctx, func(su *setup) error { return t.declarer.exchange(su, p.exchange) })
+	if err == nil {
+		o.session.declared.Store(p.exchange.name, true)
+	}
+	return err
+}

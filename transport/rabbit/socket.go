@@ -1,0 +1,188 @@
+package rabbit
+
+import (
+	"context"
+	"net"
+	"sync"
+	"time"
+)
+
+const (
+	// stallLimit is how long the broker may refuse to read from us before the connection counts as dead.
+	stallLimit = time.Minute
+	// lastWords is how long closing waits for what is still to be written.
+	lastWords = 250 * time.Millisecond
+	// backlogLimit is how many bytes may wait to be written before senders wait too.
+	backlogLimit = 1 << 20
+	// keepBuffer is the largest write buffer kept for the next round.
+	keepBuffer = 1 << 20
+)
+
+// A socket is a net.Conn whose Write only takes the bytes; one goroutine hands them to the kernel. So the
+// AMQP library never holds its locks while the network stalls, a sender can give up when its context ends,
+// and whatever was written while one system call ran leaves with the next.
+//
+// The goroutine ends with Close.
+type socket struct {
+	net.Conn
+	wake chan struct{} // there is something to write; holds one
+	done chan struct{} // the goroutine has ended
+
+	mu      sync.Mutex
+	pending []byte   // taken, not yet handed to the kernel
+	writing int      // bytes being handed over now
+	spare   []byte   // the other buffer
+	before  []func() // called before the next round, each may Write
+	started uint64   // rounds
+	ended   uint64
+	changed chan struct{} // closed at the end of a round; nil when nobody waits for it
+	err     error         // why nothing more can be written
+	closing bool
+}
+
+func newSocket(c net.Conn) *socket {
+	s := &socket{Conn: c, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	go s.run()
+	return s
+}
+
+// Write takes p.
+func (s *socket) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	if s.err != nil {
+		s.mu.Unlock()
+		return 0, s.err
+	}
+	s.pending = append(s.pending, p...)
+	s.mu.Unlock()
+	s.nudge()
+	return len(p), nil
+}
+
+// atFlush has f called in the socket's goroutine just before its next round.
+func (s *socket) atFlush(f func()) {
+	s.mu.Lock()
+	s.before = append(s.before, f)
+	s.mu.Unlock()
+	s.nudge()
+}
+
+// flush returns when everything taken before the call, and all that atFlush was given, is with the kernel.
+func (s *socket) flush(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.nudge() // the round that takes it all may have begun already; then the next is an empty one
+	for round := s.started + 1; s.ended < round; {
+		if err := s.wait(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// room returns when few enough bytes wait to be written for a sender to go ahead.
+func (s *socket) room(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.writing+len(s.pending) > backlogLimit {
+		if err := s.wait(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wait releases the lock until a round has ended.
+func (s *socket) wait(ctx context.Context) error {
+	if s.err != nil {
+		return s.err
+	}
+	if s.changed == nil {
+		s.changed = make(chan struct{})
+	}
+	changed := s.changed
+	s.mu.Unlock()
+	defer s.mu.Lock()
+	select {
+	case <-changed:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *socket) nudge() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (s *socket) run() {
+	defer close(s.done)
+	for range s.wake {
+		if !s.round() {
+			return
+		}
+	}
+}
+
+// round writes what is there. It returns false when it was the last one.
+func (s *socket) round() bool {
+	s.mu.Lock()
+	s.started++
+	before := s.before
+	s.before = nil
+	s.mu.Unlock()
+	for _, f := range before {
+		f()
+	}
+
+	s.mu.Lock()
+	buf := s.pending
+	s.pending, s.spare = s.spare[:0], nil
+	s.writing = len(buf)
+	if !s.closing && len(buf) > 0 {
+		// In the lock, so that it cannot undo the shorter one that Close sets. It only arms a timer.
+		_ = s.SetWriteDeadline(time.Now().Add(stallLimit))
+	}
+	err := s.err
+	s.mu.Unlock()
+	if err == nil && len(buf) > 0 {
+		_, err = s.Conn.Write(buf)
+	}
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil {
+		s.ended = s.started
+	}
+	s.writing = 0
+	if cap(buf) <= keepBuffer {
+		s.spare = buf
+	}
+	if s.err == nil && err != nil {
+		s.err = err
+		_ = s.Conn.Close() // so that the reading side learns of it; err says more than this would
+	}
+	last := s.closing && len(s.pending) == 0 || s.err != nil
+	if last && s.err == nil {
+		s.err = net.ErrClosed
+	}
+	if s.changed != nil {
+		close(s.changed)
+		s.changed = nil
+	}
+	return !last
+}
+
+// Close writes what it can within a moment, and closes.
+func (s *socket) Close() error {
+	s.mu.Lock()
+	s.closing = true
+	_ = s.SetWriteDeadline(time.Now().Add(lastWords)) // fails only when already closed
+	s.mu.Unlock()
+	s.nudge()
+	<-s.done
+	return s.Conn.Close()
+}

@@ -1,0 +1,225 @@
+package rabbit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/goslo/goslo/transport"
+	"github.com/goslo/goslo/wire"
+)
+
+// topology is what exchanges and queues look like. It is oslo's to the letter: peers declare the same ones,
+// and a broker refuses a declaration that differs (rows RMQ-TOPO-01 to 15).
+type topology struct {
+	exchange   string // of addresses that name none
+	durable    bool   // amqp_durable_queues
+	autoDelete bool   // amqp_auto_delete
+	quorum     bool   // rabbit_quorum_queue
+	ttl        time.Duration
+}
+
+// A queue as it is declared, bound and consumed from.
+type queue struct {
+	name       string
+	key        string // its binding; unused when exchange is nil
+	exchange   *exchange
+	durable    bool
+	autoDelete bool
+	own        bool // nobody else's: deleted when its listener closes
+	args       amqp.Table
+	to         transport.Address // how a message found here was addressed
+}
+
+type exchange struct {
+	name, kind          string
+	durable, autoDelete bool
+}
+
+// topic is the exchange of an address that is not a fanout (RMQ-TOPO-02, 10).
+func (t topology) topic(a transport.Address) exchange {
+	name := a.Exchange
+	if name == "" {
+		name = t.exchange
+	}
+	return exchange{name: name, kind: amqp.ExchangeTopic, durable: t.durable || t.quorum, autoDelete: t.autoDelete}
+}
+
+// fanout is the exchange of a topic's fanout; the address's own exchange plays no part (RMQ-TOPO-04).
+func (t topology) fanout(a transport.Address) exchange {
+	return exchange{name: a.Topic + "_fanout", kind: amqp.ExchangeFanout, autoDelete: true}
+}
+
+// queues are those that a listener at a consumes from, in the order in which they are declared (RMQ-TOPO-01).
+func (t topology) queues(a transport.Address) []queue {
+	if a.Kind == transport.Reply {
+		name := "reply_" + wire.NewID()
+		return []queue{{name: name, own: true, args: t.expiry(), to: transport.Address{Kind: transport.Reply, Topic: name}}}
+	}
+	topic, fanout := t.topic(a), t.fanout(a)
+	shared := func(name, server string) queue {
+		q := queue{name: name, key: name, exchange: &topic, durable: topic.durable, autoDelete: t.autoDelete}
+		q.to = transport.Address{Kind: transport.Topic, Exchange: a.Exchange, Topic: a.Topic, Server: server}
+		if t.quorum {
+			q.args = amqp.Table{amqp.QueueTypeArg: amqp.QueueTypeQuorum}
+		}
+		return q
+	}
+	return []queue{
+		shared(a.Topic, ""),
+		shared(a.Topic+"."+a.Server, a.Server),
+		{
+			name: fanout.name + "_" + wire.NewID(), key: a.Topic, exchange: &fanout, own: true, args: t.expiry(),
+			to: transport.Address{Kind: transport.Fanout, Exchange: a.Exchange, Topic: a.Topic},
+		},
+	}
+}
+
+// expiry is the one argument of queues that are a process's own (RMQ-TOPO-15).
+func (t topology) expiry() amqp.Table {
+	if t.ttl == 0 {
+		return nil
+	}
+	return amqp.Table{amqp.QueueTTLArg: t.ttl.Milliseconds()}
+}
+
+// A job is declaring, deleting or asking, in the goroutine that owns a session's setup channel.
+type job struct {
+	run    func(*setup) error
+	result chan error
+}
+
+// do runs f on the session's setup channel. When ctx ends before f does, f goes on unheard.
+func (s *session) do(ctx context.Context, f func(*setup) error) error {
+	j := job{run: f, result: make(chan error, 1)}
+	select {
+	case s.jobs <- j:
+	case <-s.gone:
+		return s.why
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-j.result:
+		return err
+	case <-s.gone:
+		return s.why
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// work runs jobs until the session ends. It may wait for the broker as long as the connection lives; those
+// who asked do not have to.
+func (s *session) work() {
+	su := setup{conn: s.conn}
+	for {
+		select {
+		case j := <-s.jobs:
+			j.result <- j.run(&su)
+		case <-s.gone:
+			return
+		}
+	}
+}
+
+// setup is a channel for declarations, apart from those that carry messages because the broker answers a
+// refused declaration by closing the channel.
+type setup struct {
+	conn *amqp.Connection
+	ch   *amqp.Channel
+}
+
+// channel returns a live channel, a new one where the last was closed.
+func (su *setup) channel() (*amqp.Channel, error) {
+	if su.ch != nil && !su.ch.IsClosed() {
+		return su.ch, nil
+	}
+	ch, err := su.conn.Channel()
+	su.ch = ch
+	return ch, err
+}
+
+// declarer declares, and takes what exists already as it is.
+type declarer struct {
+	log    *slog.Logger
+	logged sync.Map // names that were reported as adopted
+}
+
+func (d *declarer) exchange(su *setup, x exchange) error {
+	ch, err := su.channel()
+	if err != nil {
+		return err
+	}
+	err = ch.ExchangeDeclare(x.name, x.kind, x.durable, x.autoDelete, false, false, nil)
+	if !differs(err) {
+		return wrap(err, "declare exchange "+x.name)
+	}
+	return d.adopt(su, "exchange "+x.name, err, func(ch *amqp.Channel) error {
+		return ch.ExchangeDeclarePassive(x.name, x.kind, x.durable, x.autoDelete, false, false, nil)
+	})
+}
+
+// queue declares q with its exchange and its binding.
+func (d *declarer) queue(su *setup, q queue) error {
+	if q.exchange != nil {
+		if err := d.exchange(su, *q.exchange); err != nil {
+			return err
+		}
+	}
+	ch, err := su.channel()
+	if err != nil {
+		return err
+	}
+	_, err = ch.QueueDeclare(q.name, q.durable, q.autoDelete, false, false, q.args)
+	if differs(err) {
+		err = d.adopt(su, "queue "+q.name, err, func(ch *amqp.Channel) error {
+			_, err := ch.QueueDeclarePassive(q.name, q.durable, q.autoDelete, false, false, q.args)
+			return err
+		})
+	}
+	if err != nil {
+		return wrap(err, "declare queue "+q.name)
+	}
+	if q.exchange == nil {
+		return nil
+	}
+	if ch, err = su.channel(); err != nil {
+		return err
+	}
+	return wrap(ch.QueueBind(q.name, q.key, q.exchange.name, false, nil), "bind queue "+q.name+" to exchange "+q.exchange.name)
+}
+
+// adopt takes an exchange or queue that a peer declared otherwise as it is, and reports it once. Upstream
+// redeclares without durable and gives up on other differences (RMQ-TOPO-24, 25).
+func (d *declarer) adopt(su *setup, what string, conflict error, exists func(*amqp.Channel) error) error {
+	ch, err := su.channel()
+	if err != nil {
+		return err
+	}
+	if err := exists(ch); err != nil {
+		return fmt.Errorf("declare %s: %w; and as it is: %w", what, conflict, err)
+	}
+	if _, again := d.logged.LoadOrStore(what, true); !again {
+		d.log.Warn("taking what a peer declared otherwise; make the options of both the same", "what", what, "broker", conflict)
+	}
+	return nil
+}
+
+// differs says that the broker has an exchange or queue of this name with other properties.
+func differs(err error) bool {
+	var e *amqp.Error
+	return errors.As(err, &e) && e.Code == amqp.PreconditionFailed
+}
+
+func wrap(err error, what string) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
