@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -117,7 +116,7 @@ func (o *Options) Refuse(name, why string) {
 	}
 }
 
-// Finish returns one error that tells everything that was wrong, options that nobody asked for included, or nil.
+// Finish returns one *[OptionsError] that tells everything that was wrong, options that nobody asked for included, or nil.
 func (o *Options) Finish() error {
 	for _, q := range o.query {
 		if slices.Contains(o.known, q.Name) {
@@ -137,8 +136,17 @@ func (o *Options) Finish() error {
 	if len(o.problems) == 0 {
 		return nil
 	}
-	return errors.New(o.driver + " url: " + strings.Join(o.problems, "; "))
+	return &OptionsError{Driver: o.driver, Problems: o.problems}
 }
+
+// An OptionsError is everything that is wrong with the options in a URL's query. It holds no secrets.
+type OptionsError struct {
+	Driver   string
+	Problems []string
+}
+
+// Error lists the problems.
+func (e *OptionsError) Error() string { return e.Driver + " url: " + strings.Join(e.Problems, "; ") }
 
 func (o *Options) take(name string) (string, bool) {
 	o.known = append(o.known, name)
