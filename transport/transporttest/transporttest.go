@@ -1,0 +1,153 @@
+// Package transporttest is the contract of package transport as an executable suite: a transport that
+// passes [Run] is one. Each case carries the sentence that it proves and prints it when it fails.
+//
+// A test of a transport is a few lines:
+//
+//	func TestContract(t *testing.T) { // not parallel: one case counts goroutines
+//		bus := memory.NewBus()
+//		transporttest.Run(t, transporttest.Config{
+//			Open: func(testing.TB) transport.Transport { return bus.Open(memory.Config{}) },
+//		})
+//	}
+//
+// The package owns no bus. Every goroutine that a case starts has ended when the case has.
+package transporttest
+
+import (
+	"cmp"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/goslo/goslo/transport"
+)
+
+// Config says how to reach the transport that is tested, and what may be asked of it.
+type Config struct {
+	// Open returns another client of one and the same bus, as another process would be. It fails the
+	// test when it cannot. The suite closes the transport.
+	Open func(t testing.TB) transport.Transport
+
+	// Lacks are the features that the transport does not claim, or'ed together. Default: it claims all.
+	Lacks Feature
+
+	// MaxBody is the most bytes that a message may have on this bus, if there is a limit: more must be
+	// transport.ErrRejected. Default (0): no limit; 4 MiB must pass.
+	MaxBody int
+
+	// Patience is how long a case waits for what must happen. Default: 20 s.
+	Patience time.Duration
+
+	// Silence is how long a case listens for what must not happen. Default: 100 ms.
+	Silence time.Duration
+}
+
+func (c Config) withDefaults() Config {
+	c.Patience = cmp.Or(c.Patience, 20*time.Second)
+	c.Silence = cmp.Or(c.Silence, 100*time.Millisecond)
+	return c
+}
+
+// A Feature is something that a bus may be unable to do. The cases of a feature that is not claimed run
+// nevertheless, and must meet errors.ErrUnsupported, except where the feature's doc says otherwise.
+type Feature uint
+
+// The features.
+const (
+	// Requeue: a cast that was handed over can be given back by Settler.Requeue.
+	Requeue Feature = 1 << iota
+	// Inspect: the transport is a transport.Inspector. Not claimed: it is none, or its method says ErrUnsupported.
+	Inspect
+	// Topics: the transport is a transport.Namer. Not claimed: it is none, or its method says ErrUnsupported.
+	Topics
+
+	// Redelivery: what a listener holds unsettled goes back to the bus when the listener, or the transport
+	// under it, is closed. Not claimed: it is lost, and the cases do not run, as nothing is there to say so.
+	Redelivery
+	// Keeps: casts to a topic or server that has been there wait while it is away. Not claimed:
+	// the cases do not run; such a cast is ErrNoListener or lost.
+	Keeps
+	// KeepsCalls: the same for calls. Not claimed: such a call must be ErrNoListener, at Send or by the reply listener.
+	KeepsCalls
+	// Expiry: a call that nobody took before Message.Expires is dropped. Not claimed: it is delivered, and the case does not run.
+	Expiry
+	// SeparateExchanges: equal topics on different exchanges are different topics. Not claimed: the case
+	// does not run. (RabbitMQ as oslo uses it has one queue per topic name, whatever the exchange.)
+	SeparateExchanges
+	// LiteralNames: a server "b.c" of the topic "a" is not the server "c" of "a.b", and words that are
+	// wildcards on some buses are plain names. Not claimed: the case does not run. (RabbitMQ as oslo uses it
+	// joins topic and server by a dot and binds names as they are.)
+	LiteralNames
+)
+
+// A Case is one promise of the contract.
+type Case struct {
+	Name string
+	Why  string // the sentence of the contract that the case proves
+
+	needs     Feature
+	skippable bool // when what it needs is not claimed: without it nothing is there to be seen
+	run       func(f *fixture)
+}
+
+// Cases are all cases but the one that [Run] adds, about goroutines.
+func Cases() []Case {
+	var all []Case
+	for _, group := range [][]Case{routing(), replies(), content(), settling(), lifetime(), names()} {
+		all = append(all, group...)
+	}
+	return all
+}
+
+// Run proves the contract. Its test must not be parallel to others, because the first case counts
+// goroutines; the other cases run in parallel, on one bus.
+func Run(t *testing.T, c Config) {
+	t.Helper()
+	leaks := leakCase()
+	t.Run(leaks.Name, func(t *testing.T) { leaks.Run(t, c) }) //nolint:paralleltest // It counts goroutines.
+	for _, one := range Cases() {
+		t.Run(one.Name, func(t *testing.T) {
+			t.Parallel()
+			one.Run(t, c)
+		})
+	}
+}
+
+// Run runs the case alone.
+func (one Case) Run(tb testing.TB, c Config) {
+	tb.Helper()
+	tb.Cleanup(func() {
+		if tb.Failed() {
+			tb.Logf("the contract says: %s", one.Why)
+		}
+	})
+	f := newFixture(tb, c.withDefaults())
+	lacks := one.needs & c.Lacks
+	if lacks == 0 {
+		one.run(f)
+		return
+	}
+	if one.skippable {
+		tb.Logf("not claimed, and nothing to be seen without: %s", one.Why)
+		return
+	}
+	f.unclaimed = true
+	one.run(f)
+	if !f.unsupported {
+		tb.Errorf("the transport does not claim this, so something had to fail with errors.ErrUnsupported")
+	}
+}
+
+// supports is asked with the error of an operation that only some transports can do. It ends the test on an
+// error, and tells whether to go on.
+func (f *fixture) supports(what string, err error) bool {
+	f.Helper()
+	if f.unclaimed && errors.Is(err, errors.ErrUnsupported) {
+		f.unsupported = true
+		return false
+	}
+	if err != nil {
+		f.Fatalf("%s: %v", what, err)
+	}
+	return true
+}
