@@ -1,0 +1,75 @@
+package memory
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/goslo/goslo/transport"
+)
+
+// Config says how a process is attached to a bus. Its zero value works.
+type Config struct {
+	// Exchange is what an address without one means. Default: "openstack".
+	Exchange string
+}
+
+// Open attaches to the bus that a URL names, memory://name/virtual_host or fake://name/virtual_host, with
+// both parts optional. All of the process who name the same bus share it (FAKE-01). It comes into being
+// with the first and is gone, messages included, when the last one closes.
+//
+// Anything else in the URL is an error, because it could not be honoured.
+func Open(u *transport.URL, c Config) (*Transport, error) {
+	if err := u.Options().Finish(); err != nil {
+		return nil, fmt.Errorf("memory: open %s: %w", u, err)
+	}
+	name := busName{virtualHost: u.VirtualHost}
+	switch len(u.Hosts) {
+	case 0:
+	case 1:
+		name.host = u.Hosts[0].Hostname
+		if u.Hosts[0] != (transport.Host{Hostname: name.host}) {
+			return nil, fmt.Errorf("memory: open %s: a bus in memory has neither port, user nor password", u)
+		}
+	default:
+		return nil, fmt.Errorf("memory: open %s: a bus in memory has one name, not %d hosts", u, len(u.Hosts))
+	}
+	return named.open(name, c), nil
+}
+
+type busName struct{ host, virtualHost string }
+
+// registry finds buses by name. Two Opens of one URL can meet nowhere else than in the process itself,
+// which is why this package, alone in the house, has state of its own. See [NewBus] for a bus without it.
+type registry struct {
+	mu    sync.Mutex
+	buses map[busName]*sharedBus
+}
+
+type sharedBus struct {
+	bus   *Bus
+	users int
+}
+
+var named = registry{buses: map[busName]*sharedBus{}}
+
+func (r *registry) open(name busName, c Config) *Transport {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.buses[name]
+	if s == nil {
+		s = &sharedBus{bus: NewBus()}
+		r.buses[name] = s
+	}
+	s.users++
+	t := s.bus.Open(c)
+	t.release = func() { r.release(name, s) }
+	return t
+}
+
+func (r *registry) release(name busName, s *sharedBus) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s.users--; s.users == 0 {
+		delete(r.buses, name)
+	}
+}

@@ -1,0 +1,269 @@
+package memory
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/goslo/goslo/transport"
+)
+
+const defaultPrefetch = 64
+
+// A listener takes from up to three queues: its topic's, its server's, and its own fanout queue.
+type listener struct {
+	transport *Transport
+	bus       *Bus
+	addr      string
+	prefetch  int
+	ready     chan struct{} // holds a token from hand or close until the Next that waits takes it
+	leave     func()        // takes the listener off the topology
+
+	// Guarded by bus.mu.
+	queues      []*queue
+	turn        int       // index of the queue to ask first
+	outstanding int       // handed over and not settled
+	idle        bool      // Next waits, and ready is empty
+	handed      *delivery // for the Next that waits
+	closed      bool
+}
+
+// Listen subscribes. It never waits.
+func (t *Transport) Listen(ctx context.Context, from transport.Address, o transport.ListenOptions) (transport.Listener, error) {
+	l, err := t.listen(ctx, from, o)
+	if err != nil {
+		return nil, fmt.Errorf("memory: listen at %s: %w", from, err)
+	}
+	return l, nil
+}
+
+func (t *Transport) listen(ctx context.Context, from transport.Address, o transport.ListenOptions) (*listener, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if o.Prefetch < 0 {
+		return nil, fmt.Errorf("prefetch %d is negative", o.Prefetch)
+	}
+	l := &listener{transport: t, bus: t.bus, prefetch: cmp.Or(o.Prefetch, defaultPrefetch), ready: make(chan struct{}, 1)}
+	t.bus.mu.Lock()
+	defer t.bus.mu.Unlock()
+	if t.closed {
+		return nil, transport.ErrClosed
+	}
+	switch from.Kind {
+	case transport.Topic:
+		if from.Topic == "" || from.Server == "" {
+			return nil, errors.New("the address must name a topic and a server")
+		}
+		l.addr = from.Topic + "." + from.Server
+		topic, server := t.bus.declare(t.name(from), from.Server)
+		fanout := &queue{}
+		topic.fanouts = append(topic.fanouts, fanout)
+		l.queues = []*queue{topic.shared, server, fanout}
+		l.leave = func() {
+			topic.fanouts = slices.DeleteFunc(topic.fanouts, func(q *queue) bool { return q == fanout })
+			fanout.gone = true
+		}
+	case transport.Reply:
+		t.bus.lastReply++
+		l.addr = "reply_" + strconv.FormatUint(t.bus.lastReply, 10)
+		replies := &queue{}
+		t.bus.replies[l.addr] = replies
+		l.queues = []*queue{replies}
+		l.leave = func() {
+			delete(t.bus.replies, l.addr)
+			replies.gone = true
+		}
+	default:
+		return nil, errors.New("only topic and reply addresses have listeners")
+	}
+	for _, q := range l.queues {
+		q.listeners = append(q.listeners, l)
+	}
+	t.listeners = append(t.listeners, l)
+	return l, nil
+}
+
+// Addr is a reply address, or topic.server.
+func (l *listener) Addr() string { return l.addr }
+
+// Next takes the next message from the bus.
+func (l *listener) Next(ctx context.Context) (*transport.Delivery, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	l.bus.mu.Lock()
+	l.idle = true
+	l.fill()
+	if l.closed {
+		l.idle = false
+	}
+	d := l.take()
+	waits := l.idle
+	l.bus.mu.Unlock()
+	if waits {
+		var err error
+		select {
+		case <-l.ready:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+		l.bus.mu.Lock()
+		d = l.take()
+		l.idle = false
+		l.bus.mu.Unlock()
+		if d == nil && err != nil {
+			return nil, err
+		}
+	}
+	if d == nil {
+		return nil, fmt.Errorf("memory: listen at %s: %w", l.addr, transport.ErrClosed)
+	}
+	return &d.Delivery, nil
+}
+
+// take returns what was handed over, with ready emptied.
+func (l *listener) take() *delivery {
+	d := l.handed
+	l.handed = nil
+	// Whoever handed over did so under the lock, so the token, unless Next has it, is there by now.
+	select {
+	case <-l.ready:
+	default:
+	}
+	return d
+}
+
+// fill hands over a message if the listener waits, has room and there is one.
+func (l *listener) fill() {
+	if !l.idle || l.closed || l.outstanding >= l.prefetch {
+		return
+	}
+	for i := range l.queues {
+		at := (l.turn + i) % len(l.queues)
+		if w, ok := l.queues[at].pop(); ok {
+			l.turn = at + 1
+			l.hand(l.queues[at], w)
+			return
+		}
+	}
+}
+
+// hand gives a message to the Next that waits.
+func (l *listener) hand(q *queue, w waiting) {
+	d := &delivery{message: w.message, listener: l, queue: q, stored: w.stored}
+	d.Delivery = transport.Delivery{Message: &d.message, To: w.to, Redelivered: w.redelivered, Settler: d}
+	if w.to.Exchange == l.transport.exchange {
+		d.To.Exchange = ""
+	}
+	l.transport.unsettled.add(d)
+	l.outstanding++
+	l.handed = d
+	l.wake()
+}
+
+// wake ends the wait of Next. The send cannot block, although a lock is held: ready has room for one, and
+// is empty while the listener is idle.
+func (l *listener) wake() {
+	l.idle = false
+	l.ready <- struct{}{}
+}
+
+// Close ends the subscription. It never waits, so ctx does not matter. A second Close does nothing.
+func (l *listener) Close(context.Context) error {
+	l.bus.mu.Lock()
+	defer l.bus.mu.Unlock()
+	l.close()
+	return nil
+}
+
+func (l *listener) close() {
+	if l.closed {
+		return
+	}
+	l.closed = true
+	l.transport.listeners = slices.DeleteFunc(l.transport.listeners, func(o *listener) bool { return o == l })
+	for _, q := range l.queues {
+		q.leave(l)
+	}
+	l.leave()
+	if d := l.handed; d != nil {
+		l.handed = nil
+		l.outstanding--
+		l.transport.unsettled.remove(d)
+		d.giveBack()
+		d.queue.dispatch()
+	}
+	if l.idle {
+		l.wake()
+	}
+}
+
+// A delivery is a message in the hands of a listener, and its settler.
+type delivery struct {
+	transport.Delivery
+
+	message  transport.Message // the receiver's own copy
+	listener *listener
+	queue    *queue
+	stored   *stored
+
+	// Guarded by the bus.
+	settled    bool
+	prev, next *delivery // in deliveries
+}
+
+var _ transport.Settler = (*delivery)(nil)
+
+// giveBack puts the message in front of its queue, if that still is.
+func (d *delivery) giveBack() {
+	d.settled = true
+	if !d.queue.gone {
+		d.queue.pushFront(waiting{stored: d.stored, redelivered: true})
+	}
+}
+
+// deliveries is a list in the order of hand-over.
+type deliveries struct{ first, last *delivery }
+
+func (l *deliveries) add(d *delivery) {
+	d.prev = l.last
+	if l.last == nil {
+		l.first = d
+	} else {
+		l.last.next = d
+	}
+	l.last = d
+}
+
+func (l *deliveries) remove(d *delivery) {
+	if d.prev == nil {
+		l.first = d.next
+	} else {
+		d.prev.next = d.next
+	}
+	if d.next == nil {
+		l.last = d.prev
+	} else {
+		d.next.prev = d.prev
+	}
+	d.prev, d.next = nil, nil
+}
+
+// giveBack empties the list from its end, so that the queues have their old order, and lets others have the messages.
+func (l *deliveries) giveBack() {
+	var queues []*queue
+	for d := l.last; d != nil; d = l.last {
+		l.remove(d)
+		d.giveBack()
+		if !slices.Contains(queues, d.queue) {
+			queues = append(queues, d.queue)
+		}
+	}
+	for _, q := range queues {
+		q.dispatch()
+	}
+}

@@ -1,0 +1,105 @@
+package memory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/goslo/goslo/transport"
+)
+
+// Send puts m into the queue, or queues, of an address. It never waits. A reply to a listener that is
+// gone is transport.ErrNoListener, as is a request to a topic or server that never had one.
+func (t *Transport) Send(ctx context.Context, to transport.Address, m *transport.Message) error {
+	if err := t.send(ctx, to, m); err != nil {
+		return fmt.Errorf("memory: send to %s: %w", to, err)
+	}
+	return nil
+}
+
+func (t *Transport) send(ctx context.Context, to transport.Address, m *transport.Message) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w: %w", transport.ErrNotSent, context.Cause(ctx))
+	}
+	if to.Topic == "" {
+		return fmt.Errorf("%w: the address has no topic", transport.ErrRejected)
+	}
+	s := &stored{message: *m, to: to}
+	s.to.Exchange = t.name(to).exchange
+	if m.Method != "" && m.Version == "" {
+		s.message.Version = "1.0"
+	}
+	if m.Expires > 0 {
+		s.deadline = time.Now().Add(m.Expires)
+	}
+
+	t.bus.mu.Lock()
+	defer t.bus.mu.Unlock()
+	if t.closed {
+		return transport.ErrClosed
+	}
+	switch to.Kind {
+	case transport.Topic, transport.Reply:
+		q := t.bus.find(s.to.Exchange, to)
+		if q == nil {
+			return transport.ErrNoListener
+		}
+		q.pushBack(waiting{stored: s})
+		q.dispatch()
+	case transport.Fanout:
+		if topic := t.bus.topics[t.name(to)]; topic != nil {
+			for _, q := range topic.fanouts {
+				q.pushBack(waiting{stored: s})
+				q.dispatch()
+			}
+		}
+	default:
+		return fmt.Errorf("%w: the address is of no known kind", transport.ErrRejected)
+	}
+	return nil
+}
+
+var errSettled = errors.New("it was settled before")
+
+// Ack removes the message from the bus. It never waits, so ctx does not matter.
+func (d *delivery) Ack(context.Context) error {
+	d.listener.bus.mu.Lock()
+	defer d.listener.bus.mu.Unlock()
+	if err := d.settle(); err != nil {
+		return fmt.Errorf("memory: acknowledge a message to %s: %w", d.To, err)
+	}
+	d.listener.fill()
+	return nil
+}
+
+// Requeue puts the message back in front of its queue. It never waits, so ctx does not matter. A queue
+// that went with its listener cannot take it back.
+func (d *delivery) Requeue(context.Context) error {
+	d.listener.bus.mu.Lock()
+	defer d.listener.bus.mu.Unlock()
+	err := d.settle()
+	if err == nil && d.queue.gone {
+		err = fmt.Errorf("%w: its queue went with the listener", errors.ErrUnsupported)
+	}
+	if err != nil {
+		return fmt.Errorf("memory: give back a message to %s: %w", d.To, err)
+	}
+	d.queue.pushFront(waiting{stored: d.stored, redelivered: true})
+	d.queue.dispatch()
+	d.listener.fill()
+	return nil
+}
+
+func (d *delivery) settle() error {
+	switch {
+	case d.listener.transport.closed:
+		return transport.ErrClosed
+	case d.settled:
+		return errSettled
+	}
+	d.settled = true
+	d.listener.outstanding--
+	d.listener.transport.unsettled.remove(d)
+	return nil
+}

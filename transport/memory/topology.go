@@ -1,0 +1,162 @@
+package memory
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/goslo/goslo/transport"
+)
+
+// A Bus is an isolated message bus. Make one with [NewBus]; it needs no closing.
+type Bus struct {
+	mu        sync.Mutex // guards everything reachable from here, listeners and deliveries included
+	topics    map[topicName]*topic
+	replies   map[string]*queue // by reply address
+	lastReply uint64
+}
+
+type topicName struct{ exchange, topic string }
+
+// A topic is what the first listener of it brought into being. It is never removed.
+type topic struct {
+	shared  *queue
+	servers map[string]*queue
+	fanouts []*queue // one for each live listener
+}
+
+// NewBus makes a bus that only the transports opened on it can reach.
+func NewBus() *Bus {
+	return &Bus{topics: map[topicName]*topic{}, replies: map[string]*queue{}}
+}
+
+// declare returns the topic, and the queue of one of its servers, made if need be.
+func (b *Bus) declare(name topicName, server string) (*topic, *queue) {
+	t := b.topics[name]
+	if t == nil {
+		t = &topic{shared: &queue{}, servers: map[string]*queue{}}
+		b.topics[name] = t
+	}
+	q := t.servers[server]
+	if q == nil {
+		q = &queue{}
+		t.servers[server] = q
+	}
+	return t, q
+}
+
+// find returns the queue of a Topic or Reply address, or nil.
+func (b *Bus) find(exchange string, at transport.Address) *queue {
+	if at.Kind == transport.Reply {
+		return b.replies[at.Topic]
+	}
+	t := b.topics[topicName{exchange, at.Topic}]
+	switch {
+	case t == nil:
+		return nil
+	case at.Server != "":
+		return t.servers[at.Server]
+	}
+	return t.shared
+}
+
+// A stored message is immutable from Send on, and shared by all queues that hold it.
+type stored struct {
+	message  transport.Message
+	to       transport.Address // with the exchange's real name
+	deadline time.Time         // zero = kept for ever
+}
+
+func (s *stored) expired() bool { return !s.deadline.IsZero() && !time.Now().Before(s.deadline) }
+
+// A waiting message is one in a queue that no listener has taken.
+type waiting struct {
+	*stored
+	redelivered bool
+}
+
+// A queue keeps messages in order until one of its listeners takes them. While it holds any that is not
+// expired, none of its listeners is idle with room for more.
+type queue struct {
+	items     []waiting // from head on
+	head      int
+	listeners []*listener
+	turn      int  // index of the listener to ask first
+	gone      bool // its only listener was closed, and it with it
+}
+
+func (q *queue) pushBack(w waiting) {
+	if q.head == len(q.items) {
+		q.items, q.head = q.items[:0], 0
+	} else if q.head > len(q.items)/2 && len(q.items) == cap(q.items) {
+		n := copy(q.items, q.items[q.head:])
+		clear(q.items[n:])
+		q.items, q.head = q.items[:n], 0
+	}
+	q.items = append(q.items, w)
+}
+
+func (q *queue) pushFront(w waiting) {
+	if q.head == 0 {
+		q.items = slices.Insert(q.items, 0, w)
+		return
+	}
+	q.head--
+	q.items[q.head] = w
+}
+
+// pop takes the first message, dropping expired ones.
+func (q *queue) pop() (w waiting, ok bool) {
+	for q.head < len(q.items) {
+		w, q.items[q.head] = q.items[q.head], waiting{}
+		q.head++
+		if !w.expired() {
+			return w, true
+		}
+	}
+	return waiting{}, false
+}
+
+// dispatch hands over what listeners are waiting for.
+func (q *queue) dispatch() {
+	for q.head < len(q.items) {
+		l := q.idle()
+		if l == nil {
+			return
+		}
+		w, ok := q.pop()
+		if !ok {
+			return
+		}
+		l.hand(q, w)
+	}
+}
+
+// idle returns a listener that waits in Next and has room, each in its turn.
+func (q *queue) idle() *listener {
+	for i := range q.listeners {
+		at := (q.turn + i) % len(q.listeners)
+		if l := q.listeners[at]; l.idle && l.outstanding < l.prefetch {
+			q.turn = at + 1
+			return l
+		}
+	}
+	return nil
+}
+
+func (q *queue) leave(l *listener) {
+	if i := slices.Index(q.listeners, l); i >= 0 {
+		q.listeners = slices.Delete(q.listeners, i, i+1)
+	}
+}
+
+// live is how many messages wait that are not expired.
+func (q *queue) live() int {
+	n := 0
+	for _, w := range q.items[q.head:] {
+		if !w.expired() {
+			n++
+		}
+	}
+	return n
+}
