@@ -1,0 +1,376 @@
+package nats
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+
+	"github.com/goslo/goslo/transport"
+)
+
+const (
+	connectTimeout = 5 * time.Second // for one server: dial, TLS and the first exchange
+	pingInterval   = 20 * time.Second
+	maxPingsOut    = 2
+
+	// settleTime is how long after a reconnection other clients may still be on their way back, so that
+	// "nobody listens" is asked again before it is believed.
+	settleTime = 2 * time.Second
+)
+
+var (
+	_ transport.Transport = (*Conn)(nil)
+	_ transport.Inspector = (*Conn)(nil)
+	_ transport.Namer     = (*Conn)(nil)
+)
+
+// A Conn is a connection to a NATS cluster. It implements [transport.Transport], [transport.Inspector]
+// and [transport.Namer].
+type Conn struct {
+	cfg    Config
+	log    *slog.Logger
+	prefix string
+	nc     *nats.Conn
+	js     jetstream.JetStream
+	asks   asks
+	keeper keeper
+
+	link atomic.Pointer[link] // nil while the connection is away
+
+	mu        sync.Mutex
+	back      chan struct{} // closed when the connection comes back
+	listeners map[listener]struct{}
+	closed    chan struct{} // closed under mu
+	gone      chan struct{} // closed by nats.go's last callback
+}
+
+// A link is one unbroken stretch of connection.
+type link struct {
+	lost  chan struct{} // closed when it breaks
+	again bool          // it is not the first one
+	since time.Time
+}
+
+// settling says whether other clients may still be on their way back to a bus that was away.
+func (l *link) settling() bool { return l.again && time.Since(l.since) < settleTime }
+
+// A listener is what the connection's life concerns.
+type listener interface {
+	transport.Listener
+	rebuild(ctx context.Context) error // the connection is back; queues may be gone
+	tick(now time.Time) bool           // renew claims; true asks for a rebuild
+	release()                          // the connection ends; unsettled messages go back
+	end()                              // nothing more will come
+}
+
+// Open connects to the first server that answers. It tries each once, so its error tells what is wrong with
+// them. A connection that is lost later is rebuilt for as long as it takes, with pauses of 50 to 150 ms that
+// grow to 2 s.
+func Open(ctx context.Context, cfg Config) (*Conn, error) {
+	if len(cfg.Servers) == 0 {
+		cfg.Servers = []string{net.JoinHostPort("127.0.0.1", "4222")}
+	}
+	if cfg.Exchange == "" {
+		cfg.Exchange = "openstack"
+	}
+	if cfg.Program == "" {
+		cfg.Program = filepath.Base(os.Args[0])
+	}
+	cfg.Replicas = max(cfg.Replicas, 1)
+	if cfg.Dial == nil {
+		cfg.Dial = new(net.Dialer).DialContext
+	}
+	c := &Conn{
+		cfg:       cfg,
+		log:       cfg.Logger,
+		prefix:    prefix(cfg.VirtualHost),
+		back:      make(chan struct{}),
+		listeners: map[listener]struct{}{},
+		closed:    make(chan struct{}),
+		gone:      make(chan struct{}),
+	}
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
+	}
+	if err := c.connect(ctx); err != nil {
+		return nil, fmt.Errorf("nats: connect to %s: %w", strings.Join(cfg.Servers, ", "), err)
+	}
+	c.up(c.nc, false)
+	if err := c.asks.start(c); err != nil {
+		c.nc.Close()
+		<-c.gone
+		return nil, fmt.Errorf("nats: subscribe: %w", err)
+	}
+	c.keeper.start(c)
+	return c, nil
+}
+
+func (c *Conn) connect(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	identity, err := c.cfg.Auth.option()
+	if err != nil {
+		return err
+	}
+	// Dials end with the first connection's context, and later with Close.
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, end)
+	d := &dialer{dial: func(network, address string) (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(life, connectTimeout)
+		defer cancel()
+		return c.cfg.Dial(ctx, network, address)
+	}}
+	urls := make([]string, len(c.cfg.Servers))
+	for i, s := range c.cfg.Servers {
+		urls[i] = "nats://" + s
+	}
+	timeout := connectTimeout
+	if deadline, ok := ctx.Deadline(); ok {
+		timeout = max(min(timeout, time.Until(deadline)), time.Millisecond)
+	}
+	options := []nats.Option{
+		identity,
+		nats.Name(fmt.Sprintf("%s:%d", c.cfg.Program, os.Getpid())),
+		nats.SetCustomDialer(d),
+		nats.Timeout(timeout),
+		nats.PingInterval(pingInterval),
+		nats.MaxPingsOutstanding(maxPingsOut),
+		nats.CustomInboxPrefix(c.prefix + replyToken),
+		nats.MaxReconnects(-1),
+		nats.IgnoreAuthErrorAbort(), // credentials are renewed on servers and clients at different times
+		nats.CustomReconnectDelay(backOff),
+		nats.ReconnectBufSize(-1), // what cannot leave now is an error, not a surprise later
+		nats.SkipSubjectValidation(),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { c.down(err) }),
+		nats.ReconnectHandler(func(nc *nats.Conn) { c.up(nc, true) }),
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) {
+			c.log.Debug("nats: cannot reconnect yet", "error", explain(c.cfg, d.last(err)))
+		}),
+		nats.ErrorHandler(c.trouble),
+		nats.ClosedHandler(func(*nats.Conn) { end(); close(c.gone) }),
+	}
+	if c.cfg.TLS != nil {
+		options = append(options, nats.Secure(c.cfg.TLS))
+	}
+	c.nc, err = nats.Connect(strings.Join(urls, ","), options...)
+	if !stop() && err == nil {
+		c.nc.Close()
+		err = ctx.Err()
+	}
+	if err != nil {
+		end()
+		return explain(c.cfg, d.last(err))
+	}
+	c.js, err = jetstream.New(c.nc)
+	return err
+}
+
+// A dialer remembers why it failed: nats.go does not say.
+type dialer struct {
+	dial func(network, address string) (net.Conn, error)
+	mu   sync.Mutex
+	err  error
+}
+
+// Dial implements nats.CustomDialer.
+func (d *dialer) Dial(network, address string) (net.Conn, error) {
+	conn, err := d.dial(network, address)
+	d.mu.Lock()
+	d.err = err
+	d.mu.Unlock()
+	return conn, err
+}
+
+// last is the reason behind err.
+func (d *dialer) last(err error) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if errors.Is(err, nats.ErrNoServers) && d.err != nil {
+		return d.err
+	}
+	return err
+}
+
+// explain adds what to do.
+func explain(c Config, err error) error {
+	switch {
+	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked):
+		return fmt.Errorf("the server refuses %s: %w", c.Auth, err)
+	case errors.Is(err, nats.ErrSecureConnRequired), errors.Is(err, nats.ErrSecureConnWanted):
+		return fmt.Errorf("%w; TLS is demanded by tls=true and must be configured on the server", err)
+	}
+	return err
+}
+
+func backOff(attempts int) time.Duration {
+	pause := min(50*time.Millisecond<<min(attempts-1, 6), 2*time.Second)
+	return pause/2 + rand.N(pause)
+}
+
+// up marks the connection usable.
+func (c *Conn) up(nc *nats.Conn, again bool) {
+	c.log.Info("nats: connected", "server", nc.ConnectedAddr(), "name", nc.ConnectedServerName(), "again", again)
+	c.mu.Lock()
+	if old := c.link.Swap(&link{lost: make(chan struct{}), again: again, since: time.Now()}); old != nil {
+		close(old.lost) // the first connection broke before we had noted it
+	}
+	close(c.back)
+	c.back = make(chan struct{})
+	c.mu.Unlock()
+	if again {
+		c.keeper.rebuild()
+	}
+}
+
+// down marks the connection lost.
+func (c *Conn) down(err error) {
+	l := c.link.Swap(nil)
+	if l == nil {
+		return
+	}
+	close(l.lost)
+	select {
+	case <-c.closed:
+		c.log.Info("nats: disconnected")
+	default:
+		c.log.Warn("nats: connection lost, reconnecting", "error", err)
+	}
+}
+
+// trouble is told by nats.go what no method returns.
+func (c *Conn) trouble(_ *nats.Conn, s *nats.Subscription, err error) {
+	subject := ""
+	if s != nil {
+		subject = s.Subject
+	}
+	c.log.Error("nats: error of the connection", "subject", subject, "error", err)
+}
+
+// await returns the live link, waiting for one until ctx ends. The error wraps ErrNotSent or ErrClosed.
+func (c *Conn) await(ctx context.Context) (*link, error) {
+	for {
+		if l := c.link.Load(); l != nil {
+			return l, nil
+		}
+		c.mu.Lock()
+		back := c.back
+		c.mu.Unlock()
+		if l := c.link.Load(); l != nil {
+			return l, nil
+		}
+		select {
+		case <-back:
+		case <-c.closed:
+			return nil, transport.ErrClosed
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w: the connection to %s is away: %w", transport.ErrNotSent, strings.Join(c.cfg.Servers, ", "), context.Cause(ctx))
+		}
+	}
+}
+
+// Close implements [transport.Transport].
+func (c *Conn) Close(ctx context.Context) error {
+	c.mu.Lock()
+	select {
+	case <-c.closed:
+		c.mu.Unlock()
+		<-c.gone
+		return nil
+	default:
+	}
+	close(c.closed)
+	listeners := make([]listener, 0, len(c.listeners))
+	for l := range c.listeners {
+		listeners = append(listeners, l)
+	}
+	c.mu.Unlock()
+
+	var wg sync.WaitGroup
+	for _, l := range listeners {
+		wg.Go(func() {
+			if err := l.Close(ctx); err != nil {
+				c.log.Debug("nats: close listener", "listener", l.Addr(), "error", err)
+			}
+		})
+	}
+	wg.Wait()
+	c.keeper.stop()
+	for _, l := range c.snapshot() {
+		l.release()
+	}
+	var err error
+	if c.link.Load() != nil {
+		if err = flush(ctx, c.nc); err != nil {
+			err = fmt.Errorf("nats: close: what was sent last may not have left: %w", err)
+		}
+	}
+	c.nc.Close()
+	<-c.gone
+	for _, l := range listeners {
+		l.end()
+	}
+	return err
+}
+
+// flush waits until the server has read what was written.
+func flush(ctx context.Context, nc *nats.Conn) error {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, connectTimeout)
+		defer cancel()
+	}
+	return nc.FlushWithContext(ctx)
+}
+
+func (c *Conn) isClosed() bool {
+	select {
+	case <-c.closed:
+		return true
+	default:
+		return false
+	}
+}
+
+// add takes a listener into the connection's care.
+func (c *Conn) add(l listener) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.isClosed() {
+		return transport.ErrClosed
+	}
+	c.listeners[l] = struct{}{}
+	return nil
+}
+
+func (c *Conn) remove(l listener) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.listeners, l)
+}
+
+func (c *Conn) snapshot() []listener {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := make([]listener, 0, len(c.listeners))
+	for l := range c.listeners {
+		all = append(all, l)
+	}
+	return all
+}
+
+// newToken is a token that nobody else has.
+func newToken() string { return nuid.Next() }

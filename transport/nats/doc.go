@@ -1,0 +1,41 @@
+// Package nats carries RPC over NATS: "nats://" URLs.
+//
+// It owns one connection to a NATS cluster, with its reconnection, and the mapping below. It does not pair
+// replies with calls, retry or time anything out: that is package rpc. The bus that needs no server to be
+// installed ("embedded://") is package embedded, which adds a server to this package; it is apart so that
+// programs that use a server of their own do not link one (10 MB).
+//
+// # Mapping
+//
+// Every subject starts with "om.<virtual host>."; names are escaped as in URLs where NATS needs it.
+//
+//	call to a topic       plain request on call.<exchange>.<topic>, one queue group
+//	call to a server      plain request on call.<exchange>.<topic>.<server>, one queue group
+//	fanout                plain message on fanout.<exchange>.<topic>, to every server
+//	reply, heartbeat      plain message on reply.<caller>.<id>, to the caller's one wildcard subscription
+//	cast to a topic       JetStream, cast.<exchange>.<topic>
+//	cast to a server      JetStream, cast.<exchange>.<topic>.<server>
+//
+// A cast's queue is a work-queue stream of its own with one durable pull consumer, made by the first server
+// that listens and never removed, as with oslo.messaging's queues on RabbitMQ. So a subject that nobody ever
+// listened on belongs to no stream, the server says so at once, and the sender needs no second look-up that
+// could be out of date. (One stream with interest retention for all queues would confirm such a cast and
+// then forget it.)
+//
+// # Guarantees
+//
+// A call to nobody comes back at once, see [transport.Delivery].Undelivered. A call is not stored: it is gone
+// when its server dies, or the connection to it. A listener keeps calls waiting while its deliveries are
+// unsettled; past [MaxWaitingCalls] or [MaxWaitingBytes] it gives the call back to the caller
+// (transport.ErrRejected) rather than drop it in silence. Fanout messages have no caller to tell: past the
+// limits they are dropped, and an error is logged. What waited longer than its Message.Expires is dropped.
+//
+// A cast is confirmed once stored. Sending it again with the same UniqueID within two minutes stores it once.
+//
+// # Goroutines
+//
+// Per connection: those of nats.go, one for its callbacks, and one keeper, which rebuilds queues after the
+// connection came back, renews the claim on unsettled casts, and re-opens pulls. Per topic listener: four
+// of nats.go, one for each subscription, which put messages into the listener's backlog and never block.
+// [Conn.Close] waits for all of them.
+package nats

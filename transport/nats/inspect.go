@@ -1,0 +1,143 @@
+package nats
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/goslo/goslo/transport"
+)
+
+// probeQuiet is how long after one listener's answer to wait for the next one's.
+const probeQuiet = 30 * time.Millisecond
+
+// probeLimit bounds the listeners that are counted.
+const probeLimit = 4096
+
+// Inspect implements [transport.Inspector]. Listeners are asked and count themselves; calls that wait in
+// them are not in Waiting, casts that nobody took are. Waiting is -1 for fanout and reply addresses.
+func (c *Conn) Inspect(ctx context.Context, at transport.Address) (transport.AddressState, error) {
+	s := transport.AddressState{Listeners: -1, Waiting: -1}
+	err := c.inspect(ctx, at, &s)
+	if err != nil {
+		return s, fmt.Errorf("nats: inspect %s: %w", at, err)
+	}
+	return s, nil
+}
+
+func (c *Conn) inspect(ctx context.Context, at transport.Address, s *transport.AddressState) error {
+	if c.isClosed() {
+		return transport.ErrClosed
+	}
+	l, err := c.await(ctx)
+	if err != nil {
+		return err
+	}
+	if at.Kind == transport.Reply {
+		return fmt.Errorf("reply addresses: %w", errors.ErrUnsupported)
+	}
+	names, err := c.probe(ctx, l, at)
+	if err != nil {
+		return err
+	}
+	s.Listeners = 0
+	for _, name := range names {
+		if at.Kind == transport.Fanout || at.Server == "" || name == at.Server {
+			s.Listeners++
+		}
+	}
+	s.Exists = s.Listeners > 0
+	if at.Kind == transport.Fanout {
+		return nil
+	}
+	subject := c.subject(castToken, at)
+	stream, err := c.js.Stream(ctx, streamName(subject))
+	switch {
+	case err == nil:
+		s.Exists, s.Waiting = true, 0
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		s.Waiting = 0
+		return nil
+	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount), errors.Is(err, nats.ErrNoResponders):
+		return nil
+	default:
+		return errNoStream(subject, err)
+	}
+	consumer, err := stream.Consumer(ctx, durableName)
+	switch {
+	case errors.Is(err, jetstream.ErrConsumerNotFound):
+		s.Waiting = int(stream.CachedInfo().State.Msgs)
+	case err != nil:
+		return errNoStream(subject, err)
+	default:
+		s.Waiting = int(consumer.CachedInfo().NumPending)
+	}
+	return nil
+}
+
+// probe asks a topic's listeners for their servers' names.
+func (c *Conn) probe(ctx context.Context, l *link, at transport.Address) ([]string, error) {
+	at.Server = ""
+	answers := make(chan *nats.Msg, probeLimit)
+	reply, done := c.asks.open(answers)
+	defer done()
+	err := c.nc.PublishMsg(&nats.Msg{Subject: c.subject(fanoutToken, at), Reply: reply, Header: nats.Header{headerProbe: {"1"}}})
+	if err != nil {
+		return nil, c.publishError(err, 0)
+	}
+	var names []string
+	var quiet <-chan time.Time
+	for {
+		select {
+		case m := <-answers:
+			if noResponders(m) {
+				return nil, nil
+			}
+			names = append(names, string(m.Data))
+			quiet = time.After(probeQuiet)
+		case <-quiet:
+			return names, nil
+		case <-l.lost:
+			return nil, errLinkLost
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// Topics implements [transport.Namer]: the topics that have queues.
+func (c *Conn) Topics(ctx context.Context, exchange string) ([]string, error) {
+	if c.isClosed() {
+		return nil, fmt.Errorf("nats: list topics: %w", transport.ErrClosed)
+	}
+	if _, err := c.await(ctx); err != nil {
+		return nil, fmt.Errorf("nats: list topics: %w", err)
+	}
+	if exchange == "" {
+		exchange = c.cfg.Exchange
+	}
+	start := c.prefix + castToken + "." + string(appendToken(nil, exchange)) + "."
+	seen := map[string]struct{}{}
+	list := c.js.ListStreams(ctx, jetstream.WithStreamListSubject(start+">"))
+	for info := range list.Info() {
+		for _, subject := range info.Config.Subjects {
+			if rest, ok := strings.CutPrefix(subject, start); ok {
+				topic, _, _ := strings.Cut(rest, ".")
+				seen[parseToken(topic)] = struct{}{}
+			}
+		}
+	}
+	if err := list.Err(); err != nil {
+		return nil, fmt.Errorf("nats: list topics: %w", err)
+	}
+	topics := make([]string, 0, len(seen))
+	for topic := range seen {
+		topics = append(topics, topic)
+	}
+	return topics, nil
+}

@@ -1,0 +1,100 @@
+package nats
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/goslo/goslo/transport"
+)
+
+// rebuildTimeout bounds one attempt to make a listener's queues again.
+const rebuildTimeout = 10 * time.Second
+
+// keeper is the connection's one goroutine: it looks after listeners every ackWait/3, and rebuilds them
+// when the connection came back or a queue was deleted under them.
+type keeper struct {
+	conn   *Conn
+	kick   chan struct{}
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+
+	mu  sync.Mutex
+	all bool
+	one map[listener]struct{}
+}
+
+func (k *keeper) start(c *Conn) {
+	k.conn = c
+	k.kick = make(chan struct{}, 1)
+	k.one = map[listener]struct{}{}
+	ctx, cancel := context.WithCancel(context.Background())
+	k.cancel = cancel
+	k.done.Go(func() { k.run(ctx) })
+}
+
+func (k *keeper) stop() {
+	k.cancel()
+	k.done.Wait()
+}
+
+// rebuild asks for all listeners to be rebuilt, or for those given.
+func (k *keeper) rebuild(some ...listener) {
+	k.mu.Lock()
+	k.all = k.all || len(some) == 0
+	for _, l := range some {
+		k.one[l] = struct{}{}
+	}
+	k.mu.Unlock()
+	select {
+	case k.kick <- struct{}{}:
+	default:
+	}
+}
+
+func (k *keeper) take() (all bool, some map[listener]struct{}) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	all, some = k.all, k.one
+	k.all, k.one = false, map[listener]struct{}{}
+	return all, some
+}
+
+func (k *keeper) run(ctx context.Context) {
+	ticker := time.NewTicker(ackWait / 3)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-ticker.C:
+			for _, l := range k.conn.snapshot() {
+				if l.tick(now) {
+					k.rebuild(l)
+				}
+			}
+		case <-k.kick:
+			all, some := k.take()
+			for _, l := range k.conn.snapshot() {
+				if _, asked := some[l]; !all && !asked {
+					continue
+				}
+				k.rebuildOne(ctx, l)
+			}
+		}
+	}
+}
+
+// rebuildOne tries once; what fails is tried again at the next tick, or when the connection is back.
+func (k *keeper) rebuildOne(ctx context.Context, l listener) {
+	ctx, cancel := context.WithTimeout(ctx, rebuildTimeout)
+	defer cancel()
+	switch err := l.rebuild(ctx); {
+	case err == nil:
+		k.conn.log.Info("nats: listening again", "listener", l.Addr())
+	case errors.Is(err, context.Canceled), errors.Is(err, transport.ErrClosed):
+	default:
+		k.conn.log.Error("nats: cannot listen again yet", "listener", l.Addr(), "error", err)
+	}
+}

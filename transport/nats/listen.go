@@ -1,0 +1,472 @@
+package nats
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/goslo/goslo/transport"
+	"github.com/goslo/goslo/wire"
+)
+
+const defaultPrefetch = 64
+
+// errSettled is returned to who settles a delivery twice.
+var errSettled = errors.New("nats: delivery was settled before")
+
+// A topicListener receives calls, casts and fanout messages for one server of one topic.
+//
+// It hands out at most prefetch unsettled deliveries, and holds at most as many of each queue's casts.
+type topicListener struct {
+	conn     *Conn
+	from     transport.Address
+	prefetch int
+	subs     []*nats.Subscription
+	ended    sync.WaitGroup // the subscriptions' goroutines
+	done     chan struct{}  // closed once
+	once     sync.Once
+	wake     chan struct{}
+	inbox    string // where pulled casts' status comes to, with a token for the queue
+
+	mu        sync.Mutex
+	backlog   fifo[arrival]
+	bytes     int // of calls and fanout messages in backlog
+	unsettled int // returned by Next
+	waiting   bool
+	dropped   int
+	queues    [2]castQueue
+	held      map[string]struct{} // acknowledgement subjects of casts in backlog or unsettled
+}
+
+// An arrival is a message in the backlog.
+type arrival struct {
+	msg    *nats.Msg
+	kind   transport.Kind
+	server bool       // addressed to this server
+	queue  *castQueue // nil for calls and fanout messages
+	at     time.Time
+}
+
+// Listen implements [transport.Transport].
+func (c *Conn) Listen(ctx context.Context, from transport.Address, o transport.ListenOptions) (transport.Listener, error) {
+	l, err := c.listen(ctx, from, o)
+	switch {
+	case err == nil:
+		return l, nil
+	case errors.Is(err, nats.ErrConnectionClosed):
+		err = transport.ErrClosed
+	}
+	return nil, fmt.Errorf("nats: listen on %s: %w", from, err)
+}
+
+func (c *Conn) listen(ctx context.Context, from transport.Address, o transport.ListenOptions) (transport.Listener, error) {
+	if c.isClosed() {
+		return nil, transport.ErrClosed
+	}
+	if _, err := c.await(ctx); err != nil {
+		return nil, err
+	}
+	switch {
+	case from.Kind == transport.Reply:
+		return c.listenReply(ctx)
+	case from.Kind != transport.Topic:
+		return nil, fmt.Errorf("%w: a listener's address is of kind topic or reply", transport.ErrRejected)
+	case from.Topic == "" || from.Server == "":
+		return nil, fmt.Errorf("%w: a listener's address needs a topic and a server", transport.ErrRejected)
+	}
+	if o.Prefetch <= 0 {
+		o.Prefetch = defaultPrefetch
+	}
+	l := &topicListener{
+		conn:     c,
+		from:     from,
+		prefetch: o.Prefetch,
+		done:     make(chan struct{}),
+		wake:     make(chan struct{}, 1),
+		inbox:    c.prefix + replyToken + "." + newToken() + ".",
+		held:     map[string]struct{}{},
+	}
+	shared := from
+	shared.Server = ""
+	l.queues[0] = newCastQueue(l, shared, "0")
+	l.queues[1] = newCastQueue(l, from, "1")
+	if err := c.add(l); err != nil {
+		return nil, err
+	}
+	if err := l.open(ctx, shared); err != nil {
+		c.remove(l)
+		return nil, errors.Join(err, l.Close(ctx))
+	}
+	return l, nil
+}
+
+// open subscribes, makes the queues and starts to take from them.
+func (l *topicListener) open(ctx context.Context, shared transport.Address) error {
+	c := l.conn
+	for _, s := range []struct {
+		subject, group string
+		receive        nats.MsgHandler
+	}{
+		{c.subject(callToken, shared), queueGroup, func(m *nats.Msg) { l.receive(m, transport.Topic, false) }},
+		{c.subject(callToken, l.from), queueGroup, func(m *nats.Msg) { l.receive(m, transport.Topic, true) }},
+		{c.subject(fanoutToken, shared), "", func(m *nats.Msg) { l.receive(m, transport.Fanout, false) }},
+		{l.inbox + "*", "", l.receiveCast},
+	} {
+		sub, err := c.nc.QueueSubscribe(s.subject, s.group, s.receive)
+		if err != nil {
+			return err
+		}
+		l.ended.Add(1)
+		sub.SetClosedHandler(func(string) { l.ended.Done() })
+		l.subs = append(l.subs, sub)
+		if err := sub.SetPendingLimits(-1, -1); err != nil {
+			return err
+		}
+	}
+	if err := l.rebuild(ctx); err != nil {
+		return err
+	}
+	return flush(ctx, c.nc)
+}
+
+// Addr implements [transport.Listener].
+func (l *topicListener) Addr() string { return l.from.String() }
+
+// receive takes a call or a fanout message. It runs on the subscription's goroutine and never blocks.
+func (l *topicListener) receive(m *nats.Msg, kind transport.Kind, server bool) {
+	if m.Header != nil && m.Header.Get(headerProbe) != "" {
+		if err := l.conn.nc.Publish(m.Reply, []byte(l.from.Server)); err != nil {
+			l.conn.log.Debug("nats: answer a probe", "listener", l.Addr(), "error", err)
+		}
+		return
+	}
+	l.mu.Lock()
+	if l.backlog.len() < MaxWaitingCalls && l.bytes < MaxWaitingBytes {
+		l.dropped = 0
+		l.bytes += len(m.Data)
+		l.push(arrival{msg: m, kind: kind, server: server, at: time.Now()})
+		return
+	}
+	l.dropped++
+	first := l.dropped == 1
+	l.mu.Unlock()
+	if first {
+		l.conn.log.Error("nats: too many messages wait; calls go back to their callers, fanout messages are dropped", "listener", l.Addr())
+	}
+	if kind == transport.Topic && m.Reply != "" {
+		reason := fmt.Sprintf("server %s has %d calls waiting and takes no more", l.from.Server, MaxWaitingCalls)
+		if err := l.conn.nc.PublishMsg(&nats.Msg{Subject: m.Reply, Header: nats.Header{headerUndelivered: {reason}}}); err != nil {
+			l.conn.log.Error("nats: call dropped: too many wait, and the caller cannot be told", "listener", l.Addr(), "error", err)
+		}
+	}
+}
+
+// push appends to the backlog, wakes Next, and unlocks.
+func (l *topicListener) push(a arrival) {
+	l.backlog.push(a)
+	l.signal()
+}
+
+// signal wakes Next when it waits, and unlocks.
+func (l *topicListener) signal() {
+	wake := l.waiting
+	l.waiting = false
+	l.mu.Unlock()
+	if wake {
+		select {
+		case l.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Next implements [transport.Listener].
+func (l *topicListener) Next(ctx context.Context) (*transport.Delivery, error) {
+	for {
+		a, err := l.take(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if d := l.delivery(a); d != nil {
+			return d, nil
+		}
+	}
+}
+
+// take returns the next arrival and counts it as unsettled.
+func (l *topicListener) take(ctx context.Context) (arrival, error) {
+	for {
+		select {
+		case <-l.done:
+			return arrival{}, transport.ErrClosed
+		default:
+		}
+		l.mu.Lock()
+		if l.unsettled < l.prefetch && l.backlog.len() > 0 {
+			a := l.backlog.pop()
+			l.unsettled++
+			if a.queue == nil {
+				l.bytes -= len(a.msg.Data)
+			}
+			l.mu.Unlock()
+			return a, nil
+		}
+		l.waiting = true
+		l.mu.Unlock()
+		select {
+		case <-l.wake:
+		case <-l.done:
+		case <-ctx.Done():
+			return arrival{}, ctx.Err()
+		}
+	}
+}
+
+// delivery decodes an arrival. Nil when it has expired, or cannot be read, which is logged; it is settled then.
+func (l *topicListener) delivery(a arrival) *transport.Delivery {
+	d := &delivery{listener: l, queue: a.queue, ack: a.msg.Reply}
+	waited := time.Since(a.at)
+	var ttl time.Duration
+	if a.queue == nil {
+		ttl = callTTL(a.msg.Reply)
+	} else {
+		var stored time.Time
+		d.Redelivered, stored = parseAck(a.msg.Reply)
+		if ttl = castTTL(a.msg); !stored.IsZero() {
+			waited = max(time.Since(stored), waited)
+		}
+	}
+	if ttl > 0 && waited >= ttl {
+		d.settle("+TERM")
+		return nil
+	}
+	message, err := wire.Parse(a.msg.Data)
+	if err != nil {
+		l.conn.log.Error("nats: message dropped: it cannot be read", "subject", a.msg.Subject, "bytes", len(a.msg.Data), "error", err)
+		d.settle("+TERM")
+		return nil
+	}
+	if ttl > 0 {
+		message.Expires = ttl - waited
+	}
+	d.Message = message
+	d.To = transport.Address{Kind: a.kind, Exchange: l.from.Exchange, Topic: l.from.Topic}
+	if a.server {
+		d.To.Server = l.from.Server
+	}
+	d.Settler = d
+	return &d.Delivery
+}
+
+// callTTL is the time that the caller waits, from a call's reply subject: om.<vhost>.reply.<caller>.<id>[.<ttl>].
+func callTTL(reply string) time.Duration {
+	if strings.Count(reply, ".") != 5 {
+		return 0
+	}
+	return milliseconds(reply[strings.LastIndexByte(reply, '.')+1:])
+}
+
+func castTTL(m *nats.Msg) time.Duration {
+	if m.Header == nil {
+		return 0
+	}
+	return milliseconds(m.Header.Get(headerTTL))
+}
+
+func milliseconds(s string) time.Duration {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n <= 0 || n > int64(time.Duration(1<<63-1)/time.Millisecond) {
+		return 0
+	}
+	return time.Duration(n) * time.Millisecond
+}
+
+// A delivery settles itself.
+type delivery struct {
+	transport.Delivery
+	listener *topicListener
+	queue    *castQueue
+	ack      string // subject to settle a cast on
+	settled  atomic.Bool
+}
+
+// Ack implements [transport.Settler].
+func (d *delivery) Ack(context.Context) error { return d.settle("+ACK") }
+
+// Requeue implements [transport.Settler]. Calls and fanout messages are not stored: errors.ErrUnsupported.
+func (d *delivery) Requeue(context.Context) error {
+	if d.queue != nil {
+		return d.settle("-NAK")
+	}
+	if err := d.settle(""); err != nil {
+		return err
+	}
+	return fmt.Errorf("nats: requeue a call or fanout message: %w", errors.ErrUnsupported)
+}
+
+func (d *delivery) settle(verdict string) error {
+	if d.settled.Swap(true) {
+		return errSettled
+	}
+	l := d.listener
+	l.mu.Lock()
+	l.unsettled--
+	if d.queue == nil {
+		l.signal()
+		return nil
+	}
+	_, mine := l.held[d.ack]
+	delete(l.held, d.ack)
+	d.queue.held--
+	pull := d.queue.want()
+	l.signal()
+	if !mine {
+		return fmt.Errorf("nats: settle: %w, and the message went back to its queue", transport.ErrClosed)
+	}
+	err := l.conn.nc.Publish(d.ack, []byte(verdict))
+	d.queue.pull(pull)
+	if err != nil {
+		return fmt.Errorf("nats: settle: %w", l.conn.publishError(err, len(verdict)))
+	}
+	return nil
+}
+
+// rebuild implements listener.
+func (l *topicListener) rebuild(ctx context.Context) error {
+	var errs []error
+	for i := range l.queues {
+		if err := l.queues[i].rebuild(ctx); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// tick implements listener.
+func (l *topicListener) tick(now time.Time) bool {
+	l.mu.Lock()
+	claims := make([]string, 0, len(l.held))
+	for ack := range l.held {
+		claims = append(claims, ack)
+	}
+	broken := false
+	for i := range l.queues {
+		broken = l.queues[i].overdue(now) || broken
+	}
+	l.mu.Unlock()
+	for _, ack := range claims {
+		if err := l.conn.nc.Publish(ack, []byte("+WPI")); err != nil {
+			break // the connection is away, and rebuilding it looks after the rest
+		}
+	}
+	return broken
+}
+
+// end implements listener.
+func (l *topicListener) end() { l.once.Do(func() { close(l.done) }) }
+
+// Close implements [transport.Listener].
+func (l *topicListener) Close(ctx context.Context) error {
+	l.end()
+	for _, sub := range l.subs {
+		// A subscription that has ended already, with the connection or by an earlier Close, needs no draining.
+		if err := sub.Drain(); err != nil && !errors.Is(err, nats.ErrBadSubscription) && !errors.Is(err, nats.ErrConnectionClosed) {
+			l.conn.log.Debug("nats: drain", "subject", sub.Subject, "error", err)
+		}
+	}
+	if err := waitGroup(ctx, &l.ended); err != nil {
+		return fmt.Errorf("nats: close listener %s: %w", l.Addr(), err)
+	}
+	l.giveBack()
+	l.forget()
+	if l.conn.link.Load() == nil {
+		return nil
+	}
+	if err := flush(ctx, l.conn.nc); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
+		return fmt.Errorf("nats: close listener %s: %w", l.Addr(), err)
+	}
+	return nil
+}
+
+// giveBack returns what Next never returned: casts to their queues, calls to the topic's other servers.
+func (l *topicListener) giveBack() {
+	l.mu.Lock()
+	left := make([]arrival, 0, l.backlog.len())
+	for l.backlog.len() > 0 {
+		a := l.backlog.pop()
+		if a.queue != nil {
+			delete(l.held, a.msg.Reply)
+		}
+		left = append(left, a)
+	}
+	l.mu.Unlock()
+	for _, a := range left {
+		var err error
+		switch {
+		case a.queue != nil:
+			err = l.conn.nc.Publish(a.msg.Reply, []byte("-NAK"))
+		case a.kind == transport.Topic:
+			if reply, alive := remainingTTL(a.msg.Reply, time.Since(a.at)); alive {
+				err = l.conn.nc.PublishRequest(a.msg.Subject, reply, a.msg.Data)
+			}
+		}
+		if err != nil {
+			l.conn.log.Error("nats: message not given back", "subject", a.msg.Subject, "error", err)
+		}
+	}
+}
+
+// remainingTTL is a call's reply subject with the time that it waited taken off.
+func remainingTTL(reply string, waited time.Duration) (rest string, alive bool) {
+	ttl := callTTL(reply)
+	if ttl == 0 {
+		return reply, true
+	}
+	left := (ttl - waited).Milliseconds()
+	return reply[:strings.LastIndexByte(reply, '.')+1] + strconv.FormatInt(left, 10), left > 0
+}
+
+// forget leaves the connection's care, unless claims on unsettled casts must be renewed.
+func (l *topicListener) forget() {
+	l.mu.Lock()
+	idle := len(l.held) == 0
+	l.mu.Unlock()
+	if idle {
+		l.conn.remove(l)
+	}
+}
+
+// release implements listener.
+func (l *topicListener) release() {
+	l.mu.Lock()
+	claims := make([]string, 0, len(l.held))
+	for ack := range l.held {
+		claims = append(claims, ack)
+	}
+	clear(l.held)
+	l.mu.Unlock()
+	for _, ack := range claims {
+		if err := l.conn.nc.Publish(ack, []byte("-NAK")); err != nil {
+			return // the queue notices that no claim is renewed
+		}
+	}
+}
+
+// waitGroup waits for wg until ctx ends.
+func waitGroup(ctx context.Context, wg *sync.WaitGroup) error {
+	done := make(chan struct{})
+	go func() { wg.Wait(); close(done) }() // ends with the subscriptions, at the latest with the connection
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

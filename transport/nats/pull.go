@@ -1,0 +1,192 @@
+package nats
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/goslo/goslo/transport"
+)
+
+// A pull asks for some messages and stays open so long; then the server says so, and it is asked again.
+const (
+	pullExpires = 30 * time.Second
+	pullGrace   = 5 * time.Second
+)
+
+// A castQueue takes casts from one queue for one listener. Its fields are guarded by the listener's mutex,
+// except those that never change.
+type castQueue struct {
+	listener *topicListener
+	subject  string // of the casts
+	next     string // subject to ask for messages on
+	inbox    string // subject that says what became of asking
+	server   bool   // the queue of this server alone
+
+	asked    int  // messages asked for and not here yet
+	held     int  // messages here and unsettled
+	ready    bool // the queue exists, as far as we know
+	off      bool // the server has no JetStream
+	deadline time.Time
+}
+
+func newCastQueue(l *topicListener, a transport.Address, token string) castQueue {
+	subject := l.conn.subject(castToken, a)
+	return castQueue{
+		listener: l,
+		subject:  subject,
+		next:     "$JS.API.CONSUMER.MSG.NEXT." + streamName(subject) + "." + durableName,
+		inbox:    l.inbox + token,
+		server:   a.Server != "",
+	}
+}
+
+// want says how many messages to ask for now, and counts them as asked for. The mutex is held.
+func (q *castQueue) want() int {
+	n := q.listener.prefetch - q.held - q.asked
+	if n <= 0 || q.asked > q.listener.prefetch/2 || !q.ready {
+		return 0
+	}
+	select {
+	case <-q.listener.done:
+		return 0
+	default:
+	}
+	q.asked += n
+	q.deadline = time.Now().Add(pullExpires + pullGrace)
+	return n
+}
+
+// pull asks the queue for n messages. The mutex is not held.
+func (q *castQueue) pull(n int) {
+	if n == 0 {
+		return
+	}
+	body := make([]byte, 0, 48)
+	body = strconv.AppendInt(append(body, `{"batch":`...), int64(n), 10)
+	body = strconv.AppendInt(append(body, `,"expires":`...), int64(pullExpires), 10)
+	if err := q.listener.conn.nc.PublishRequest(q.next, q.inbox, append(body, '}')); err != nil {
+		q.listener.conn.log.Debug("nats: ask for casts", "listener", q.listener.Addr(), "error", err) // asked again when the connection is back
+	}
+}
+
+// rebuild makes the queue if it is gone and starts to take from it, as after a new connection.
+func (q *castQueue) rebuild(ctx context.Context) error {
+	l := q.listener
+	l.mu.Lock()
+	q.ready, q.asked = false, 0
+	l.mu.Unlock()
+	select {
+	case <-l.done:
+		return nil
+	default:
+	}
+	err := l.conn.ensureQueue(ctx, q.subject)
+	off := errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) || errors.Is(err, nats.ErrNoResponders)
+	if err != nil && !off {
+		return err
+	}
+	if off {
+		l.conn.log.Warn("nats: this listener receives no casts", "listener", l.Addr(), "error", errNoJetStream)
+	}
+	l.mu.Lock()
+	q.ready, q.off = !off, off
+	n := q.want()
+	l.mu.Unlock()
+	q.pull(n)
+	return nil
+}
+
+// overdue says whether the queue must be rebuilt: it broke, or a pull was never answered. The mutex is held.
+func (q *castQueue) overdue(now time.Time) bool {
+	if q.asked > 0 && now.After(q.deadline) {
+		q.ready = false
+	}
+	select {
+	case <-q.listener.done:
+		return false
+	default:
+		return !q.ready && !q.off
+	}
+}
+
+// receiveCast takes a pulled cast, or word of what became of a pull. It runs on the subscription's goroutine
+// and never blocks.
+func (l *topicListener) receiveCast(m *nats.Msg) {
+	for i := range l.queues {
+		switch q := &l.queues[i]; m.Subject {
+		case q.subject:
+			l.mu.Lock()
+			q.asked = max(q.asked-1, 0)
+			q.held++
+			l.held[m.Reply] = struct{}{}
+			n := q.want()
+			l.push(arrival{msg: m, kind: transport.Topic, server: q.server, queue: q, at: time.Now()})
+			q.pull(n)
+			return
+		case q.inbox:
+			q.status(m)
+			return
+		}
+	}
+}
+
+// status handles the end of a pull: 408 when its time is over, else what went wrong.
+func (q *castQueue) status(m *nats.Msg) {
+	l := q.listener
+	code, text := m.Header.Get("Status"), m.Header.Get("Description")
+	left, err := strconv.Atoi(m.Header.Get("Nats-Pending-Messages"))
+	if code == "100" {
+		return
+	}
+	l.mu.Lock()
+	if err != nil {
+		left = q.asked
+	}
+	q.asked = max(q.asked-left, 0)
+	var n int
+	if code == "408" || code == "404" {
+		n = q.want()
+	} else {
+		q.ready = false
+	}
+	l.mu.Unlock()
+	q.pull(n)
+	if code == "408" || code == "404" {
+		return
+	}
+	l.conn.log.Warn("nats: queue stopped handing out casts", "listener", l.Addr(), "subject", q.subject, "status", code, "description", text)
+	// Anything else is tried again at the keeper's next tick, so that a lasting refusal does not spin.
+	if code == "503" || strings.Contains(text, "Deleted") || strings.Contains(text, "Leadership") {
+		l.conn.keeper.rebuild(l)
+	}
+}
+
+// parseAck reads a cast's acknowledgement subject: was it handed out before, and when was it stored, by the server's clock.
+// $JS.ACK.<stream>.<consumer>.<handed out>.<stream seq>.<consumer seq>.<time>.<pending>, and with two tokens
+// more in front of the stream's on newer servers.
+func parseAck(subject string) (again bool, stored time.Time) {
+	tokens := strings.Split(subject, ".")
+	switch {
+	case len(tokens) == 9:
+	case len(tokens) >= 11:
+		tokens = tokens[2:]
+	default:
+		return false, time.Time{}
+	}
+	if ns, err := strconv.ParseInt(tokens[7], 10, 64); err == nil {
+		stored = time.Unix(0, ns)
+	}
+	return tokens[4] != "1", stored
+}
+
+// errNoStream says which queue could not be looked at.
+func errNoStream(subject string, err error) error {
+	return fmt.Errorf("look at stream %s: %w", streamName(subject), err)
+}

@@ -1,0 +1,249 @@
+package nats
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/goslo/goslo/transport"
+	"github.com/goslo/goslo/wire"
+)
+
+// Headers of ours. Calls and replies have none, since they cost NATS clients dearly.
+const (
+	headerTTL         = "Goslo-Ttl"         // of a cast: Message.Expires in milliseconds
+	headerProbe       = "Goslo-Probe"       // asks a listener to answer with its server's name
+	headerUndelivered = "Goslo-Undelivered" // of a call given back by a listener that is full: why
+)
+
+// JetStream's error codes that concern a sender.
+const (
+	codeTTLDisabled = 10166 // the stream was made without AllowMsgTTL
+)
+
+// replyPatience bounds how long a reply waits for the connection to come back.
+const replyPatience = 30 * time.Second
+
+// probePause is the time between two looks whether servers are back after the bus was away.
+const probePause = 50 * time.Millisecond
+
+// errLinkLost: the connection broke while an answer was awaited.
+var errLinkLost = errors.New("the connection was lost")
+
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// Send implements [transport.Transport]. A call to nobody is told to the caller's reply listener; a call's
+// and a fanout message's nil means written to the connection, a cast's that it is stored.
+func (c *Conn) Send(ctx context.Context, to transport.Address, m *transport.Message) error {
+	if err := c.send(ctx, to, m); err != nil {
+		return fmt.Errorf("nats: send to %s: %w", to, err)
+	}
+	return nil
+}
+
+func (c *Conn) send(ctx context.Context, to transport.Address, m *transport.Message) error {
+	if c.isClosed() {
+		return transport.ErrClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%w: %w", transport.ErrNotSent, context.Cause(ctx))
+	}
+	if to.Topic == "" {
+		return fmt.Errorf("%w: the address has no topic", transport.ErrRejected)
+	}
+	buffer := buffers.Get().(*[]byte)
+	defer func() {
+		if cap(*buffer) <= 1<<20 {
+			buffers.Put(buffer)
+		}
+	}()
+	body, err := wire.AppendMessage((*buffer)[:0], m)
+	if err != nil {
+		return fmt.Errorf("%w: %w", transport.ErrRejected, err)
+	}
+	*buffer = body
+	switch {
+	case to.Kind == transport.Reply:
+		ctx, cancel := context.WithTimeout(ctx, replyPatience)
+		defer cancel()
+		return c.publish(ctx, c.prefix+replyToken+"."+string(appendToken(append(appendToken(nil, to.Topic), '.'), m.ID)), "", body)
+	case to.Kind == transport.Fanout:
+		to.Server = ""
+		return c.publish(ctx, c.subject(fanoutToken, to), "", body)
+	case to.Kind != transport.Topic:
+		return fmt.Errorf("%w: the address is of no known kind", transport.ErrRejected)
+	case m.ReplyTo != "":
+		return c.call(ctx, to, m, body)
+	default:
+		return c.cast(ctx, to, m, body)
+	}
+}
+
+// publish writes one plain message, waiting for the connection.
+func (c *Conn) publish(ctx context.Context, subject, reply string, body []byte) error {
+	for {
+		if _, err := c.await(ctx); err != nil {
+			return err
+		}
+		err := c.nc.PublishRequest(subject, reply, body)
+		if !errors.Is(err, nats.ErrReconnectBufExceeded) {
+			return c.publishError(err, len(body))
+		}
+		if err := c.pause(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// pause lets nats.go's callback tell that the connection is away, which its methods know first.
+func (c *Conn) pause(ctx context.Context) error {
+	t := time.NewTimer(time.Millisecond)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-c.closed:
+		return transport.ErrClosed
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", transport.ErrNotSent, context.Cause(ctx))
+	}
+}
+
+func (c *Conn) publishError(err error, size int) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, nats.ErrMaxPayload):
+		return fmt.Errorf("%w: the message has %d bytes, the server's max_payload is %d", transport.ErrRejected, size, c.nc.MaxPayload())
+	case errors.Is(err, nats.ErrConnectionClosed):
+		return transport.ErrClosed
+	default:
+		return fmt.Errorf("%w: %w", transport.ErrNotSent, err)
+	}
+}
+
+// call sends a request whose reply subject pairs the server's word that nobody listens with the call, and
+// carries the time that the caller waits.
+func (c *Conn) call(ctx context.Context, to transport.Address, m *transport.Message, body []byte) error {
+	subject := c.subject(callToken, to)
+	reply := make([]byte, 0, len(c.prefix)+len(replyToken)+len(m.ReplyTo)+len(m.ID)+16)
+	reply = append(append(append(reply, c.prefix...), replyToken...), '.')
+	reply = appendToken(append(appendToken(reply, m.ReplyTo), '.'), m.ID)
+	if m.Expires > 0 {
+		reply = strconv.AppendInt(append(reply, '.'), max(m.Expires.Milliseconds(), 1), 10)
+	}
+	if l := c.link.Load(); l != nil && l.settling() {
+		if err := c.awaitServer(ctx, l, subject); err != nil {
+			return err
+		}
+	}
+	return c.publish(ctx, subject, string(reply), body)
+}
+
+// awaitServer waits until a server of the subject is back, or nobody can be on the way back any more.
+func (c *Conn) awaitServer(ctx context.Context, l *link, subject string) error {
+	for l.settling() {
+		answer, err := c.asks.ask(ctx, l, &nats.Msg{Subject: subject, Header: nats.Header{headerProbe: {"1"}}})
+		if err == nil && !noResponders(answer) || errors.Is(err, errLinkLost) {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("%w: %w", transport.ErrNotSent, context.Cause(ctx))
+		}
+		if err := c.rest(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Conn) rest(ctx context.Context) error {
+	t := time.NewTimer(probePause)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-c.closed:
+		return transport.ErrClosed
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", transport.ErrNotSent, context.Cause(ctx))
+	}
+}
+
+// stored is JetStream's answer to a publication.
+type stored struct {
+	Error *struct {
+		Code        int    `json:"code"`
+		ErrCode     int    `json:"err_code"`
+		Description string `json:"description"`
+	} `json:"error"`
+	Stream string `json:"stream"`
+}
+
+// cast stores a message and waits for the server's word that it did.
+func (c *Conn) cast(ctx context.Context, to transport.Address, m *transport.Message, body []byte) error {
+	msg := &nats.Msg{Subject: c.subject(castToken, to), Header: nats.Header{}, Data: body}
+	if m.UniqueID != "" {
+		msg.Header["Nats-Msg-Id"] = []string{m.UniqueID}
+	}
+	if m.Expires > 0 {
+		msg.Header[headerTTL] = []string{strconv.FormatInt(max(m.Expires.Milliseconds(), 1), 10)}
+		msg.Header["Nats-TTL"] = []string{strconv.FormatInt(int64((m.Expires+time.Second-1)/time.Second), 10)}
+	}
+	for {
+		l, err := c.await(ctx)
+		if err != nil {
+			return err
+		}
+		answer, err := c.asks.ask(ctx, l, msg)
+		switch {
+		case errors.Is(err, nats.ErrReconnectBufExceeded):
+			if err := c.pause(ctx); err != nil {
+				return err
+			}
+			continue
+		case errors.Is(err, errLinkLost):
+			return fmt.Errorf("%w: %w before the server confirmed", transport.ErrInDoubt, err)
+		case err != nil && ctx.Err() != nil:
+			return fmt.Errorf("%w: the server has not confirmed: %w", transport.ErrInDoubt, err)
+		case err != nil:
+			return c.publishError(err, len(body))
+		case noResponders(answer) && l.settling():
+			if err := c.rest(ctx); err != nil {
+				return err
+			}
+			continue
+		case noResponders(answer):
+			return c.nobody(ctx, l)
+		}
+		var s stored
+		if err := json.Unmarshal(answer.Data, &s); err != nil {
+			return fmt.Errorf("%w: the server's confirmation cannot be read: %w", transport.ErrInDoubt, err)
+		}
+		switch {
+		case s.Error == nil:
+			return nil
+		case s.Error.ErrCode == codeTTLDisabled && msg.Header.Get("Nats-TTL") != "":
+			msg.Header.Del("Nats-TTL") // the listener still honours headerTTL
+		default:
+			return fmt.Errorf("%w: stream %s: %s (code %d)", transport.ErrRejected, streamName(msg.Subject), s.Error.Description, s.Error.ErrCode)
+		}
+	}
+}
+
+// nobody explains why no stream took a cast: there is none for the address, or none at all.
+func (c *Conn) nobody(ctx context.Context, l *link) error {
+	answer, err := c.asks.ask(ctx, l, &nats.Msg{Subject: "$JS.API.INFO"})
+	if err == nil && noResponders(answer) {
+		return fmt.Errorf("%w: %w", transport.ErrRejected, errNoJetStream)
+	}
+	return fmt.Errorf("%w: no server has ever listened there", transport.ErrNoListener)
+}
+
+var errNoJetStream = errors.New("the server has no JetStream, which casts need; start nats-server with -js, or put jetstream {} into its configuration")
