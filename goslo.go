@@ -1,0 +1,141 @@
+// Package goslo opens message buses. A program that calls and serves needs it once, in main:
+//
+//	bus, err := goslo.Open(ctx, "rabbit://guest:guest@localhost:5672/") // nats://..., embedded://, memory://
+//	client := rpc.NewClient(bus, rpc.ClientConfig{})
+//
+// What happens after that is the business of the packages below; this one only chooses.
+//
+// # The map of the house
+//
+//	goslo               Open: the one switch from a URL to a transport
+//	rpc                 calls, casts, servers, errors; what programs are written against
+//	transport           the seam between rpc and a bus, and transport URLs
+//	transport/rabbit    RabbitMQ, on one wire with Python oslo.messaging
+//	transport/nats      NATS; transport/nats/embedded is the bus that needs nothing installed
+//	transport/memory    a bus inside one process, for tests
+//	wire                oslo.messaging's JSON, bytes to values and back
+//	config              oslo.config's files
+//	cmd/goslo           the command line, over internal/cli
+//	examples            programs to start from
+//
+// # What happens in one call
+//
+//	caller   GetConsole.Call(ctx, client.To("h1"), args)    rpc/method.go       arguments encoded, once
+//	    1    interceptors, deadline, version pin            rpc/client.go
+//	    2    an id, and a place to wait for its reply       rpc/replies.go      one reply listener for each client
+//	    3    Transport.Send(ctx, Address, *Message)         transport/X/send.go the bus confirms, or says that nobody listens
+//	    4    encode, arguments spliced in                   wire/append.go
+//	server   decode; Listener.Next                          transport/X/listen.go
+//	    5    acknowledge, drop duplicates, take a worker    rpc/server.go, rpc/serve.go
+//	    6    interceptors, then the endpoint that matches   rpc/endpoint.go     namespace, version, method
+//	    7    your func(ctx, args) runs
+//	    8    result or failure goes to the reply address    rpc/serve.go        signs of life meanwhile, if asked for
+//	caller   id -> the one who waits -> decode -> return    rpc/replies.go, rpc/method.go
+package goslo
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/goslo/goslo/internal/nearest"
+	"github.com/goslo/goslo/transport"
+	"github.com/goslo/goslo/transport/memory"
+	"github.com/goslo/goslo/transport/nats"
+	"github.com/goslo/goslo/transport/nats/embedded"
+	"github.com/goslo/goslo/transport/rabbit"
+)
+
+// Open connects to the bus that url names, with defaults for everything else; see [Config.Open].
+func Open(ctx context.Context, url string) (transport.Transport, error) {
+	return Config{URL: url}.Open(ctx)
+}
+
+// Config says which bus to open, and as whom. The zero value is the embedded bus.
+type Config struct {
+	// URL names the bus: scheme://[user:password@]host[:port][,...]/virtual_host[?option=value&...].
+	//
+	//	rabbit, kombu     RabbitMQ; see package transport/rabbit
+	//	nats, nats+tls    NATS; see package transport/nats
+	//	embedded          the bus on this machine that needs nothing installed; see package transport/nats/embedded
+	//	memory, fake      a bus inside this process; see package transport/memory
+	//
+	// Default: embedded://.
+	URL string
+	// Program is the name by which operators see the process on the broker. Default: that of the executable.
+	Program string
+	// Exchange is what a target without one means (oslo's control_exchange). Default: "openstack".
+	Exchange string
+	// Logger hears about connections lost and rebuilt. Default: nothing is logged.
+	Logger *slog.Logger
+}
+
+// schemes are those that Open knows, as they are told to people.
+var schemes = []string{"rabbit", "kombu", "nats", "nats+tls", "embedded", "memory", "fake"}
+
+// Open connects to the bus, within ctx; each of its hosts is tried once. From then on the transport keeps the
+// connection up by itself, until it is closed.
+//
+// A URL that cannot be used is a *transport.URLError, a *transport.OptionsError or a *ConfigError. Anything else is what the
+// bus, or the way there, had to say.
+func (c Config) Open(ctx context.Context) (transport.Transport, error) {
+	url := c.URL
+	if url == "" {
+		url = "embedded://"
+	}
+	u, err := transport.ParseURL(url)
+	if err != nil {
+		return nil, err
+	}
+	switch u.Scheme {
+	case "rabbit", "kombu":
+		return opened(rabbit.Open(ctx, rabbit.Config{URL: u, Program: c.Program, Exchange: c.Exchange, Logger: c.Logger}))
+	case "nats", "nats+tls":
+		n, err := nats.ConfigFromURL(u)
+		if err != nil {
+			return nil, &ConfigError{err}
+		}
+		n.Program, n.Exchange, n.Logger = c.Program, c.Exchange, c.Logger
+		return opened(nats.Open(ctx, n))
+	case "embedded":
+		e, err := embedded.ConfigFromURL(u)
+		if err != nil {
+			return nil, &ConfigError{err}
+		}
+		e.Program, e.Exchange, e.Logger = c.Program, c.Exchange, c.Logger
+		return opened(embedded.Open(ctx, e))
+	case "memory", "fake":
+		bus, err := memory.Open(u, memory.Config{Exchange: c.Exchange})
+		if err != nil {
+			return nil, &ConfigError{err}
+		}
+		return bus, nil
+	}
+	return nil, &ConfigError{unknownScheme(u)}
+}
+
+// opened keeps the nil pointer of a failed Open out of the interface.
+func opened[T transport.Transport](bus T, err error) (transport.Transport, error) {
+	if err != nil {
+		return nil, err
+	}
+	return bus, nil
+}
+
+func unknownScheme(u *transport.URL) error {
+	hint := ""
+	if name, ok := nearest.To(u.Scheme, schemes); ok {
+		hint = fmt.Sprintf("; did you mean %s://?", name)
+	}
+	return fmt.Errorf("goslo: url %s: no transport is called %q; there are %s%s", u, u.Scheme, strings.Join(schemes, ", "), hint)
+}
+
+// A ConfigError is a configuration that can never work, whatever the bus does.
+type ConfigError struct{ cause error }
+
+// Error is the cause's text.
+func (e *ConfigError) Error() string { return e.cause.Error() }
+
+// Unwrap returns the cause.
+func (e *ConfigError) Unwrap() error { return e.cause }
