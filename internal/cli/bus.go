@@ -1,0 +1,165 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/goslo/goslo"
+	"github.com/goslo/goslo/config"
+	"github.com/goslo/goslo/rpc"
+	"github.com/goslo/goslo/transport"
+)
+
+// A busChoice is the bus that the flags, the environment and the configuration files add up to.
+type busChoice struct {
+	url      string // may hold secrets; "" = the embedded bus
+	from     string // where the URL comes from, for people
+	exchange string // "" = the transport's default
+}
+
+const embeddedURL = "embedded://"
+
+// String is the URL without its secrets, and where it comes from.
+func (b busChoice) String() string {
+	if b.from == "" {
+		return ""
+	}
+	shown := "(not a URL)"
+	if u, err := transport.ParseURL(b.urlOrDefault()); err == nil {
+		shown = u.String()
+	}
+	return shown + " (" + b.from + ")"
+}
+
+func (b busChoice) urlOrDefault() string {
+	if b.url == "" {
+		return embeddedURL
+	}
+	return b.url
+}
+
+// choose applies the order of the global flags.
+func (a *app) choose() (busChoice, error) {
+	var files fileSettings
+	if len(a.configFiles) > 0 {
+		var err error
+		if files, err = readFiles(a.configFiles); err != nil {
+			return busChoice{}, err
+		}
+	}
+	b := busChoice{exchange: a.exchange}
+	if b.exchange == "" {
+		b.exchange = files.exchange
+	}
+	env := a.getenv("GOSLO_URL")
+	switch {
+	case a.url != "":
+		b.url, b.from = a.url, "--url"
+	case env != "":
+		b.url, b.from = env, "$GOSLO_URL"
+	case files.url != "":
+		b.url, b.from = files.url, files.urlAt
+	case len(a.configFiles) > 0:
+		return b, usagef("no transport_url in [DEFAULT] of %s; add one, or give the bus with --url", strings.Join(a.configFiles, ", "))
+	default:
+		b.from = "the default; --url, $GOSLO_URL or --config-file name another"
+	}
+	return b, nil
+}
+
+// fileSettings are what the configuration files say about the bus.
+type fileSettings struct{ url, urlAt, exchange string }
+
+func readFiles(paths []string) (fileSettings, error) {
+	var s fileSettings
+	for _, path := range paths {
+		f, err := config.ReadFile(path)
+		if err != nil {
+			return s, &usageError{cause: err}
+		}
+		if v, ok := f.Get(config.Default, "transport_url"); ok {
+			s.url, s.urlAt = v, f.Position(config.Default, "transport_url")
+		}
+		if v, ok := f.Get(config.Default, "control_exchange"); ok {
+			if s.exchange, err = literal(v, f.Position(config.Default, "control_exchange")); err != nil {
+				return s, err
+			}
+		}
+	}
+	var err error
+	s.url, err = literal(s.url, s.urlAt)
+	return s, err
+}
+
+// literal is a value of a file whose "$" are all escaped. Values of other options are not filled in, and
+// a URL with a hole in it must not be dialled.
+func literal(value, at string) (string, error) {
+	value = strings.ReplaceAll(value, `\$`, "$$")
+	text := strings.ReplaceAll(value, "$$", "")
+	if i := strings.IndexByte(text, '$'); i >= 0 && i+1 < len(text) && isReferenceStart(text[i+1]) {
+		return "", usagef("%s: the value refers to another option with $, which goslo does not fill in; give it with --url or --exchange", at)
+	}
+	return strings.ReplaceAll(value, "$$", "$"), nil
+}
+
+// isReferenceStart says what makes a "$" a reference: a name or a brace. (oslo_config/cfg.py, Template)
+func isReferenceStart(c byte) bool {
+	return c == '{' || c == '_' || 'a' <= c|0x20 && c|0x20 <= 'z'
+}
+
+// openTimeout bounds the first contact with a bus for commands that have no --timeout.
+const openTimeout = 30 * time.Second
+
+// open connects to the chosen bus. exchange, when set, is used instead of the chosen one.
+func (a *app) open(ctx context.Context, program string) (transport.Transport, error) {
+	var err error
+	if a.bus, err = a.choose(); err != nil {
+		return nil, err
+	}
+	log, err := a.logger()
+	if err != nil {
+		return nil, err
+	}
+	return goslo.Config{URL: a.bus.url, Program: program, Exchange: a.bus.exchange, Logger: log}.Open(ctx)
+}
+
+// closeTimeout is how long a bus has for what is on its way when a command ends.
+const closeTimeout = 5 * time.Second
+
+// closeAll ends a client and its bus once a command is done, interrupted or not. Either may be nil. An
+// error is logged only: the command's outcome is known by now.
+func (a *app) closeAll(ctx context.Context, log *slog.Logger, client *rpc.Client, bus transport.Transport) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	var errs []error
+	if client != nil {
+		errs = append(errs, client.Close(ctx))
+	}
+	if bus != nil {
+		errs = append(errs, bus.Close(ctx))
+	}
+	if err := errors.Join(errs...); err != nil && !errors.Is(err, transport.ErrClosed) {
+		log.Warn("close the bus", "error", err)
+	}
+}
+
+// withClient opens the bus, does the work with a client of it within the timeout, and closes both.
+func (a *app) withClient(ctx context.Context, timeout time.Duration, do func(context.Context, *rpc.Client) error) error {
+	log, err := a.logger()
+	if err != nil {
+		return err
+	}
+	within, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	bus, err := a.open(within, "goslo")
+	if err != nil {
+		return fmt.Errorf("open the bus: %w", &busError{cause: err})
+	}
+	client := rpc.NewClient(bus, rpc.ClientConfig{Logger: log})
+	defer a.closeAll(ctx, log, client, bus)
+	return do(within, client)
+}

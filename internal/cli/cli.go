@@ -1,0 +1,152 @@
+// Package cli is the goslo command line, over the public packages alone.
+//
+// It owns flags, help, output and exit codes; what the commands do is done by packages goslo and rpc.
+// Results go to standard output and everything else to standard error, so that a result can be piped. With
+// --json each result is one JSON document on a line of standard output, and an error is one JSON object on
+// a line of standard error.
+//
+// It starts goroutines in two commands, which wait for them: demo (one per server and one for HTTP) and serve (none of
+// its own beside those of rpc).
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+// Streams are the process's standard streams.
+type Streams struct {
+	In       io.Reader
+	Out, Err io.Writer
+}
+
+// Run carries out one command line, without the program's name, and returns the exit code. Environment
+// variables come from getenv.
+func Run(ctx context.Context, args []string, s Streams, getenv func(string) string) int {
+	a := &app{Streams: s, getenv: getenv}
+	root := a.root()
+	root.SetArgs(args)
+	root.SetIn(s.In)
+	root.SetOut(s.Out)
+	root.SetErr(s.Err)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	if !a.started {
+		err = &usageError{cause: err}
+	}
+	f := a.explain(ctx, err)
+	a.printFailure(f)
+	return f.Code
+}
+
+// app is one run of the program: the global flags and the streams.
+type app struct {
+	Streams
+	getenv func(string) string
+
+	url         string
+	configFiles []string
+	exchange    string
+	json        bool
+	logLevel    string
+
+	started bool // the command line was understood
+	command string
+	bus     busChoice // once it was made
+}
+
+const rootHelp = `goslo calls, serves and looks at services on a message bus, in oslo.messaging's wire format: RabbitMQ
+shared with Python services, NATS, or a bus of its own that needs nothing installed.
+
+The bus is --url, else $GOSLO_URL, else [DEFAULT] transport_url of --config-file, else embedded://.
+
+Exit codes, the same everywhere:
+  0  done
+  1  the remote method failed, or the demo did not happen as it should
+  2  the command line is wrong
+  3  nobody listens where the request was sent
+  4  no answer in time
+  5  the bus cannot be reached, or refuses
+  130  interrupted before the end`
+
+const rootExample = `  goslo demo                                     a small cloud on the embedded bus, told as it happens
+  goslo serve lab                                a server to try things on
+  goslo call lab echo '{"arg": "hello"}'         in another terminal
+  goslo call --config-file /etc/nova/nova.conf conductor ping '{"arg": 1}' --namespace baseapi
+  goslo ping compute/cmp-1 --url rabbit://openstack:secret@ctl-1:5672/`
+
+func (a *app) root() *cobra.Command {
+	c := &cobra.Command{
+		Use:           "goslo",
+		Short:         "RPC over a message bus, as in oslo.messaging",
+		Long:          rootHelp,
+		Example:       rootExample,
+		Version:       buildVersion().Version,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
+			a.started, a.command = true, c.CommandPath()
+			if _, err := a.logger(); err != nil {
+				return err
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+		Args: cobra.NoArgs,
+	}
+	flags := c.PersistentFlags()
+	flags.StringVar(&a.url, "url", "", "the bus: rabbit://user:password@host:5672/vhost, nats://host:4222, embedded://, memory://")
+	flags.StringArrayVar(&a.configFiles, "config-file", nil, "an oslo.config file to take [DEFAULT] transport_url and control_exchange from; repeatable, later ones win")
+	flags.StringVar(&a.exchange, "exchange", "", `the exchange of topics (default: control_exchange of --config-file, else "openstack")`)
+	flags.BoolVar(&a.json, "json", false, "print results, and errors, as JSON")
+	flags.StringVar(&a.logLevel, "log-level", "warn", "what to log on standard error: debug, info, warn, error or off")
+	c.AddCommand(a.demo(), a.serve(), a.call(), a.cast(), a.fanout(), a.ping(), a.version())
+	// The names and values are fixed, so that these cannot fail.
+	_ = c.RegisterFlagCompletionFunc("log-level", cobra.FixedCompletions(logLevels, cobra.ShellCompDirectiveNoFileComp))
+	_ = c.MarkPersistentFlagFilename("config-file", "conf")
+	return c
+}
+
+var logLevels = []string{"debug", "info", "warn", "error", "off"}
+
+// logger writes to standard error what the packages below log.
+func (a *app) logger() (*slog.Logger, error) {
+	if a.logLevel == "off" {
+		return slog.New(slog.DiscardHandler), nil
+	}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(a.logLevel)); err != nil {
+		return nil, usagef("--log-level %q is not one of debug, info, warn, error and off", a.logLevel)
+	}
+	o := &slog.HandlerOptions{Level: level}
+	if a.json {
+		return slog.New(slog.NewJSONHandler(a.Err, o)), nil
+	}
+	return slog.New(slog.NewTextHandler(a.Err, o)), nil
+}
+
+// usage makes an argument check whose error says how the command is called.
+func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if err := check(c, args); err != nil {
+			return fmt.Errorf("%w\nusage: %s", err, c.UseLine())
+		}
+		return nil
+	}
+}
+
+// hostname is the machine's name, or "localhost" where it has none.
+func hostname() string {
+	name, err := os.Hostname()
+	if err != nil || name == "" {
+		return "localhost"
+	}
+	return name
+}

@@ -1,0 +1,163 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/goslo/goslo"
+	"github.com/goslo/goslo/rpc"
+	"github.com/goslo/goslo/transport"
+)
+
+// The exit codes.
+const (
+	codeRemote      = 1
+	codeUsage       = 2
+	codeNoServer    = 3
+	codeTimeout     = 4
+	codeBus         = 5
+	codeInterrupted = 130 // as a shell reports a program that SIGINT ended
+)
+
+// kinds are the names of the exit codes in JSON.
+var kinds = map[int]string{
+	codeRemote:      "remote-failure",
+	codeUsage:       "usage",
+	codeNoServer:    "no-server",
+	codeTimeout:     "timeout",
+	codeBus:         "bus-unreachable",
+	codeInterrupted: "interrupted",
+}
+
+// A usageError is a command line, or a file that it names, that cannot be used.
+type usageError struct{ cause error }
+
+func (e *usageError) Error() string { return e.cause.Error() }
+func (e *usageError) Unwrap() error { return e.cause }
+
+func usagef(format string, args ...any) error {
+	return &usageError{cause: fmt.Errorf(format, args...)}
+}
+
+// A busError is a bus that could not be opened.
+type busError struct{ cause error }
+
+func (e *busError) Error() string { return e.cause.Error() }
+func (e *busError) Unwrap() error { return e.cause }
+
+// A failure is an error as it is shown.
+type failure struct {
+	Code      int      `json:"code"`
+	Kind      string   `json:"kind"`
+	Message   string   `json:"message"`
+	Bus       string   `json:"bus,omitempty"`
+	Advice    string   `json:"advice,omitempty"`
+	Class     string   `json:"class,omitempty"`     // of a remote failure
+	Traceback []string `json:"traceback,omitempty"` // of a remote failure
+}
+
+// explain finds out what an error means for the one who typed the command.
+func (a *app) explain(ctx context.Context, err error) failure {
+	f := failure{Code: code(ctx, err), Message: err.Error(), Bus: a.bus.String()}
+	f.Kind = kinds[f.Code]
+	f.Advice = a.advice(f.Code, err)
+	if f.Code == codeUsage {
+		f.Bus = ""
+	}
+	var remote *rpc.RemoteError
+	if errors.As(err, &remote) {
+		f.Class = remote.Class.Error()
+		f.Traceback = remote.Traceback
+	}
+	return f
+}
+
+func code(ctx context.Context, err error) int {
+	var (
+		usage    *usageError
+		url      *transport.URLError
+		config   *goslo.ConfigError
+		target   *rpc.TargetError
+		noServer *rpc.NoServerError
+		timeout  *rpc.TimeoutError
+		delivery *rpc.DeliveryError
+		bus      *busError
+	)
+	switch {
+	case errors.As(err, &usage), errors.As(err, &url), errors.As(err, &config), errors.As(err, &target):
+		return codeUsage
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		return codeInterrupted
+	case errors.As(err, &noServer):
+		return codeNoServer
+	case errors.As(err, &timeout) && timeout.Phase != rpc.NotSent && timeout.Phase != rpc.Unconfirmed:
+		return codeTimeout
+	case errors.As(err, &timeout), errors.As(err, &delivery), errors.As(err, &bus):
+		return codeBus
+	}
+	return codeRemote
+}
+
+// advice says what to do about it.
+func (a *app) advice(code int, err error) string {
+	var (
+		timeout  *rpc.TimeoutError
+		version  *rpc.VersionError
+		noMethod *rpc.NoSuchMethodError
+	)
+	switch {
+	case errors.As(err, &version):
+		return "give the version that the service speaks with --version, and its namespace with --namespace"
+	case errors.As(err, &noMethod):
+		return "check the method's name; a method of another namespace needs --namespace"
+	case code == codeUsage:
+		return "see " + strings.TrimSpace(a.command+" --help")
+	case code == codeNoServer && a.bus.url == "":
+		return "start a server there (goslo serve TOPIC), or name the bus that has one with --url or --config-file"
+	case code == codeNoServer:
+		return "check that the service runs, the spelling of topic and server, the --exchange, and that this is the service's bus"
+	case errors.As(err, &timeout):
+		return phaseAdvice[timeout.Phase]
+	case code == codeBus:
+		return "check that the broker runs, its host and port, and the user, password and virtual host in the URL"
+	}
+	return ""
+}
+
+// phaseAdvice says what to do about a request that did not end in time.
+var phaseAdvice = map[rpc.Phase]string{
+	rpc.NotSent:     "check that the broker runs and takes messages, its host and port, and the user, password and virtual host in the URL",
+	rpc.Unconfirmed: "look at the broker: it took the connection, and confirmed nothing; the method may run all the same",
+	rpc.Queued:      "see whether the server is stuck or all its workers are busy; the request may still run, unless it expires",
+	rpc.Taken:       "look for the request in the server's log; if the method just takes long, use --timeout, and --monitor to tell a slow server from a dead one",
+	rpc.Running:     "the method takes long: wait longer with --timeout, or find out in the server's log what it waits for",
+	rpc.Delivered:   "see whether the server is stuck (goslo ping); if the method just takes long, use --timeout",
+}
+
+// printFailure prints an error, once: for people, or with --json as one JSON object on a line.
+func (a *app) printFailure(f failure) {
+	if a.json {
+		line, err := json.Marshal(map[string]failure{"error": f})
+		if err != nil {
+			line = []byte(`{"error":{"message":"the error could not be encoded"}}`)
+		}
+		fmt.Fprintf(a.Err, "%s\n", line)
+		return
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "goslo: %s\n", f.Message)
+	if len(f.Traceback) > 0 {
+		text := strings.TrimRight(strings.Join(f.Traceback, ""), "\n")
+		fmt.Fprintf(&b, "  remote traceback:\n    %s\n", strings.ReplaceAll(text, "\n", "\n    "))
+	}
+	if f.Bus != "" {
+		fmt.Fprintf(&b, "  bus: %s\n", f.Bus)
+	}
+	if f.Advice != "" {
+		fmt.Fprintf(&b, "  do:  %s\n", f.Advice)
+	}
+	fmt.Fprint(a.Err, b.String())
+}
