@@ -1,0 +1,138 @@
+package benchmarks_test
+
+import (
+	"context"
+	"encoding/json"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/goslo/goslo/transport"
+	"github.com/goslo/goslo/wire"
+)
+
+// A bareEcho does what a call does with amqp091-go alone and no guarantee: a connection for the client and one
+// for the server, messages of the same bytes, automatic acknowledgement, no confirms. Its cast is what
+// a confirmed cast costs at the least: a deferred confirm, awaited.
+type bareEcho struct {
+	request, reply []byte
+	requests       *amqp.Channel
+	replyTo        string
+	casts          *amqp.Channel
+
+	next    atomic.Int64
+	mu      sync.Mutex
+	pending map[string]chan struct{}
+}
+
+func newBareEcho(b *testing.B, url string) *bareEcho {
+	b.Helper()
+	e := &bareEcho{pending: map[string]chan struct{}{}}
+	e.request = must(wire.AppendEnvelope(nil, &transport.Message{
+		Method: "echo", Version: "1.0", Args: sampleArgs(b), Context: requestContext(b).JSON(),
+		ID: wire.NewID(), ReplyTo: "reply_" + wire.NewID(), UniqueID: wire.NewID(),
+	}))(b)
+	e.reply = must(wire.AppendEnvelope(nil, &transport.Message{
+		Result: must(json.Marshal(payload.Arg))(b), Ending: true, ID: wire.NewID(), UniqueID: wire.NewID(),
+	}))(b)
+
+	client, server := dial(b, url), dial(b, url)
+	answers := must(client.Channel())(b)
+	e.requests, e.casts = must(client.Channel())(b), must(client.Channel())(b)
+	if err := e.casts.Confirm(false); err != nil {
+		b.Fatal(err)
+	}
+	work, back := must(server.Channel())(b), must(server.Channel())(b)
+	queue := func(ch *amqp.Channel) string {
+		return must(ch.QueueDeclare("", false, true, false, false, nil))(b).Name
+	}
+	e.replyTo = queue(answers)
+	served := queue(work)
+	in := must(work.Consume(served, "", true, false, false, false, nil))(b)
+	out := must(answers.Consume(e.replyTo, "", true, false, false, false, nil))(b)
+	sunk := queue(work)
+	sink := must(work.Consume(sunk, "", true, false, false, false, nil))(b)
+	if err := work.QueueBind(served, "bare", "amq.topic", false, nil); err != nil {
+		b.Fatal(err)
+	}
+	if err := work.QueueBind(sunk, "bare.sink", "amq.topic", false, nil); err != nil {
+		b.Fatal(err)
+	}
+	var loops sync.WaitGroup
+	loops.Go(func() {
+		for d := range in {
+			if err := back.PublishWithContext(context.Background(), "", d.ReplyTo, false, false,
+				publishing(e.reply, d.CorrelationId, "")); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+	loops.Go(func() {
+		for d := range out {
+			e.mu.Lock()
+			waiting := e.pending[d.CorrelationId]
+			delete(e.pending, d.CorrelationId)
+			e.mu.Unlock()
+			waiting <- struct{}{}
+		}
+	})
+	loops.Go(func() {
+		for range sink { //nolint:revive // consumed, as a server does
+		}
+	})
+	b.Cleanup(func() {
+		_ = client.Close()
+		_ = server.Close()
+		loops.Wait()
+	})
+	return e
+}
+
+func publishing(body []byte, id, replyTo string) amqp.Publishing {
+	return amqp.Publishing{
+		ContentType: "application/json", ContentEncoding: "utf-8", DeliveryMode: amqp.Persistent,
+		CorrelationId: id, ReplyTo: replyTo, Body: body,
+	}
+}
+
+func (e *bareEcho) call() error {
+	id := strconv.FormatInt(e.next.Add(1), 10)
+	answered := make(chan struct{}, 1)
+	e.mu.Lock()
+	e.pending[id] = answered
+	e.mu.Unlock()
+	if err := e.requests.PublishWithContext(context.Background(), "amq.topic", "bare", false, false, publishing(e.request, id, e.replyTo)); err != nil {
+		return err
+	}
+	<-answered
+	return nil
+}
+
+func (e *bareEcho) cast() error {
+	confirm, err := e.casts.PublishWithDeferredConfirm("amq.topic", "bare.sink", true, false, publishing(e.request, "", ""))
+	if err != nil {
+		return err
+	}
+	confirm.Wait()
+	return nil
+}
+
+func dial(b *testing.B, url string) *amqp.Connection {
+	b.Helper()
+	u := parse(b, url)
+	return must(amqp.Dial("amqp://guest:guest@" + u.Hosts[0].Hostname + ":" + strconv.Itoa(u.Hosts[0].Port) + "/"))(b)
+}
+
+// must(f())(b) is f's value; its error fails b.
+func must[T any](v T, err error) func(testing.TB) T {
+	return func(tb testing.TB) T {
+		tb.Helper()
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return v
+	}
+}

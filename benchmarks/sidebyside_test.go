@@ -1,0 +1,83 @@
+package benchmarks_test
+
+import (
+	"flag"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/goslo/goslo/internal/brokertest"
+)
+
+var round = flag.Duration("round", time.Second, "how long a contender works in one round of a side-by-side benchmark")
+
+// A contender does the same work as the others, by so many callers for d, and tells its rate and, when it is in this
+// process, its CPU time per operation.
+type contender struct {
+	name string
+	run  func(b *testing.B, callers int, d time.Duration) (perSecond float64, cpu time.Duration)
+}
+
+func inProcess(name string, op func() error) contender {
+	return contender{name, func(b *testing.B, callers int, d time.Duration) (float64, time.Duration) {
+		b.Helper()
+		return rate(b, callers, d, op)
+	}}
+}
+
+// BenchmarkCallSideBySide alternates Goslo, a bare amqp091-go echo of the same bytes, and Python's
+// oslo.messaging on one RabbitMQ. An iteration is a round of all of them; the figures are medians over the
+// rounds. Run it with -benchtime 5x or more.
+func BenchmarkCallSideBySide(b *testing.B) {
+	node := brokertest.Rabbit(b)
+	goslo := newPair(b, openRabbit(b))
+	bare := newBareEcho(b, node.URL())
+	python := newPythonEcho(b, node.URL())
+	sideBySide(b, inProcess("goslo", goslo.call), inProcess("bare", bare.call), python.contender())
+}
+
+// BenchmarkCastSideBySide alternates confirmed casts by Goslo and deferred confirms of bare amqp091-go.
+func BenchmarkCastSideBySide(b *testing.B) {
+	node := brokertest.Rabbit(b)
+	goslo := newPair(b, openRabbit(b))
+	bare := newBareEcho(b, node.URL())
+	sideBySide(b, inProcess("goslo", goslo.cast), inProcess("bare", bare.cast))
+}
+
+// sideBySide compares the first contender with each of the others.
+func sideBySide(b *testing.B, contenders ...contender) {
+	b.Helper()
+	for _, callers := range []int{1, 16, 64} {
+		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
+			rates, cpus := make([][]float64, len(contenders)), make([][]float64, len(contenders))
+			for i := range contenders { // warm up
+				contenders[i].run(b, callers, *round/5)
+			}
+			for b.Loop() {
+				for i, c := range contenders {
+					perSecond, cpu := c.run(b, callers, *round)
+					rates[i], cpus[i] = append(rates[i], perSecond), append(cpus[i], float64(cpu.Microseconds()))
+				}
+			}
+			for i, c := range contenders {
+				b.ReportMetric(median(rates[i]), c.name+"/s")
+				if cpu := median(cpus[i]); cpu > 0 {
+					b.ReportMetric(cpu, c.name+"-cpu-us")
+				}
+				if i > 0 {
+					b.ReportMetric(median(rates[0])/median(rates[i]), "x-"+c.name)
+				}
+			}
+			b.ReportMetric(0, "ns/op") // a round's length says nothing
+		})
+	}
+}
+
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	if len(sorted) == 0 {
+		return 0
+	}
+	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
+}
