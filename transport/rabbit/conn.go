@@ -75,10 +75,7 @@ func (l *link) open(ctx context.Context) error {
 	for _, e := range l.settings.endpoints {
 		s, err := l.connect(ctx, e)
 		if err == nil {
-			own, cancel := context.WithCancel(context.WithoutCancel(ctx))
-			l.cancel = cancel
-			l.update(func() { l.live = s })
-			go l.run(own, s)
+			l.start(ctx, s)
 			return nil
 		}
 		all = append(all, err)
@@ -87,6 +84,14 @@ func (l *link) open(ctx context.Context) error {
 		}
 	}
 	return errors.Join(all...)
+}
+
+// start has the goroutine keep up s or, where s is nil, connect first. It takes ctx's values only.
+func (l *link) start(ctx context.Context, s *session) {
+	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	l.cancel = cancel
+	l.update(func() { l.live = s })
+	go l.run(own, s)
 }
 
 func (l *link) connect(ctx context.Context, e endpoint) (*session, error) {
@@ -110,6 +115,9 @@ func (l *link) connect(ctx context.Context, e endpoint) (*session, error) {
 
 func (l *link) run(ctx context.Context, s *session) {
 	defer close(l.done)
+	if s == nil {
+		s = l.redial(ctx, 0)
+	}
 	for s != nil {
 		why := l.watch(ctx, s)
 		l.update(func() { l.live, l.why, l.blocked = nil, why, "" })
@@ -121,7 +129,7 @@ func (l *link) run(ctx context.Context, s *session) {
 			break
 		}
 		l.log.Warn("connection lost, will reconnect", "connection", l.role, "broker", s.addr, "error", why)
-		s = l.redial(ctx)
+		s = l.redial(ctx, jitter(l.settings.backoff.delay)+jitter(l.settings.backoff.splay))
 	}
 	l.update(func() { l.closed = true })
 }
@@ -157,11 +165,10 @@ func (l *link) watch(ctx context.Context, s *session) error {
 	}
 }
 
-// redial returns a new session, or nil when ctx ended.
-func (l *link) redial(ctx context.Context) *session {
+// redial waits for pause, then returns a new session, or nil when ctx ended.
+func (l *link) redial(ctx context.Context, pause time.Duration) *session {
 	b := l.settings.backoff
 	lost := time.Now()
-	pause := jitter(b.delay) + jitter(b.splay)
 	next := b.first
 	var told string
 	var toldAt time.Time
@@ -177,7 +184,7 @@ func (l *link) redial(ctx context.Context) *session {
 		for _, e := range hosts {
 			s, err := l.connect(ctx, e)
 			if err == nil {
-				l.log.Info("connected again", "connection", l.role, "broker", e.addr, "away", time.Since(lost).Round(time.Millisecond))
+				l.log.Info("connected", "connection", l.role, "broker", e.addr, "after", time.Since(lost).Round(time.Millisecond))
 				l.update(func() { l.live, l.why = s, nil })
 				return s
 			}

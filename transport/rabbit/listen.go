@@ -84,9 +84,9 @@ func (t *Transport) Listen(ctx context.Context, from transport.Address, o transp
 	own, stop := context.WithCancel(context.WithoutCancel(ctx))
 	alive, unwait := context.WithCancel(own)
 	l.stop, l.unwait = stop, unwait
-	if err := t.add(ctx, l); err != nil {
+	if !t.listeners.add(l, func() { t.in.start(ctx, nil) }) {
 		stop()
-		return nil, fmt.Errorf("rabbit: listen at %s: %w", l.addr, err)
+		return nil, fmt.Errorf("rabbit: listen at %s: %w", l.addr, transport.ErrClosed)
 	}
 	first := make(chan error, 1)
 	go func() {

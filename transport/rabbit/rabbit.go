@@ -64,8 +64,7 @@ type Transport struct {
 	background                 sync.WaitGroup // the goroutine of replies
 	stop                       context.CancelFunc
 
-	in        *link         // carries what we receive; opened by the first Listen
-	opening   chan struct{} // holds one: whoever opens in
+	in        *link // carries what we receive; started by the first Listen
 	listeners listeners
 }
 
@@ -82,7 +81,7 @@ func Open(ctx context.Context, c Config) (*Transport, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	t := &Transport{settings: s, log: log, opening: make(chan struct{}, 1)}
+	t := &Transport{settings: s, log: log}
 	t.declarer.log = log
 	t.out = newLink(s, "send", log)
 	t.in = newLink(s, "listen", log)
@@ -123,7 +122,7 @@ func (t *Transport) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		err = wrap(ctx.Err(), "rabbit: close: messages are still being sent")
 	}
-	all := t.listeners.close()
+	all := t.listeners.close() // from now on nobody starts the other connection
 	for _, l := range all {
 		if e := l.Close(ctx); e != nil && err == nil {
 			err = e
@@ -133,7 +132,6 @@ func (t *Transport) Close(ctx context.Context) error {
 		l.stop()
 	}
 	t.stop()
-	t.opening <- struct{}{} // whoever opens the other connection is done, and nobody starts to
 	t.in.close()
 	t.out.close()
 	for _, l := range all {
@@ -143,33 +141,6 @@ func (t *Transport) Close(ctx context.Context) error {
 	return err
 }
 
-// add opens the listening connection if need be, waiting for the broker as long as ctx allows, and takes l
-// into those that Close closes.
-func (t *Transport) add(ctx context.Context, l *listener) error {
-	select {
-	case t.opening <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	defer func() { <-t.opening }()
-	if t.sending.closed() {
-		return transport.ErrClosed
-	}
-	for t.in.cancel == nil {
-		err := t.in.open(ctx)
-		if err == nil {
-			break
-		}
-		if !notAnswered(err) || !sleep(ctx, knock/4) {
-			return err
-		}
-	}
-	if !t.listeners.add(l) {
-		return transport.ErrClosed
-	}
-	return nil
-}
-
 // listeners are those that Close has to close.
 type listeners struct {
 	mu     sync.Mutex
@@ -177,7 +148,8 @@ type listeners struct {
 	closed bool
 }
 
-func (s *listeners) add(l *listener) bool {
+// add takes l in, and calls start for the first one, unless closed.
+func (s *listeners) add(l *listener, start func()) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -185,6 +157,7 @@ func (s *listeners) add(l *listener) bool {
 	}
 	if s.all == nil {
 		s.all = make(map[*listener]struct{})
+		start()
 	}
 	s.all[l] = struct{}{}
 	return true
@@ -245,10 +218,4 @@ func (f *inflight) close() (<-chan struct{}, bool) {
 		close(f.drained)
 	}
 	return f.drained, true
-}
-
-func (f *inflight) closed() bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.drained != nil
 }

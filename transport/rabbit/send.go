@@ -48,9 +48,19 @@ func (b *bodies) put(p *[]byte) {
 // broker's nack or refusal) or ErrClosed.
 func (t *Transport) Send(ctx context.Context, to transport.Address, m *transport.Message) error {
 	if !t.sending.enter() {
-		return failed(to, transport.ErrClosed, nil)
+		return fmt.Errorf("rabbit: send to %s: %w", to, transport.ErrClosed)
 	}
 	defer t.sending.leave()
+	if err := t.send(ctx, to, m); err != nil {
+		return fmt.Errorf("rabbit: send to %s: %w", to, err)
+	}
+	return nil
+}
+
+func (t *Transport) send(ctx context.Context, to transport.Address, m *transport.Message) error {
+	if to.Topic == "" {
+		return reject(errors.New("the address has no topic"))
+	}
 
 	if m.UniqueID == "" {
 		own := *m
@@ -62,10 +72,10 @@ func (t *Transport) Send(ctx context.Context, to transport.Address, m *transport
 	body, err := wire.AppendEnvelope((*buf)[:0], m)
 	*buf = body
 	if err != nil {
-		return failed(to, transport.ErrRejected, err)
+		return reject(err)
 	}
 	if len(body) > t.settings.maxMessage {
-		return failed(to, transport.ErrRejected, fmt.Errorf("%d bytes are more than the %d that the broker takes", len(body), t.settings.maxMessage))
+		return reject(fmt.Errorf("%d bytes are more than the %d that the broker takes", len(body), t.settings.maxMessage))
 	}
 	p := publication{body: body, id: m.UniqueID}
 	switch to.Kind {
@@ -78,27 +88,15 @@ func (t *Transport) Send(ctx context.Context, to transport.Address, m *transport
 		if m.ReplyTo != "" {
 			p.expiration = expiration(m.Expires)
 		}
-		err = t.publish(ctx, t.requests, &p)
+		return t.publish(ctx, t.requests, &p)
 	case transport.Fanout:
 		p.exchange = t.settings.topology.fanout(to)
-		err = t.publish(ctx, t.fanouts, &p)
+		return t.publish(ctx, t.fanouts, &p)
 	case transport.Reply:
 		p.key, p.mandatory = to.Topic, t.settings.replies.mandatory
-		err = t.reply(ctx, &p, m)
-	default:
-		err = reject(errors.New("address without a kind"))
+		return t.reply(ctx, &p, m)
 	}
-	if err != nil {
-		return fmt.Errorf("rabbit: send to %s: %w", to, err)
-	}
-	return nil
-}
-
-func failed(to transport.Address, class, why error) error {
-	if why == nil {
-		return fmt.Errorf("rabbit: send to %s: %w", to, class)
-	}
-	return fmt.Errorf("rabbit: send to %s: %w: %w", to, class, why)
+	return reject(errors.New("the address has no kind"))
 }
 
 func reject(why error) error { return fmt.Errorf("%w: %w", transport.ErrRejected, why) }
