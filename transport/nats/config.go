@@ -84,7 +84,7 @@ func ConfigFromURL(u *transport.URL) (Config, error) {
 	var useTLS bool
 	switch u.Scheme {
 	case "nats":
-	case "nats+tls", "tls":
+	case "nats+tls":
 		useTLS = true
 	default:
 		return c, fmt.Errorf("nats: url %s: scheme is neither nats nor nats+tls", u)
