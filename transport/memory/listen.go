@@ -96,13 +96,9 @@ func (l *listener) Next(ctx context.Context) (*transport.Delivery, error) {
 		return nil, err
 	}
 	l.bus.mu.Lock()
-	l.idle = true
-	l.fill()
-	if l.closed {
-		l.idle = false
-	}
-	d := l.take()
-	waits := l.idle
+	d := l.pick()
+	waits := d == nil && !l.closed
+	l.idle = waits
 	l.bus.mu.Unlock()
 	if waits {
 		var err error
@@ -111,10 +107,7 @@ func (l *listener) Next(ctx context.Context) (*transport.Delivery, error) {
 		case <-ctx.Done():
 			err = ctx.Err()
 		}
-		l.bus.mu.Lock()
 		d = l.take()
-		l.idle = false
-		l.bus.mu.Unlock()
 		if d == nil && err != nil {
 			return nil, err
 		}
@@ -125,10 +118,12 @@ func (l *listener) Next(ctx context.Context) (*transport.Delivery, error) {
 	return &d.Delivery, nil
 }
 
-// take returns what was handed over, with ready emptied.
+// take ends a wait. It returns what was handed over, and leaves ready empty.
 func (l *listener) take() *delivery {
+	l.bus.mu.Lock()
+	defer l.bus.mu.Unlock()
 	d := l.handed
-	l.handed = nil
+	l.handed, l.idle = nil, false
 	// Whoever handed over did so under the lock, so the token, unless Next has it, is there by now.
 	select {
 	case <-l.ready:
@@ -137,23 +132,40 @@ func (l *listener) take() *delivery {
 	return d
 }
 
-// fill hands over a message if the listener waits, has room and there is one.
-func (l *listener) fill() {
-	if !l.idle || l.closed || l.outstanding >= l.prefetch {
-		return
+// pick takes a message from one of the queues, each in its turn, if there is room and there is one.
+func (l *listener) pick() *delivery {
+	if l.closed || l.outstanding >= l.prefetch {
+		return nil
 	}
 	for i := range l.queues {
 		at := (l.turn + i) % len(l.queues)
 		if w, ok := l.queues[at].pop(); ok {
 			l.turn = at + 1
-			l.hand(l.queues[at], w)
-			return
+			return l.deliver(l.queues[at], w)
 		}
+	}
+	return nil
+}
+
+// fill hands over a message if Next waits, there is room again, and there is one.
+func (l *listener) fill() {
+	if !l.idle {
+		return
+	}
+	if d := l.pick(); d != nil {
+		l.handed = d
+		l.wake()
 	}
 }
 
 // hand gives a message to the Next that waits.
 func (l *listener) hand(q *queue, w waiting) {
+	l.handed = l.deliver(q, w)
+	l.wake()
+}
+
+// deliver makes the delivery of a message.
+func (l *listener) deliver(q *queue, w waiting) *delivery {
 	d := &delivery{message: w.message, listener: l, queue: q, stored: w.stored}
 	d.Delivery = transport.Delivery{Message: &d.message, To: w.to, Redelivered: w.redelivered, Settler: d}
 	if w.to.Exchange == l.transport.exchange {
@@ -161,8 +173,7 @@ func (l *listener) hand(q *queue, w waiting) {
 	}
 	l.transport.unsettled.add(d)
 	l.outstanding++
-	l.handed = d
-	l.wake()
+	return d
 }
 
 // wake ends the wait of Next. The send cannot block, although a lock is held: ready has room for one, and
