@@ -134,7 +134,7 @@ func (n *NATSNode) URL() string { return "nats://" + n.Addr() }
 // Output is the end of what the server wrote: its log.
 func (n *NATSNode) Output() string { return n.server.output() }
 
-// Kill ends the node as a power cut would: SIGKILL. Restart brings it back.
+// Kill ends the node with SIGKILL. Restart brings it back.
 func (n *NATSNode) Kill() { n.server.kill() }
 
 // Stop ends the node in an orderly way. Restart brings it back.

@@ -292,7 +292,7 @@ func (n *RabbitNode) Log(t testing.TB) string {
 	return string(b)
 }
 
-// Kill ends the node as a power cut would: SIGKILL. Restart brings it back.
+// Kill ends the node with SIGKILL. What it had not yet written to disk is lost. Restart brings it back.
 func (n *RabbitNode) Kill() {
 	n.server.kill()
 	n.control.close()

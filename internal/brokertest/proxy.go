@@ -1,0 +1,221 @@
+package brokertest
+
+import (
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"time"
+)
+
+// A Proxy stands between a client and a broker on TCP, and plays the broken network. Faults apply to the
+// connections that are open as well as to new ones. Its methods are safe for concurrent use.
+type Proxy struct {
+	listener net.Listener
+	target   string
+	work     sync.WaitGroup
+
+	mu      sync.Mutex
+	fault   fault
+	changed chan struct{} // closed when fault changes
+	links   map[*link]struct{}
+	closed  bool
+}
+
+// fault is what the network does at the moment. The zero value is a good network.
+type fault struct {
+	cut       bool          // refuse and close
+	swallow   bool          // read nothing on, keep open
+	latency   time.Duration // added to every piece, each way
+	bandwidth int           // bytes per second each way; 0 = unlimited
+	piece     int           // most bytes passed on at a time; 0 = as they come
+}
+
+// A link is one client's connection and its counterpart to the broker.
+type link struct{ client, broker net.Conn }
+
+func (l *link) close() {
+	_ = l.client.Close()
+	_ = l.broker.Close()
+}
+
+// NewProxy returns a proxy to target (host and port), on a loopback port of its own, that ends with the test.
+func NewProxy(t testing.TB, target string) *Proxy {
+	t.Helper()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &Proxy{listener: l, target: target, changed: make(chan struct{}), links: make(map[*link]struct{})}
+	p.work.Go(p.accept)
+	t.Cleanup(p.close)
+	return p
+}
+
+// Addr is where clients connect, host and port.
+func (p *Proxy) Addr() string { return p.listener.Addr().String() }
+
+// Cut closes all connections and refuses new ones, as a dead broker's host does, until Restore.
+func (p *Proxy) Cut() {
+	p.set(func(f *fault) { f.cut = true })
+	p.drop(false)
+}
+
+// Reset ends all connections with a TCP reset. New ones are taken.
+func (p *Proxy) Reset() { p.drop(true) }
+
+// HalfOpen swallows all bytes, both ways, and keeps the connections open, as a firewall that forgot them
+// does, until Restore. Bytes that were swallowed are lost: the connections cannot be used afterwards, and
+// Restore closes them.
+func (p *Proxy) HalfOpen() { p.set(func(f *fault) { f.swallow = true }) }
+
+// SetLatency delays every piece by d, each way. 0 ends that.
+func (p *Proxy) SetLatency(d time.Duration) { p.set(func(f *fault) { f.latency = d }) }
+
+// SetBandwidth passes on at most so many bytes per second, each way. 0 ends that.
+func (p *Proxy) SetBandwidth(bytesPerSecond int) {
+	p.set(func(f *fault) { f.bandwidth = bytesPerSecond })
+}
+
+// Drip passes on at most so many bytes at a time, so that frames arrive in pieces. 0 ends that.
+func (p *Proxy) Drip(bytes int) { p.set(func(f *fault) { f.piece = bytes }) }
+
+// Restore ends every fault.
+func (p *Proxy) Restore() {
+	var lossy bool
+	p.set(func(f *fault) {
+		lossy = f.swallow
+		*f = fault{}
+	})
+	if lossy {
+		p.drop(false)
+	}
+}
+
+// Connections is how many connections are open.
+func (p *Proxy) Connections() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.links)
+}
+
+func (p *Proxy) set(change func(*fault)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change(&p.fault)
+	close(p.changed)
+	p.changed = make(chan struct{})
+}
+
+// state returns the fault of the moment and the channel that closes when it changes.
+func (p *Proxy) state() (fault, <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.fault, p.changed
+}
+
+// drop closes all connections, with a TCP reset if asked.
+func (p *Proxy) drop(reset bool) {
+	p.mu.Lock()
+	links := make([]*link, 0, len(p.links))
+	for l := range p.links {
+		links = append(links, l)
+	}
+	p.mu.Unlock()
+	for _, l := range links {
+		if reset {
+			for _, c := range []net.Conn{l.client, l.broker} {
+				// Without linger, closing discards what is unsent and sends a reset.
+				_ = c.(*net.TCPConn).SetLinger(0)
+			}
+		}
+		l.close()
+	}
+}
+
+func (p *Proxy) close() {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	_ = p.listener.Close()
+	p.Restore()
+	p.drop(false)
+	p.work.Wait()
+}
+
+func (p *Proxy) accept() {
+	for {
+		client, err := p.listener.Accept()
+		if err != nil {
+			return
+		}
+		if f, _ := p.state(); f.cut {
+			_ = client.Close()
+			continue
+		}
+		broker, err := net.Dial("tcp", p.target)
+		if err != nil {
+			_ = client.Close()
+			continue
+		}
+		p.join(&link{client, broker})
+	}
+}
+
+// join passes bytes both ways until either side closes.
+func (p *Proxy) join(l *link) {
+	p.mu.Lock()
+	if p.closed || p.fault.cut {
+		p.mu.Unlock()
+		l.close()
+		return
+	}
+	p.links[l] = struct{}{}
+	p.mu.Unlock()
+
+	var both sync.WaitGroup
+	both.Go(func() { p.pass(l, l.broker, l.client) }) // requests
+	both.Go(func() { p.pass(l, l.client, l.broker) })
+	p.work.Go(func() {
+		both.Wait()
+		p.mu.Lock()
+		delete(p.links, l)
+		p.mu.Unlock()
+	})
+}
+
+// pass copies from src to dst under the fault of the moment.
+func (p *Proxy) pass(l *link, dst io.Writer, src io.Reader) {
+	defer l.close()
+	buf := make([]byte, 32<<10)
+	for {
+		f, _ := p.state()
+		piece := buf
+		if f.piece > 0 && f.piece < len(buf) {
+			piece = buf[:f.piece]
+		}
+		n, err := src.Read(piece)
+		if err != nil {
+			return
+		}
+		f, changed := p.state()
+		if f.swallow {
+			continue
+		}
+		delay := f.latency
+		if f.bandwidth > 0 {
+			delay += time.Duration(n) * time.Second / time.Duration(f.bandwidth)
+		}
+		if delay > 0 {
+			timer := time.NewTimer(delay)
+			select {
+			case <-timer.C:
+			case <-changed:
+				timer.Stop()
+			}
+		}
+		if _, err := dst.Write(piece[:n]); err != nil {
+			return
+		}
+	}
+}
