@@ -58,7 +58,7 @@ func (s *Server) serve(base context.Context, d *transport.Delivery) {
 	if m.ReplyTo == "" || m.ID == "" {
 		return // nothing is ever sent back for a cast (RPC-SERVER-10)
 	}
-	s.reply(base, r, m, result, err)
+	s.reply(ctx, r, m, result, err)
 }
 
 // guarded contains panics of interceptors, as method.call contains those of handlers.
@@ -81,17 +81,23 @@ func mode(d *transport.Delivery) Mode {
 	return ByCast
 }
 
-// replyWithin bounds the sending of a reply whose caller gave no deadline.
-const replyWithin = time.Minute
+// replyWithin bounds the sending of a reply whose caller gave no deadline, and lateReplyWithin that of one
+// whose handler's context has ended: the caller may still be there, if only for the reason.
+const (
+	replyWithin     = time.Minute
+	lateReplyWithin = time.Second
+)
 
 func (s *Server) reply(ctx context.Context, r *Request, request *transport.Message, result json.RawMessage, err error) {
 	within := replyWithin
-	if request.Expires > 0 {
-		within = max(request.Expires-time.Since(r.Received), time.Second)
+	if ctx.Err() != nil {
+		within = lateReplyWithin
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
-	defer cancel()
-
+	if _, bounded := ctx.Deadline(); !bounded || ctx.Err() != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), within)
+		defer cancel()
+	}
 	m := &transport.Message{Ending: true, Result: result}
 	if err != nil {
 		s.fail(m, r, asRemote(err))
