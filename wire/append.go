@@ -23,9 +23,12 @@ const (
 // (ENV-01). See [AppendMessage] for what is written and for the errors.
 func AppendEnvelope(dst []byte, m *transport.Message) ([]byte, error) {
 	start := len(dst)
-	dst = slices.Grow(dst, estimate(m))
+	dst, err := reserve(dst, m)
+	if err != nil {
+		return dst, err
+	}
 	dst = append(dst, `{"`+versionKey+`":"`+envelopeVersion+`","`+messageKey+`":"`...)
-	dst, err := appendMessage(dst, m, 1)
+	dst, err = appendMessage(dst, m, 1)
 	if err != nil {
 		return dst[:start], err
 	}
@@ -50,26 +53,36 @@ func AppendEnvelope(dst []byte, m *transport.Message) ([]byte, error) {
 // On an error, which names the field, dst is returned as it was.
 func AppendMessage(dst []byte, m *transport.Message) ([]byte, error) {
 	start := len(dst)
-	dst = slices.Grow(dst, estimate(m))
-	dst, err := appendMessage(dst, m, 0)
+	dst, err := reserve(dst, m)
+	if err != nil {
+		return dst, err
+	}
+	dst, err = appendMessage(dst, m, 0)
 	if err != nil {
 		return dst[:start], err
 	}
 	return limited(dst, start)
 }
 
+// reserve makes room for about the length that m takes up in its envelope, so that one allocation will do.
+func reserve(dst []byte, m *transport.Message) ([]byte, error) {
+	raw := len(m.Args) + len(m.Context) + len(m.Result) + len(m.Failure)
+	if raw > MaxSize {
+		return dst, tooLong(raw)
+	}
+	return slices.Grow(dst, 320+raw+raw/2+len(m.Method)+len(m.Namespace)+len(m.ReplyTo)), nil
+}
+
 // limited refuses a body that is too long to send.
 func limited(dst []byte, start int) ([]byte, error) {
 	if n := len(dst) - start; n > MaxSize {
-		return dst[:start], fmt.Errorf("wire: the body has %d bytes, more than %d (wire.MaxSize): send less, or a reference to it", n, MaxSize)
+		return dst[:start], tooLong(n)
 	}
 	return dst, nil
 }
 
-// estimate is about the length that m takes up in its envelope, so that one allocation will do.
-func estimate(m *transport.Message) int {
-	raw := len(m.Args) + len(m.Context) + len(m.Result) + len(m.Failure)
-	return 320 + raw + raw/2 + len(m.Method) + len(m.Namespace) + len(m.ReplyTo)
+func tooLong(n int) error {
+	return fmt.Errorf("wire: the body has %d bytes or more, and %d (wire.MaxSize) is the most: send less, or a reference to it", n, MaxSize)
 }
 
 func appendMessage(dst []byte, m *transport.Message, l level) ([]byte, error) {

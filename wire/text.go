@@ -97,12 +97,9 @@ func appendString(dst []byte, s string, l level) []byte {
 		case '\\':
 			dst = append(dst, l.slash()...)
 			dst = append(dst, l.slash()...)
-		case '\n':
-			dst = append(append(dst, l.slash()...), 'n')
-		case '\r':
-			dst = append(append(dst, l.slash()...), 'r')
-		case '\t':
-			dst = append(append(dst, l.slash()...), 't')
+		case '\b', '\t', '\n', '\f', '\r':
+			dst = append(dst, l.slash()...)
+			dst = append(dst, "btn?fr"[c-'\b'])
 		default:
 			var r rune
 			r, n = utf8.DecodeRuneInString(s[i:])
