@@ -598,7 +598,7 @@ func TestBackPressure(t *testing.T) {
 	})
 }
 
-// conforms: DISP-19, DISP-20, EXC-17, RPC-SERVER-15
+// conforms: DISP-19, EXC-17, RPC-SERVER-15
 func TestExpectedFailuresAreNotErrorsInTheLog(t *testing.T) {
 	inCloud(t, func(c *cloud) {
 		t := c.t

@@ -68,7 +68,7 @@ func (d Mode) String() string {
 	return "invalid"
 }
 
-// address is where a request to the target goes. conforms: TGT-10 (fanout wins over a server).
+// address is where a request to the target goes. A fanout wins over a server (conformance TGT-10).
 func (r *Request) address() transport.Address {
 	a := transport.Address{Kind: transport.Topic, Exchange: r.Target.Exchange, Topic: r.Target.Topic, Server: r.Server}
 	if r.Mode == ByFanout {
