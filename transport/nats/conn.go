@@ -54,6 +54,7 @@ type Conn struct {
 	back      chan struct{} // closed when the connection comes back
 	listeners map[listener]struct{}
 	closed    chan struct{} // closed under mu
+	endDials  context.CancelFunc
 	gone      chan struct{} // closed by nats.go's last callback
 }
 
@@ -128,6 +129,7 @@ func (c *Conn) connect(ctx context.Context) error {
 	}
 	// Dials end with the first connection's context, and later with Close.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	c.endDials = end
 	stop := context.AfterFunc(ctx, end)
 	d := &dialer{dial: func(network, address string) (net.Conn, error) {
 		ctx, cancel := context.WithTimeout(life, connectTimeout)
@@ -318,6 +320,7 @@ func (c *Conn) Close(ctx context.Context) error {
 			err = fmt.Errorf("nats: close: what was sent last may not have left: %w", err)
 		}
 	}
+	c.endDials() // or Close waits for a dial in progress
 	c.nc.Close()
 	<-c.gone
 	for _, l := range listeners {

@@ -175,15 +175,15 @@ func (m *member) recognise(ctx context.Context, conn net.Conn) (net.Conn, error)
 }
 
 func (m *member) greet(ctx context.Context, conn net.Conn) (net.Conn, error) {
-	if deadline, ok := ctx.Deadline(); ok {
-		if err := conn.SetReadDeadline(deadline); err != nil {
-			return nil, err
-		}
-	}
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) }) // fails on a closed connection only
+	defer stop()
 	r := bufio.NewReaderSize(conn, 32<<10)
 	line, err := r.ReadSlice('\n')
 	info, ok := bytes.CutPrefix(line, []byte("INFO "))
-	if err != nil || !ok {
+	if err != nil {
+		return nil, fmt.Errorf("what listens there says nothing, so it is no NATS server: %w", err)
+	}
+	if !ok {
 		return nil, errors.New("what listens there is no NATS server")
 	}
 	var hello struct {
@@ -199,7 +199,10 @@ func (m *member) greet(ctx context.Context, conn net.Conn) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &replayed{Conn: conn, first: append(bytes.Clone(line), rest...)}, conn.SetReadDeadline(time.Time{})
+	if !stop() {
+		return nil, ctx.Err()
+	}
+	return &replayed{Conn: conn, first: append(bytes.Clone(line), rest...)}, nil
 }
 
 // judge says whether a server's name is that of our bus.

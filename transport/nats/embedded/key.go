@@ -3,6 +3,7 @@ package embedded
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -116,9 +117,7 @@ func readPrivate(path string) ([]byte, error) {
 	if err := private(path, info, "chmod 600"); err != nil {
 		return nil, err
 	}
-	seed := make([]byte, 128)
-	n, err := f.Read(seed)
-	return seed[:n], err
+	return io.ReadAll(io.LimitReader(f, 128)) // a seed has 58
 }
 
 // makeKey writes a new key. Of several processes that do so at once, one succeeds, and its file is complete
