@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
 	"time"
@@ -157,7 +156,7 @@ func (a *app) withClient(ctx context.Context, timeout time.Duration, do func(con
 	defer cancel()
 	bus, err := a.open(within, "goslo")
 	if err != nil {
-		return fmt.Errorf("open the bus: %w", &busError{cause: err})
+		return &busError{cause: err}
 	}
 	client := rpc.NewClient(bus, rpc.ClientConfig{Logger: log})
 	defer a.closeAll(ctx, log, client, bus)

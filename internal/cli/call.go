@@ -31,7 +31,7 @@ When nobody listens the command ends at once with exit code 3; it does not wait 
   goslo call compute/cmp-1 get_diagnostics @args.json --version 6.0 --timeout 30s
   echo '{"seconds": 90}' | goslo call lab sleep - --timeout 2m --monitor 5s
   goslo call conductor ping '{"arg": 1}' --namespace baseapi --context '{"request_id": "req-1"}'`,
-		Args: between(2, 3),
+		Args: arguments(2, 3),
 		RunE: func(c *cobra.Command, args []string) error {
 			request, err := a.readRequest(&flags, args, true)
 			if err != nil {
@@ -93,7 +93,7 @@ is in the server's log.
 ` + jsonArgsHelp,
 		Example: `  goslo cast lab sleep '{"seconds": 5}'
   goslo cast lab/host-1 stop --namespace control --version 2.0`,
-		Args: between(2, 3),
+		Args: arguments(2, 3),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.send(c.Context(), &flags, args, true)
 		},
@@ -112,7 +112,7 @@ none.
 
 ` + jsonArgsHelp,
 		Example: `  goslo fanout lab stop --namespace control --version 2.0`,
-		Args:    between(2, 3),
+		Args:    arguments(2, 3),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.send(c.Context(), &flags, args, false)
 		},
@@ -191,7 +191,7 @@ A Python server refuses in silence when --version has the major version that it 
 just as well, and logs the unknown version as an error.`,
 		Example: `  goslo ping lab
   goslo ping compute/cmp-1 --version 6.0 --timeout 3s`,
-		Args: between(1, 1),
+		Args: arguments(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			to, err := parsePlace(args[0], true)
 			if err != nil {

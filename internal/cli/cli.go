@@ -15,6 +15,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -34,13 +35,14 @@ func Run(ctx context.Context, args []string, s Streams, getenv func(string) stri
 	root.SetIn(s.In)
 	root.SetOut(s.Out)
 	root.SetErr(s.Err)
-	err := root.ExecuteContext(ctx)
+	c, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return 0
 	}
 	if !a.started {
 		err = &usageError{cause: err}
 	}
+	a.command = c.CommandPath()
 	f := a.explain(ctx, err)
 	a.printFailure(f)
 	return f.Code
@@ -57,8 +59,8 @@ type app struct {
 	json        bool
 	logLevel    string
 
-	started bool // the command line was understood
-	command string
+	started bool      // the command line was understood
+	command string    // as it was typed, less arguments
 	bus     busChoice // once it was made
 }
 
@@ -91,15 +93,12 @@ func (a *app) root() *cobra.Command {
 		Version:       buildVersion().Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
-			a.started, a.command = true, c.CommandPath()
-			if _, err := a.logger(); err != nil {
-				return err
-			}
-			return nil
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			a.started = true
+			_, err := a.logger()
+			return err
 		},
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
-		Args: cobra.NoArgs,
 	}
 	flags := c.PersistentFlags()
 	flags.StringVar(&a.url, "url", "", "the bus: rabbit://user:password@host:5672/vhost, nats://host:4222, embedded://, memory://")
@@ -107,7 +106,7 @@ func (a *app) root() *cobra.Command {
 	flags.StringVar(&a.exchange, "exchange", "", `the exchange of topics (default: control_exchange of --config-file, else "openstack")`)
 	flags.BoolVar(&a.json, "json", false, "print results, and errors, as JSON")
 	flags.StringVar(&a.logLevel, "log-level", "warn", "what to log on standard error: debug, info, warn, error or off")
-	c.AddCommand(a.demo(), a.serve(), a.call(), a.cast(), a.fanout(), a.ping(), a.version())
+	c.AddCommand(a.demo(), a.serve(), a.call(), a.cast(), a.fanout(), a.ping(), a.broker(), a.version())
 	// The names and values are fixed, so that these cannot fail.
 	_ = c.RegisterFlagCompletionFunc("log-level", cobra.FixedCompletions(logLevels, cobra.ShellCompDirectiveNoFileComp))
 	_ = c.MarkPersistentFlagFilename("config-file", "conf")
@@ -132,13 +131,19 @@ func (a *app) logger() (*slog.Logger, error) {
 	return slog.New(slog.NewTextHandler(a.Err, o)), nil
 }
 
-// usage makes an argument check whose error says how the command is called.
-func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
+// arguments checks how many there are. Its error says how the command is called.
+func arguments(least, most int) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
-		if err := check(c, args); err != nil {
-			return fmt.Errorf("%w\nusage: %s", err, c.UseLine())
+		var wrong string
+		switch {
+		case len(args) < least:
+			wrong = "an argument is missing"
+		case len(args) > most:
+			wrong = fmt.Sprintf("%q is one argument too many", args[most])
+		default:
+			return nil
 		}
-		return nil
+		return fmt.Errorf("%s; usage: %s", wrong, strings.TrimSuffix(c.UseLine(), " [flags]"))
 	}
 }
 

@@ -35,7 +35,7 @@ Without, the cloud stays up for curl until Ctrl-C.`,
 		Example: `  goslo demo
   goslo demo --once --url rabbit://guest:guest@localhost:5672/
   goslo demo --once --json | jq -c 'select(.kind == "cast")'`,
-		Args: usage(cobra.NoArgs),
+		Args: arguments(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.runDemo(c.Context(), &flags)
 		},

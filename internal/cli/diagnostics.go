@@ -36,7 +36,7 @@ func (d *diagnostics) endpoints() []rpc.Endpoint {
 		rpc.NewCall[failArgs, struct{}](unversioned, "fail").Handle(d.fail).Expect(errAsked),
 		rpc.NewCall[struct{}, json.RawMessage](unversioned, "context").Handle(d.context),
 		rpc.NewCall[struct{}, identity](unversioned, "whoami").Handle(d.whoami),
-		rpc.NewCall[struct{}, struct{}](control, "stop").Handle(d.control),
+		rpc.NewCall[struct{}, any](control, "stop").Handle(d.control),
 	}
 }
 
@@ -108,7 +108,7 @@ func (d *diagnostics) whoami(context.Context, struct{}) (identity, error) {
 }
 
 // control ends the server once the request is answered, since a stopping server lets running requests finish.
-func (d *diagnostics) control(context.Context, struct{}) (struct{}, error) {
+func (d *diagnostics) control(context.Context, struct{}) (any, error) {
 	d.stop()
-	return struct{}{}, nil
+	return nil, nil
 }

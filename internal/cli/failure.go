@@ -70,7 +70,9 @@ func (a *app) explain(ctx context.Context, err error) failure {
 	var remote *rpc.RemoteError
 	if errors.As(err, &remote) {
 		f.Class = remote.Class.Error()
-		f.Traceback = remote.Traceback
+		if remote.Class != rpc.ClassNoSuchMethod && remote.Class != rpc.ClassUnsupportedVersion {
+			f.Traceback = remote.Traceback
+		}
 	}
 	return f
 }
@@ -79,6 +81,7 @@ func code(ctx context.Context, err error) int {
 	var (
 		usage    *usageError
 		url      *transport.URLError
+		options  *transport.OptionsError
 		config   *goslo.ConfigError
 		target   *rpc.TargetError
 		noServer *rpc.NoServerError
@@ -87,7 +90,7 @@ func code(ctx context.Context, err error) int {
 		bus      *busError
 	)
 	switch {
-	case errors.As(err, &usage), errors.As(err, &url), errors.As(err, &config), errors.As(err, &target):
+	case errors.As(err, &usage), errors.As(err, &url), errors.As(err, &options), errors.As(err, &config), errors.As(err, &target):
 		return codeUsage
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return codeInterrupted
@@ -114,7 +117,7 @@ func (a *app) advice(code int, err error) string {
 	case errors.As(err, &noMethod):
 		return "check the method's name; a method of another namespace needs --namespace"
 	case code == codeUsage:
-		return "see " + strings.TrimSpace(a.command+" --help")
+		return "see " + a.command + " --help"
 	case code == codeNoServer && a.bus.url == "":
 		return "start a server there (goslo serve TOPIC), or name the bus that has one with --url or --config-file"
 	case code == codeNoServer:

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/goslo/goslo/rpc"
@@ -162,9 +161,6 @@ func (s *seconds) Set(text string) error {
 	return nil
 }
 
-// exactly and between check how many arguments there are, and say how the command is called.
-func between(least, most int) cobra.PositionalArgs { return usage(cobra.RangeArgs(least, most)) }
-
 // milliseconds is how times are given in JSON.
 func milliseconds(d time.Duration) float64 {
 	return float64(d.Round(time.Microsecond)) / float64(time.Millisecond)
@@ -177,5 +173,8 @@ func shown(d time.Duration) time.Duration {
 	if d >= time.Second {
 		return d.Round(10 * time.Millisecond)
 	}
-	return d.Round(100 * time.Microsecond)
+	if d >= time.Millisecond {
+		return d.Round(100 * time.Microsecond)
+	}
+	return d.Round(10 * time.Microsecond)
 }

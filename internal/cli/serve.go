@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -34,7 +35,7 @@ Ctrl-C, SIGTERM and stop() take no more requests and let those that run finish; 
   goslo serve lab --server host-1 --workers 2 --url rabbit://guest:guest@localhost:5672/
   goslo call lab/host-1 whoami
   goslo call lab fail '{"class": "InstanceNotFound", "module": "nova.exception", "message": "no vm-1"}'`,
-		Args: between(1, 1),
+		Args: arguments(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if flags.workers < 1 {
 				return usagef("--workers is %d; at least 1 is needed", flags.workers)
@@ -65,7 +66,7 @@ func (a *app) runServer(ctx context.Context, topic string, flags *serveFlags) er
 	defer a.closeAll(ctx, log, nil, bus)
 
 	d := diagnostics{topic: topic, server: flags.server, stop: stop}
-	requests := requestLog{app: a}
+	requests := requestLog{app: a, log: log}
 	server := rpc.NewServer(bus, rpc.ServerConfig{
 		Target:       rpc.Target{Topic: topic},
 		Server:       flags.server,
@@ -88,7 +89,7 @@ func (a *app) runServer(ctx context.Context, topic string, flags *serveFlags) er
 	if a.json {
 		return a.printLine(map[string]any{"event": "stopped", "requests": requests.served.Load(), "after_ms": milliseconds(time.Since(start))})
 	}
-	_, err = fmt.Fprintf(a.Out, "stopped after %s, %d requests served\n", since(start), requests.served.Load())
+	_, err = fmt.Fprintf(a.Out, "stopped after %s; requests served: %d\n", since(start), requests.served.Load())
 	return err
 }
 
@@ -110,6 +111,7 @@ func (a *app) printServing(topic string, flags *serveFlags, took time.Duration) 
 // A requestLog prints one line for each request served. Lines do not mix, whoever writes them.
 type requestLog struct {
 	app    *app
+	log    *slog.Logger
 	served atomic.Int64
 
 	mu sync.Mutex // held over one write, so that lines stay whole
@@ -138,6 +140,7 @@ var requestHeader = fmt.Sprintf(requestFormat, "TIME", "MODE", "METHOD", "DURATI
 func (l *requestLog) intercept(next rpc.Func) rpc.Func {
 	return func(ctx context.Context, r *rpc.Request) (json.RawMessage, error) {
 		start := time.Now()
+		l.log.Debug("request taken", "mode", r.Mode.String(), "method", r.Method, "request_id", rpc.ContextFrom(ctx).RequestID())
 		result, err := next(ctx, r)
 		l.print(ctx, r, start, err)
 		return result, err

@@ -41,7 +41,7 @@ func (a *app) version() *cobra.Command {
 		Use:     "version",
 		Short:   "Print the version of this binary",
 		Example: "  goslo version --json",
-		Args:    usage(cobra.NoArgs),
+		Args:    arguments(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			b := buildVersion()
 			if a.json {

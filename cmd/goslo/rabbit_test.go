@@ -1,0 +1,50 @@
+package main
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/goslo/goslo/internal/brokertest"
+)
+
+func TestRabbit(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	url := node.URLVhost(node.NewVhost(t))
+	s := newShell(t).with("GOSLO_URL=" + url)
+	server := s.serve(t)
+
+	if got := s.run(t, "call", "lab", "echo", `{"arg": 12345678901234567890}`).want(t, 0); got.out != "12345678901234567890\n" {
+		t.Errorf("output: %s", got.out)
+	}
+	s.run(t, "ping", "lab/h1").want(t, 0)
+	s.run(t, "cast", "lab/h1", "echo", "--context", `{"request_id": "req-cast"}`).want(t, 0)
+	server.wait(t, "req-cast")
+	s.run(t, "fanout", "lab", "echo", "--context", `{"request_id": "req-fanout"}`).want(t, 0)
+	server.wait(t, "req-fanout")
+	s.run(t, "call", "lab", "fail", `{"class": "ValueError", "module": "builtins", "message": "no"}`).want(t, 1).wantErr(t, "ValueError: no")
+	s.run(t, "call", "lab", "sleep", `{"seconds": 2}`, "--timeout", "0.5").want(t, 4).wantErr(t, "sleep on lab", "timed out")
+
+	for _, topic := range []string{"nosuch", "lab/h9"} {
+		got := s.run(t, "call", topic, "echo", "{}", "--url", url, "--timeout", "30s").want(t, 3)
+		name, _, _ := strings.Cut(topic, "/")
+		got.wantErr(t, "nobody listens", name, "guest:***@")
+		t.Logf("call to %s: exit code 3 after %s", topic, got.took)
+		if got.took > 3*time.Second {
+			t.Errorf("call to %s took %s", topic, got.took)
+		}
+	}
+	if code, rest := server.end(t, syscall.SIGTERM); code != 0 || !strings.Contains(rest, "stopped") {
+		t.Errorf("the server ended with %d\n%s%s", code, rest, server.err)
+	}
+}
+
+func TestRabbitRefusesUs(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	s := newShell(t)
+	s.run(t, "ping", "lab", "--url", "rabbit://guest:wr0ng@"+node.Addr()+"/").want(t, 5).wantErr(t, "guest:***@")
+	s.run(t, "ping", "lab", "--url", node.URLVhost("nosuch")).want(t, 5).wantErr(t, "nosuch")
+}

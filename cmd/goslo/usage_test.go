@@ -1,0 +1,177 @@
+package main
+
+import (
+	"encoding/json"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestUsageErrors(t *testing.T) {
+	t.Parallel()
+	s := newShell(t)
+	for _, test := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"cal"}, "call"},
+		{[]string{"call", "lab"}, "usage: goslo call TOPIC[/SERVER] METHOD [JSON-ARGS]"},
+		{[]string{"call", "lab", "echo", "{}", "more"}, `"more" is one argument too many`},
+		{[]string{"call", "lab", "echo", "{"}, "JSON-ARGS is not JSON"},
+		{[]string{"call", "lab", "echo", "[1]"}, "must be a JSON object"},
+		{[]string{"call", "lab", "echo", "@/nosuch/file"}, "/nosuch/file"},
+		{[]string{"call", "lab", "echo", "{}", "--context", "7"}, "--context must be a JSON object"},
+		{[]string{"call", "lab", "echo", "-", "--context", "-"}, "standard input"},
+		{[]string{"call", "lab", "echo", "--timeout", "soon"}, `"soon" is not a time`},
+		{[]string{"call", "lab", "echo", "--timeout", "-1"}, "not a time above zero"},
+		{[]string{"call", "lab", "echo", "--monitor", "1"}, "the least is 2s"},
+		{[]string{"call", "lab", "echo", "--version", "six"}, "six"},
+		{[]string{"call", "/h1", "echo"}, "names no topic"},
+		{[]string{"call", "lab/", "echo"}, "ends before the server's name"},
+		{[]string{"call", "lab", "echo", "--nosuch"}, "--nosuch"},
+		{[]string{"fanout", "lab/h1", "echo"}, "a fanout goes to all"},
+		{[]string{"serve", "lab", "--workers", "0"}, "at least 1"},
+		{[]string{"serve"}, "usage: goslo serve TOPIC"},
+		{[]string{"version", "--log-level", "loud"}, "debug, info, warn, error and off"},
+		{[]string{"ping", "lab", "--url", "rabit://h/"}, "did you mean rabbit://?"},
+		{[]string{"ping", "lab", "--url", "zmq://h/"}, "there are rabbit, kombu, nats"},
+		{[]string{"ping", "lab", "--url", "localhost"}, "rabbit://"},
+		{[]string{"ping", "lab", "--url", "rabbit://u:secret@h/?sls=1"}, "did you mean ssl?"},
+		{[]string{"ping", "lab", "--config-file", "/nosuch.conf"}, "/nosuch.conf"},
+		{[]string{"demo", "--listen", "nosuch"}, "--listen"},
+	} {
+		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
+			t.Parallel()
+			shell := s
+			if strings.Contains(strings.Join(test.args, " "), "--config-file") {
+				shell = s.with("GOSLO_URL=")
+			}
+			got := shell.run(t, test.args...).want(t, 2)
+			got.wantErr(t, test.want, "see goslo")
+			if strings.Contains(got.err, "secret") {
+				t.Errorf("a password is shown:\n%s", got.err)
+			}
+		})
+	}
+}
+
+func TestUsageErrorAsJSON(t *testing.T) {
+	t.Parallel()
+	got := newShell(t).run(t, "call", "lab", "echo", "[", "--json").want(t, 2)
+	var f struct {
+		Error struct {
+			Code         int
+			Kind, Advice string
+		}
+	}
+	if err := json.Unmarshal([]byte(got.err), &f); err != nil || f.Error.Code != 2 || f.Error.Kind != "usage" || f.Error.Advice == "" {
+		t.Errorf("error = %+v (%v)\n%s", f, err, got.err)
+	}
+}
+
+func TestHelp(t *testing.T) {
+	t.Parallel()
+	s := newShell(t)
+	for _, command := range []string{"", "demo", "serve", "call", "cast", "fanout", "ping", "broker", "version"} {
+		args := append(strings.Fields(command), "--help")
+		got := s.run(t, args...).want(t, 0)
+		for _, part := range []string{"Usage:", "Examples:", "--url", "goslo " + command} {
+			if !strings.Contains(got.out, part) {
+				t.Errorf("help of %q lacks %q", command, part)
+			}
+		}
+	}
+	if got := s.run(t).want(t, 0); !strings.Contains(got.out, "Exit codes") {
+		t.Errorf("goslo alone prints:\n%s", got.out)
+	}
+	if got := s.run(t, "completion", "bash").want(t, 0); !strings.Contains(got.out, "__start_goslo") {
+		t.Error("no completion for bash")
+	}
+	if got := s.run(t, "__complete", "call", "--log-level", "").want(t, 0); !strings.Contains(got.out, "debug") {
+		t.Errorf("completion of --log-level: %s", got.out)
+	}
+}
+
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	s := newShell(t)
+	if got := s.run(t, "version").want(t, 0); !strings.HasPrefix(got.out, "goslo ") || !strings.Contains(got.out, "go1.") {
+		t.Errorf("output: %s", got.out)
+	}
+	var v struct{ Version, Go string }
+	got := s.run(t, "version", "--json").want(t, 0)
+	if err := json.Unmarshal([]byte(got.out), &v); err != nil || v.Version == "" || v.Go == "" {
+		t.Errorf("version = %+v (%v)", v, err)
+	}
+}
+
+func TestWhereTheBusComesFrom(t *testing.T) {
+	t.Parallel()
+	s := newShell(t)
+	s.serve(t)
+	var own string
+	for _, v := range s.env {
+		if url, ok := strings.CutPrefix(v, "GOSLO_URL="); ok {
+			own = url
+		}
+	}
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	dead := "rabbit://u:s3cret@" + closedPort(t) + "/"
+	good := write("good.conf", "[DEFAULT]\ntransport_url = "+own+"\n")
+	bad := write("bad.conf", "# a comment\n[DEFAULT]\ndebug = true\ntransport_url = "+strings.ReplaceAll(dead, "$", "$$")+"\n")
+	elsewhere := write("exchange.conf", "[DEFAULT]\ncontrol_exchange = nova\n")
+	broken := write("broken.conf", "[DEFAULT]\npassword s3cret\n")
+	holes := write("holes.conf", "[DEFAULT]\ntransport_url = rabbit://u:s3cret@$my_ip/\n")
+	without := s.with("GOSLO_URL=")
+
+	s.with("GOSLO_URL="+dead).run(t, "ping", "lab", "--url", own).want(t, 0)
+	without.run(t, "ping", "lab", "--config-file", good).want(t, 0)
+	without.run(t, "ping", "lab", "--config-file", bad, "--config-file", good).want(t, 0)
+	s.run(t, "ping", "lab", "--config-file", bad).want(t, 0) // $GOSLO_URL comes first
+
+	for _, test := range []struct {
+		name  string
+		shell *shell
+		code  int
+		args  []string
+		want  string
+	}{
+		{"later files win", without, 5, []string{"--config-file", good, "--config-file", bad}, bad + ":4"},
+		{"the environment", s.with("GOSLO_URL=" + dead), 5, nil, "($GOSLO_URL)"},
+		{"the flag", s, 5, []string{"--url", dead}, "(--url)"},
+		{"another exchange", without, 3, []string{"--config-file", good, "--config-file", elsewhere}, "nobody listens"},
+		{"the exchange's flag", s, 3, []string{"--exchange", "nova"}, "nobody listens"},
+		{"no bus in the files", without, 2, []string{"--config-file", elsewhere}, "no transport_url in [DEFAULT]"},
+		{"a broken file", without, 2, []string{"--config-file", broken}, broken + ":2"},
+		{"a hole in the value", without, 2, []string{"--config-file", holes}, holes + ":2"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			got := test.shell.run(t, append([]string{"ping", "lab"}, test.args...)...).want(t, test.code)
+			got.wantErr(t, test.want)
+			if strings.Contains(got.err, "s3cret") {
+				t.Errorf("a password is shown:\n%s", got.err)
+			}
+		})
+	}
+}
+
+// closedPort returns an address of this machine where nobody listens.
+func closedPort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
