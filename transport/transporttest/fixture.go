@@ -114,6 +114,9 @@ func (f *fixture) send(t transport.Transport, to transport.Address, m *transport
 func (f *fixture) next(l transport.Listener) *transport.Delivery {
 	f.Helper()
 	d, err := l.Next(f.patient())
+	if errors.Is(err, context.DeadlineExceeded) {
+		f.Fatalf("%s: nothing came within %v", l.Addr(), f.config.Patience)
+	}
 	if err != nil {
 		f.Fatalf("%s: next: %v", l.Addr(), err)
 	}
@@ -167,6 +170,40 @@ func (f *fixture) close(l interface{ Close(context.Context) error }) {
 	if err := l.Close(f.patient()); err != nil {
 		f.Fatalf("close: %v", err)
 	}
+}
+
+// start does what may never end with a transport that breaks its promises. The function returned waits for
+// the end as long as patience lasts, and no longer.
+func (f *fixture) start(do func() error) (await func(what string) error) {
+	done := make(chan error, 1)
+	go func() { done <- do() }()
+	return func(what string) error {
+		f.Helper()
+		select {
+		case err := <-done:
+			return err
+		case <-f.patient().Done():
+			f.Fatalf("%s does not end", what)
+			return nil
+		}
+	}
+}
+
+// within is start and its end.
+func (f *fixture) within(what string, do func() error) error {
+	f.Helper()
+	return f.start(do)(what)
+}
+
+func (f *fixture) startCasts(t transport.Transport, to transport.Address, methods []string) (await func(what string) error) {
+	return f.start(func() error {
+		for _, m := range methods {
+			if err := t.Send(f.Context(), to, cast(m)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // gather takes and acknowledges what comes to the listeners, each read by a goroutine of its own, until it

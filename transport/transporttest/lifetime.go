@@ -15,6 +15,7 @@ import (
 
 func lifetime() []Case {
 	return []Case{
+		{Name: "NoGoroutinesLeft", Why: "a closed transport has no goroutines left, nor has a listener that was closed before it", alone: true, run: noGoroutinesLeft},
 		{Name: "SendHonoursContext", Why: "Send with a context that has ended is ErrNotSent, and nothing was sent", run: sendHonoursContext},
 		{Name: "ListenHonoursContext", Why: "Listen with a context that has ended is an error", run: listenHonoursContext},
 		{Name: "NextHonoursContext", Why: "Next returns the context's error when that ends, and the listener goes on", run: nextHonoursContext},
@@ -38,7 +39,8 @@ func sendHonoursContext(f *fixture) {
 	client := f.open()
 	l := f.server("one")
 	for _, to := range []transport.Address{f.to("one"), f.fanout(), f.to("")} {
-		if err := client.Send(ended(f), to, cast("late")); !errors.Is(err, transport.ErrNotSent) {
+		err := f.within("send to "+to.String(), func() error { return client.Send(ended(f), to, cast("late")) })
+		if !errors.Is(err, transport.ErrNotSent) {
 			f.Errorf("send to %s: %v, want ErrNotSent", to, err)
 		}
 	}
@@ -59,24 +61,22 @@ func listenHonoursContext(f *fixture) {
 func nextHonoursContext(f *fixture) {
 	client := f.open()
 	for _, l := range []transport.Listener{f.server("one"), f.replies(client)} {
-		if _, err := l.Next(ended(f)); !errors.Is(err, context.Canceled) {
+		next := func(ctx context.Context) func() error {
+			return func() error {
+				_, err := l.Next(ctx)
+				return err
+			}
+		}
+		if err := f.within("next", next(ended(f))); !errors.Is(err, context.Canceled) {
 			f.Errorf("%s: next with a context that has ended: %v, want context.Canceled", l.Addr(), err)
 		}
-		f.silent(l)
+		if err := f.within("next", next(expired(f))); !errors.Is(err, context.DeadlineExceeded) {
+			f.Errorf("%s: next with a deadline: %v, want context.DeadlineExceeded", l.Addr(), err)
+		}
 		ctx, cancel := context.WithCancel(f.patient())
-		returned := make(chan error, 1)
-		go func() { // awaited below
-			_, err := l.Next(ctx)
-			returned <- err
-		}()
-		cancel()
-		select {
-		case err := <-returned:
-			if !errors.Is(err, context.Canceled) {
-				f.Errorf("%s: next with a context that was cancelled: %v, want context.Canceled", l.Addr(), err)
-			}
-		case <-f.patient().Done():
-			f.Fatalf("%s: next does not end with its context", l.Addr())
+		time.AfterFunc(f.config.Silence/10, cancel)
+		if err := f.within("next", next(ctx)); !errors.Is(err, context.Canceled) {
+			f.Errorf("%s: next with a context that is cancelled meanwhile: %v, want context.Canceled", l.Addr(), err)
 		}
 	}
 	l := f.server("two")
@@ -89,16 +89,7 @@ func nextGivenUpLosesNothing(f *fixture) {
 	const n = 200
 	l, client := f.server("one"), f.open()
 	sent := methods("m", n)
-	done := make(chan error, 1)
-	go func() { // awaited below
-		for _, m := range sent {
-			if err := client.Send(f.Context(), f.to("one"), cast(m)); err != nil {
-				done <- err
-				return
-			}
-		}
-		done <- nil
-	}()
+	await := f.startCasts(client, f.to("one"), sent)
 	var got []string
 	for patient := f.patient(); len(got) < n; {
 		// Short and of varied length, so that some end just as a message comes.
@@ -118,7 +109,7 @@ func nextGivenUpLosesNothing(f *fixture) {
 			got = append(got, f.take(l).Message.Method)
 		}
 	}
-	if err := <-done; err != nil {
+	if err := await("casts"); err != nil {
 		f.Fatalf("send: %v", err)
 	}
 	if !slices.Equal(got, sent) {
@@ -130,22 +121,16 @@ func nextGivenUpLosesNothing(f *fixture) {
 // endsNext proves that a Next that waits, and one that comes later, end in ErrClosed when end is called.
 func (f *fixture) endsNext(l transport.Listener, end func()) {
 	f.Helper()
-	returned := make(chan error, 1)
 	waiting := make(chan struct{})
-	go func() { // awaited below
+	await := f.start(func() error {
 		close(waiting)
 		_, err := l.Next(f.Context())
-		returned <- err
-	}()
+		return err
+	})
 	<-waiting
 	end()
-	select {
-	case err := <-returned:
-		if !errors.Is(err, transport.ErrClosed) {
-			f.Errorf("%s: next: %v, want ErrClosed", l.Addr(), err)
-		}
-	case <-f.patient().Done():
-		f.Fatalf("%s: next goes on after the close", l.Addr())
+	if err := await("next after the close"); !errors.Is(err, transport.ErrClosed) {
+		f.Errorf("%s: next: %v, want ErrClosed", l.Addr(), err)
 	}
 	if _, err := l.Next(f.patient()); !errors.Is(err, transport.ErrClosed) {
 		f.Errorf("%s: next after the close: %v, want ErrClosed", l.Addr(), err)
@@ -304,28 +289,25 @@ func topics(f *fixture) {
 	f.close(l)
 }
 
-// leakCase proves what cannot be seen while other tests run.
-func leakCase() Case {
-	return Case{Name: "NoGoroutinesLeft", Why: "a closed transport has no goroutines left, nor has a listener that was closed before it", run: func(f *fixture) {
-		before := goleak.IgnoreCurrent()
-		server, client := f.open(), f.open()
-		l := f.listen(server, f.to("one"), 0)
-		unread := f.listen(server, f.to("two"), 0)
-		answers := f.replies(client)
-		f.send(client, f.to("one"), call("ask", answers.Addr()))
-		d := f.expect(l, "ask")
-		f.send(server, replyTo(d.Message.ReplyTo), reply(d.Message.ID, "1"))
-		f.take(answers)
-		f.send(client, f.to("two"), cast("unread"))
-		f.silent(l)
-		f.close(l)
-		f.close(server)
-		f.close(client)
-		if _, err := unread.Next(f.patient()); !errors.Is(err, transport.ErrClosed) {
-			f.Errorf("next: %v, want ErrClosed", err)
-		}
-		if err := goleak.Find(before); err != nil {
-			f.Errorf("%v", err)
-		}
-	}}
+func noGoroutinesLeft(f *fixture) {
+	before := goleak.IgnoreCurrent()
+	server, client := f.open(), f.open()
+	l := f.listen(server, f.to("one"), 0)
+	unread := f.listen(server, f.to("two"), 0)
+	answers := f.replies(client)
+	f.send(client, f.to("one"), call("ask", answers.Addr()))
+	d := f.expect(l, "ask")
+	f.send(server, replyTo(d.Message.ReplyTo), reply(d.Message.ID, "1"))
+	f.take(answers)
+	f.send(client, f.to("two"), cast("unread"))
+	f.silent(l)
+	f.close(l)
+	f.close(server)
+	f.close(client)
+	if _, err := unread.Next(f.patient()); !errors.Is(err, transport.ErrClosed) {
+		f.Errorf("next: %v, want ErrClosed", err)
+	}
+	if err := goleak.Find(before); err != nil {
+		f.Errorf("%v", err)
+	}
 }

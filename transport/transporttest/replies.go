@@ -81,19 +81,13 @@ func replyToAGoneListener(f *fixture) {
 	addr := gone.Addr()
 	f.close(gone)
 	for _, to := range []string{addr, addr + "-never"} {
-		sent := make(chan error, 1)
-		go func() { sent <- server.Send(f.Context(), replyTo(to), reply(newID(), "1")) }() // awaited below
+		await := f.start(func() error { return server.Send(f.Context(), replyTo(to), reply(newID(), "1")) })
 		f.send(server, replyTo(stays.Addr()), reply("second", "2"))
 		if d := f.take(stays); d.Message.ID != "second" {
 			f.Fatalf("got a reply to %q, want the second one", d.Message.ID)
 		}
-		select {
-		case err := <-sent:
-			if err != nil && !errors.Is(err, transport.ErrNoListener) {
-				f.Errorf("reply to %s: %v, want nil or ErrNoListener", to, err)
-			}
-		case <-f.patient().Done():
-			f.Fatalf("the reply to %s, which is gone, holds its sender", to)
+		if err := await("the reply to " + to + ", which is gone,"); err != nil && !errors.Is(err, transport.ErrNoListener) {
+			f.Errorf("reply to %s: %v, want nil or ErrNoListener", to, err)
 		}
 	}
 }

@@ -170,21 +170,12 @@ func (f *fixture) noListener(client transport.Transport, answers transport.Liste
 func orderIsKept(f *fixture) {
 	l, client := f.server("one"), f.open()
 	sent := methods("m", 200)
-	done := make(chan error, 1)
-	go func() { // awaited below, by done
-		for _, m := range sent {
-			if err := client.Send(f.Context(), f.to("one"), cast(m)); err != nil {
-				done <- err
-				return
-			}
-		}
-		done <- nil
-	}()
+	await := f.startCasts(client, f.to("one"), sent)
 	var got []string
 	for range sent {
 		got = append(got, f.take(l).Message.Method)
 	}
-	if err := <-done; err != nil {
+	if err := await("casts"); err != nil {
 		f.Fatalf("send: %v", err)
 	}
 	if !slices.Equal(got, sent) {

@@ -139,6 +139,7 @@ func backPressure(f *fixture) {
 	for _, m := range sent[:n/2] {
 		f.send(client, f.to(""), cast(m))
 	}
+	f.silent(f.replies(client)) // time for a bus that hands over ahead of Next
 	l := f.listen(f.open(), f.to("read"), prefetch)
 	for _, m := range sent[n/2:] {
 		f.send(client, f.to(""), cast(m))

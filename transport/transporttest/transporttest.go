@@ -87,10 +87,11 @@ type Case struct {
 
 	needs     Feature
 	skippable bool // when what it needs is not claimed: without it nothing is there to be seen
+	alone     bool // no test may run beside it
 	run       func(f *fixture)
 }
 
-// Cases are all cases but the one that [Run] adds, about goroutines.
+// Cases are all promises.
 func Cases() []Case {
 	var all []Case
 	for _, group := range [][]Case{routing(), replies(), content(), settling(), lifetime(), names()} {
@@ -99,21 +100,21 @@ func Cases() []Case {
 	return all
 }
 
-// Run proves the contract. Its test must not be parallel to others, because the first case counts
-// goroutines; the other cases run in parallel, on one bus.
+// Run proves the contract. The test that calls it must not be parallel to others, because one case counts
+// goroutines. The other cases run in parallel to each other, on one bus.
 func Run(t *testing.T, c Config) {
 	t.Helper()
-	leaks := leakCase()
-	t.Run(leaks.Name, func(t *testing.T) { leaks.Run(t, c) }) //nolint:paralleltest // It counts goroutines.
 	for _, one := range Cases() {
 		t.Run(one.Name, func(t *testing.T) {
-			t.Parallel()
+			if !one.alone {
+				t.Parallel()
+			}
 			one.Run(t, c)
 		})
 	}
 }
 
-// Run runs the case alone.
+// Run proves this one promise.
 func (one Case) Run(tb testing.TB, c Config) {
 	tb.Helper()
 	tb.Cleanup(func() {
