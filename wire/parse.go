@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"math"
 	"strconv"
 	"time"
@@ -269,10 +270,13 @@ func seconds(f field) time.Duration {
 		text = n.digits
 	}
 	v, err := strconv.ParseFloat(text, 64)
-	switch {
-	case err != nil && !math.IsInf(v, 1), math.IsInf(v, 0) && err == nil, !(v > 0):
+	if err != nil && !errors.Is(err, strconv.ErrRange) {
 		return 0
-	case v >= math.MaxInt64/float64(time.Second):
+	}
+	if math.IsInf(v, 0) && err == nil || math.IsNaN(v) || v < 0 {
+		return 0
+	}
+	if v >= math.MaxInt64/float64(time.Second) {
 		return math.MaxInt64
 	}
 	return time.Duration(math.Round(v * float64(time.Second)))

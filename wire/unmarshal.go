@@ -39,26 +39,30 @@ func Unmarshal(data []byte, v any) error {
 // quoteNonFinite returns scanned text with NaN, Infinity and -Infinity in quotes.
 func quoteNonFinite(text []byte) []byte {
 	out := make([]byte, 0, len(text)+16)
-	s := scanner{data: text}
-	for s.pos < len(text) {
-		start := s.pos
-		switch c := text[s.pos]; {
+	inString := false
+	for i := 0; i < len(text); {
+		n, quoted := 1, false
+		switch c := text[i]; {
 		case c == '"':
-			if _, _, err := s.str(); err != nil {
-				return text // Not reached: the text was scanned before.
-			}
-			out = append(out, text[start:s.pos]...)
-		case c == 'N', c == 'I', c == '-' && text[s.pos+1] == 'I':
-			for s.pos < len(text) && (text[s.pos] == '-' || 'A' <= text[s.pos]&^0x20 && text[s.pos]&^0x20 <= 'Z') {
-				s.pos++
-			}
-			out = append(out, '"')
-			out = append(out, text[start:s.pos]...)
-			out = append(out, '"')
-		default:
-			s.pos++
-			out = append(out, c)
+			inString = !inString
+		case inString && c == '\\':
+			n = 2
+		case inString:
+		case c == 'N':
+			n, quoted = len("NaN"), true
+		case c == 'I':
+			n, quoted = len("Infinity"), true
+		case c == '-' && text[i+1] == 'I':
+			n, quoted = len("-Infinity"), true
 		}
+		if quoted {
+			out = append(out, '"')
+			out = append(out, text[i:i+n]...)
+			out = append(out, '"')
+		} else {
+			out = append(out, text[i:i+n]...)
+		}
+		i += n
 	}
 	return out
 }
