@@ -163,7 +163,7 @@ var breakages = []struct {
 	cases string
 	make  func(s *shared) broken
 }{
-	{"sends to a topic twice", "TopicReachesOneServer ManySenders ManyCallers", func(*shared) broken {
+	{"sends to a topic twice", "TopicReachesOneServer ManySenders", func(*shared) broken {
 		return broken{send: func(t *memory.Transport, ctx context.Context, to transport.Address, m *transport.Message) error {
 			if to.Kind == transport.Topic && to.Server == "" {
 				if err := t.Send(ctx, to, m); err != nil {
@@ -184,7 +184,7 @@ var breakages = []struct {
 		}
 		return b
 	}},
-	{"drops a fanout", "FanoutReachesEveryServer NothingMissedAfterListen", func(*shared) broken {
+	{"drops a fanout", "FanoutReachesEveryServer ServersOfOneName NothingMissedAfterListen", func(*shared) broken {
 		return broken{next: func(l *listener, ctx context.Context) (*transport.Delivery, error) {
 			d, err := l.Listener.Next(ctx)
 			if err == nil && d.To.Kind == transport.Fanout && (l.from.Server == "two" || l.from.Server == "one") {

@@ -96,6 +96,16 @@ func call(method, replyTo string) *transport.Message {
 	return &transport.Message{Method: method, ReplyTo: replyTo, ID: newID(), UniqueID: newID()}
 }
 
+// requests are the two ways to make one. Buses may carry calls, which somebody waits for, other than casts.
+func (f *fixture) requests(client transport.Transport) map[string]func(method string) *transport.Message {
+	f.Helper()
+	addr := f.replies(client).Addr()
+	return map[string]func(string) *transport.Message{
+		"cast": cast,
+		"call": func(method string) *transport.Message { return call(method, addr) },
+	}
+}
+
 func reply(id, result string) *transport.Message {
 	return &transport.Message{ID: id, Result: []byte(result), Ending: true, UniqueID: newID()}
 }
@@ -195,10 +205,10 @@ func (f *fixture) within(what string, do func() error) error {
 	return f.start(do)(what)
 }
 
-func (f *fixture) startCasts(t transport.Transport, to transport.Address, methods []string) (await func(what string) error) {
+func (f *fixture) startSends(t transport.Transport, to transport.Address, methods []string, request func(method string) *transport.Message) (await func(what string) error) {
 	return f.start(func() error {
 		for _, m := range methods {
-			if err := t.Send(f.Context(), to, cast(m)); err != nil {
+			if err := t.Send(f.Context(), to, request(m)); err != nil {
 				return err
 			}
 		}

@@ -89,7 +89,7 @@ func nextGivenUpLosesNothing(f *fixture) {
 	const n = 200
 	l, client := f.server("one"), f.open()
 	sent := methods("m", n)
-	await := f.startCasts(client, f.to("one"), sent)
+	await := f.startSends(client, f.to("one"), sent, cast)
 	var got []string
 	for patient := f.patient(); len(got) < n; {
 		// Short and of varied length, so that some end just as a message comes.
@@ -109,7 +109,7 @@ func nextGivenUpLosesNothing(f *fixture) {
 			got = append(got, f.take(l).Message.Method)
 		}
 	}
-	if err := await("casts"); err != nil {
+	if err := await("send"); err != nil {
 		f.Fatalf("send: %v", err)
 	}
 	if !slices.Equal(got, sent) {

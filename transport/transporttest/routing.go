@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/goslo/goslo/transport"
@@ -15,6 +16,7 @@ func routing() []Case {
 		{Name: "TopicReachesOneServer", Why: "what is sent to a topic reaches exactly one of its servers", run: topicReachesOneServer},
 		{Name: "ServersShareATopic", Why: "a topic's servers share its messages: one that is busy does not keep the others from theirs", run: serversShareATopic},
 		{Name: "ServerReachesThatServer", Why: "what is sent to a server of a topic reaches that server and no other", run: serverReachesThatServer},
+		{Name: "ServersOfOneName", Why: "listeners that give the same name share what is sent to that server, as a new process and the one that it replaces do, and hear every fanout", run: serversOfOneName},
 		{Name: "FanoutReachesEveryServer", Why: "a fanout reaches every live server of its topic once, and no other topic", run: fanoutReachesEveryServer},
 		{Name: "FanoutToNobody", Why: "a fanout message that nobody hears is not an error", run: fanoutToNobody},
 		{Name: "NothingMissedAfterListen", Why: "when Listen has returned, no message sent from then on is missed", run: nothingMissedAfterListen},
@@ -37,11 +39,13 @@ func methods(prefix string, n int) []string {
 
 func topicReachesOneServer(f *fixture) {
 	one, two, client := f.server("one"), f.server("two"), f.open()
-	sent := methods("m", 20)
-	for _, m := range sent {
-		f.send(client, f.to(""), cast(m))
+	for kind, request := range f.requests(client) {
+		sent := methods(kind, 20)
+		for _, m := range sent {
+			f.send(client, f.to(""), request(m))
+		}
+		f.same("both servers", slices.Concat(f.gather(len(sent), one, two)...), sent)
 	}
-	f.same("both servers", slices.Concat(f.gather(len(sent), one, two)...), sent)
 }
 
 func serversShareATopic(f *fixture) {
@@ -59,19 +63,40 @@ func serversShareATopic(f *fixture) {
 
 func serverReachesThatServer(f *fixture) {
 	one, two, client := f.server("one"), f.server("two"), f.open()
-	toOne, toTwo := methods("one", 10), methods("two", 10)
-	for i := range toOne {
-		f.send(client, f.to("one"), cast(toOne[i]))
-		f.send(client, f.to("two"), cast(toTwo[i]))
-	}
-	got := f.gather(20, one, two)
-	f.same("server one", got[0], toOne)
-	f.same("server two", got[1], toTwo)
+	for kind, request := range f.requests(client) {
+		toOne, toTwo := methods(kind+"-one", 10), methods(kind+"-two", 10)
+		for i := range toOne {
+			f.send(client, f.to("one"), request(toOne[i]))
+			f.send(client, f.to("two"), request(toTwo[i]))
+		}
+		got := f.gather(20, one, two)
+		f.same("server one", got[0], toOne)
+		f.same("server two", got[1], toTwo)
 
-	f.send(client, f.to("one"), cast("last"))
-	d := f.expect(one, "last")
-	if d.To.Kind != transport.Topic || d.To.Server != "" && d.To.Server != "one" || d.Redelivered {
-		f.Errorf("got a delivery addressed to %+v (redelivered: %t), want a first one to the topic or to server one", d.To, d.Redelivered)
+		f.send(client, f.to("one"), request("last"))
+		d := f.expect(one, "last")
+		if d.To.Kind != transport.Topic || d.To.Server != "" && d.To.Server != "one" || d.Redelivered {
+			f.Errorf("got a %s addressed to %+v (redelivered: %t), want a first one to the topic or to server one", kind, d.To, d.Redelivered)
+		}
+	}
+	if addr := one.Addr(); !strings.Contains(addr, f.topic) || !strings.Contains(addr, "one") {
+		f.Errorf("server one of topic %s is at %q, which does not say so", f.topic, addr)
+	}
+}
+
+func serversOfOneName(f *fixture) {
+	listeners := []transport.Listener{f.server("one"), f.server("one")}
+	client := f.open()
+	for kind, request := range f.requests(client) {
+		sent := methods(kind, 20)
+		for _, m := range sent {
+			f.send(client, f.to("one"), request(m))
+		}
+		f.same("both", slices.Concat(f.gather(len(sent), listeners...)...), sent)
+	}
+	f.send(client, f.fanout(), cast("fanout"))
+	for _, l := range listeners {
+		f.expect(l, "fanout")
 	}
 }
 
@@ -169,17 +194,19 @@ func (f *fixture) noListener(client transport.Transport, answers transport.Liste
 
 func orderIsKept(f *fixture) {
 	l, client := f.server("one"), f.open()
-	sent := methods("m", 200)
-	await := f.startCasts(client, f.to("one"), sent)
-	var got []string
-	for range sent {
-		got = append(got, f.take(l).Message.Method)
-	}
-	if err := await("casts"); err != nil {
-		f.Fatalf("send: %v", err)
-	}
-	if !slices.Equal(got, sent) {
-		f.Errorf("got %q, want m0, m1, ... in order", got)
+	for kind, request := range f.requests(client) {
+		sent := methods(kind, 200)
+		await := f.startSends(client, f.to("one"), sent, request)
+		var got []string
+		for range sent {
+			got = append(got, f.take(l).Message.Method)
+		}
+		if err := await("send"); err != nil {
+			f.Fatalf("send: %v", err)
+		}
+		if !slices.Equal(got, sent) {
+			f.Errorf("got %q, want %s0, %s1, ... in order", got, kind, kind)
+		}
 	}
 }
 

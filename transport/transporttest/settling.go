@@ -117,19 +117,21 @@ func untakenComesBack(f *fixture) {
 
 func prefetchBounds(f *fixture) {
 	l, client := f.listen(f.open(), f.to("one"), 3), f.open()
-	for _, m := range methods("m", 5) {
-		f.send(client, f.to("one"), cast(m))
+	for _, request := range f.requests(client) {
+		for _, m := range methods("m", 5) {
+			f.send(client, f.to("one"), request(m))
+		}
+		held := []*transport.Delivery{f.next(l), f.next(l), f.next(l)}
+		f.silent(l)
+		f.ack(held[1])
+		held[1] = f.next(l)
+		f.silent(l)
+		for _, d := range held {
+			f.ack(d)
+		}
+		f.take(l)
+		f.silent(l)
 	}
-	held := []*transport.Delivery{f.next(l), f.next(l), f.next(l)}
-	f.silent(l)
-	f.ack(held[1])
-	held[1] = f.next(l)
-	f.silent(l)
-	for _, d := range held {
-		f.ack(d)
-	}
-	f.take(l)
-	f.silent(l)
 }
 
 func backPressure(f *fixture) {

@@ -18,7 +18,7 @@ import (
 // A recorder is a test that may fail without failing the one it stands in.
 type recorder struct {
 	testing.TB
-	ctx context.Context
+	ctx context.Context //nolint:containedctx // What testing.TB's Context returns.
 
 	mu       sync.Mutex
 	failed   bool
