@@ -9,7 +9,7 @@ import (
 // hexadecimal digits without dashes (ENV-07, ENV-08).
 func NewID() string {
 	var b [16]byte
-	rand.Read(b[:]) //nolint:errcheck // It never fails since Go 1.24.
+	rand.Read(b[:]) // It never fails since Go 1.24.
 	b[6] = b[6]&0x0f | 0x40
 	b[8] = b[8]&0x3f | 0x80
 	return hex.EncodeToString(b[:])
