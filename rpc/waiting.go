@@ -31,14 +31,22 @@ func (c *caller) wait(ctx context.Context, r *Request, p *pending) (*transport.M
 		defer monitor.Stop()
 		silence = monitor.C
 	}
+	answered := func(a answer) (*transport.Message, error) {
+		if a.err != nil {
+			return nil, c.sendError(ctx, r, p.started, a.err)
+		}
+		return a.message, nil
+	}
 	for {
 		select {
 		case a := <-p.answer:
-			if a.err != nil {
-				return nil, c.sendError(ctx, r, p.started, a.err)
-			}
-			return a.message, nil
+			return answered(a)
 		case <-ctx.Done():
+			select { // an answer that came while this looked at the bus has come in time
+			case a := <-p.answer:
+				return answered(a)
+			default:
+			}
 			if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 				return nil, &DeliveryError{r.Method, r.address(), context.Cause(ctx)}
 			}
@@ -53,7 +61,13 @@ func (c *caller) wait(ctx context.Context, r *Request, p *pending) (*transport.M
 				monitor.Reset(left)
 				continue
 			}
-			return nil, c.timedOut(r, p, c.look(ctx, r), r.Monitor)
+			state = c.look(ctx, r)
+			select { // as above
+			case a := <-p.answer:
+				return answered(a)
+			default:
+			}
+			return nil, c.timedOut(r, p, state, r.Monitor)
 		}
 	}
 }
@@ -95,20 +109,29 @@ func (c *caller) timedOut(r *Request, p *pending, b bus, monitor time.Duration) 
 		e.Detail = "the server's queue is gone: it was deleted, or its service has left"
 	case e.Phase == Running && b.state.Listeners == 0:
 		e.Detail = "nobody listens there any more: the server has died or lost its connection"
-	case e.Phase == Running:
+	case e.Phase == Running && b.state.Listeners > 0:
 		e.Detail = "its service still listens: the method is slow, or hangs"
+	case e.Phase == Running:
 	case b.state.Waiting > 0 && b.state.Listeners == 0:
 		e.Phase = Queued
 		e.Detail = fmt.Sprintf("nobody listens there now, and %d messages wait: start the service", b.state.Waiting)
-	case b.state.Waiting > 0:
+	case b.state.Waiting > 0 && b.state.Listeners > 0:
 		e.Phase = Queued
 		e.Detail = fmt.Sprintf("%d listen, and %d messages wait: the service is too busy, or hangs", b.state.Listeners, b.state.Waiting)
-	case b.state.Listeners == 0:
+	case b.state.Waiting > 0:
+		e.Phase = Queued
+		e.Detail = fmt.Sprintf("%d messages wait: the service is away, too busy, or hangs", b.state.Waiting)
+	case b.state.Waiting == 0 && b.state.Listeners == 0:
 		e.Phase = Taken
 		e.Detail = "nobody listens there any more: the server has died or lost its connection after it took the request"
-	case b.state.Listeners > 0 && b.state.Waiting == 0:
+	case b.state.Listeners == 0: // what waits is not known
+		e.Detail = "nobody listens there now: start the service"
+	case b.state.Waiting == 0 && b.state.Listeners > 0:
 		e.Phase = Taken
 		e.Detail = fmt.Sprintf("%d listen and no message waits: the method is slow or hangs, or the reply was lost", b.state.Listeners)
+	case b.state.Waiting == 0:
+		e.Phase = Taken
+		e.Detail = "no message waits: the method is slow or hangs, its server has died, or the reply was lost"
 	}
 	return e
 }
