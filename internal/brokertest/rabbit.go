@@ -356,6 +356,15 @@ type shared struct {
 	main bool // Main runs
 	node *RabbitNode
 	err  error
+	ends []func()
+}
+
+// AtEnd has f called by [Main] after the tests, before it ends the shared broker: for what several tests
+// share besides it. The last added is called first.
+func AtEnd(f func()) {
+	brokers.mu.Lock()
+	defer brokers.mu.Unlock()
+	brokers.ends = append(brokers.ends, f)
 }
 
 func (s *shared) rabbit() (*RabbitNode, error) {
@@ -380,6 +389,10 @@ func (s *shared) stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.main = false
+	for i := len(s.ends) - 1; i >= 0; i-- {
+		s.ends[i]()
+	}
+	s.ends = nil
 	if s.node != nil {
 		s.node.discard()
 		s.node = nil

@@ -1,0 +1,5 @@
+"""Exceptions whose module no client allows."""
+
+
+class LedgerBroken(Exception):
+    pass
