@@ -1,0 +1,145 @@
+package rabbit_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/goslo/goslo/internal/brokertest"
+	"github.com/goslo/goslo/transport"
+	"github.com/goslo/goslo/transport/rabbit"
+	"github.com/goslo/goslo/wire"
+)
+
+// receives sends to an address until l has it.
+func receives(t *testing.T, bus transport.Transport, l transport.Listener, to transport.Address) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	m := &transport.Message{Method: "m", UniqueID: wire.NewID()}
+	if to.Kind == transport.Reply {
+		m = &transport.Message{ID: wire.NewID(), UniqueID: wire.NewID(), Ending: true}
+	}
+	if err := bus.Send(ctx, to, m); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		d, err := l.Next(ctx)
+		if err != nil {
+			t.Fatalf("waiting for what was sent to %s: %v", to, err)
+		}
+		if err := d.Ack(ctx); err != nil {
+			t.Log(err) // the connection may have broken again
+		}
+		if d.Message.UniqueID == m.UniqueID {
+			return
+		}
+	}
+}
+
+// A node that dies and comes back finds its listeners and senders again, everything declared anew; what was
+// sent meanwhile waits, or says why not.
+//
+// conforms: RMQ-CONS-09, RMQ-PUB-13, RMQ-REPLY-07
+func TestNodeDiesAndComesBack(t *testing.T) {
+	t.Parallel()
+	node := brokertest.NewRabbit(t, brokertest.RabbitOptions{})
+	var log lines
+	bus := openURL(t, node.URL(), rabbit.Config{Logger: log.logger()})
+	l := listen(t, bus, server("stock"))
+	replies := listen(t, bus, transport.Address{Kind: transport.Reply})
+	receives(t, bus, l, topic("stock"))
+
+	node.Kill()
+	short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	err := bus.Send(short, topic("stock"), &transport.Message{Method: "m"})
+	if !errors.Is(err, transport.ErrNotSent) || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "away") {
+		t.Errorf("send while the broker is away: %v; want ErrNotSent that says so", err)
+	}
+	sent := make(chan error, 1)
+	go func() { sent <- bus.Send(t.Context(), server("stock"), &transport.Message{Method: "waits"}) }()
+
+	node.Restart(t)
+	start := time.Now()
+	// Until the listener is back, the queue does not exist: nobody listens is the truth then.
+	if err := <-sent; err != nil && !errors.Is(err, transport.ErrNoListener) {
+		t.Errorf("send that waited for the broker: %v", err)
+	}
+	brokertest.Await(t, "both listeners", func() bool { return log.count("listener rebuilt") == 2 })
+	if took := time.Since(start); took > 2*time.Second {
+		t.Errorf("recovery took %v, more than 2 s after the broker was back", took)
+	}
+	receives(t, bus, l, topic("stock"))
+	receives(t, bus, l, server("stock"))
+	receives(t, bus, l, transport.Address{Kind: transport.Fanout, Topic: "stock"})
+	receives(t, bus, replies, transport.Address{Kind: transport.Reply, Topic: replies.Addr()})
+}
+
+// A queue that is deleted under a live listener is rebuilt, and the log says so.
+//
+// conforms: RMQ-CONS-11, RMQ-TOPO-32
+func TestQueueDeletedUnderListener(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	vhost := node.NewVhost(t)
+	var log lines
+	bus := openURL(t, node.URLVhost(vhost), rabbit.Config{Logger: log.logger()})
+	l := listen(t, bus, server("stock"))
+	replies := listen(t, bus, transport.Address{Kind: transport.Reply})
+	for _, q := range node.ListQueues(t, vhost) {
+		node.DeleteQueue(t, vhost, q.Name)
+		brokertest.Await(t, "queue "+q.Name, func() bool { return log.count("queue rebuilt", "queue="+q.Name+" ") > 0 })
+	}
+	receives(t, bus, l, topic("stock"))
+	receives(t, bus, l, server("stock"))
+	receives(t, bus, l, transport.Address{Kind: transport.Fanout, Topic: "stock"})
+	receives(t, bus, replies, transport.Address{Kind: transport.Reply, Topic: replies.Addr()})
+}
+
+// An exchange that is deleted under a sender closes its channel; it is declared again and the message sent.
+func TestExchangeDeletedUnderSender(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	vhost := node.NewVhost(t)
+	bus := openURL(t, node.URLVhost(vhost), rabbit.Config{})
+	for _, to := range []transport.Address{topic("stock"), {Kind: transport.Fanout, Topic: "stock"}} {
+		_ = bus.Send(t.Context(), to, &transport.Message{Method: "m"}) // nobody listens; the exchange is declared
+	}
+	node.DeleteExchange(t, vhost, "openstack")
+	node.DeleteExchange(t, vhost, "stock_fanout")
+	if err := bus.Send(t.Context(), topic("stock"), &transport.Message{Method: "m"}); !errors.Is(err, transport.ErrNoListener) {
+		t.Errorf("send: %v, want ErrNoListener", err)
+	}
+	if err := bus.Send(t.Context(), transport.Address{Kind: transport.Fanout, Topic: "stock"}, &transport.Message{Method: "m"}); err != nil {
+		t.Errorf("fanout: %v", err)
+	}
+	if n := len(node.ListExchanges(t, vhost)); n != 2 {
+		t.Errorf("%d exchanges, want both back", n)
+	}
+}
+
+// A broker that blocks publishers makes senders wait, and their error says what they waited for.
+func TestBlockedBroker(t *testing.T) {
+	t.Parallel()
+	node := brokertest.NewRabbit(t, brokertest.RabbitOptions{})
+	bus := openURL(t, node.URL(), rabbit.Config{})
+	l := listen(t, bus, server("stock"))
+	node.SetAlarm(t, true)
+	sent := make(chan error, 1)
+	// The broker tells of the alarm when the first message comes, and takes that one afterwards.
+	go func() { sent <- bus.Send(t.Context(), topic("stock"), &transport.Message{Method: "first"}) }()
+	brokertest.Await(t, "the alarm in the error", func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		err := bus.Send(ctx, topic("stock"), &transport.Message{Method: "m"})
+		return errors.Is(err, transport.ErrNotSent) && strings.Contains(err.Error(), "memory")
+	})
+	node.SetAlarm(t, false)
+	if err := <-sent; err != nil {
+		t.Errorf("send after the alarm: %v", err)
+	}
+	receives(t, bus, l, topic("stock"))
+}
