@@ -2,9 +2,15 @@ package rpc_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"runtime"
+	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/goslo/goslo/rpc"
@@ -101,4 +107,172 @@ func TestPhaseIsWhatTheBusKnows(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A bus some of whose deliveries cannot be acknowledged, or not be given back.
+type unsettled struct {
+	*memory.Transport
+
+	ack, requeue func(d *transport.Delivery) error
+}
+
+func (u unsettled) Listen(ctx context.Context, from transport.Address, o transport.ListenOptions) (transport.Listener, error) {
+	l, err := u.Transport.Listen(ctx, from, o)
+	return unsettledListener{l, u}, err
+}
+
+type unsettledListener struct {
+	transport.Listener
+
+	bus unsettled
+}
+
+func (l unsettledListener) Next(ctx context.Context) (*transport.Delivery, error) {
+	d, err := l.Listener.Next(ctx)
+	if err != nil {
+		return nil, err
+	}
+	wrapped := *d
+	wrapped.Settler = unsettledSettler{d, l.bus}
+	return &wrapped, nil
+}
+
+type unsettledSettler struct {
+	d   *transport.Delivery
+	bus unsettled
+}
+
+func (s unsettledSettler) Ack(ctx context.Context) error {
+	if s.bus.ack != nil {
+		if err := s.bus.ack(s.d); err != nil {
+			return err
+		}
+	}
+	return s.d.Ack(ctx)
+}
+
+func (s unsettledSettler) Requeue(ctx context.Context) error {
+	if s.bus.requeue != nil {
+		return errors.Join(s.d.Ack(ctx), s.bus.requeue(s.d))
+	}
+	return s.d.Requeue(ctx)
+}
+
+// run runs a server over a bus of its own until the returned function is called.
+func (c *cloud) run(bus transport.Transport, config rpc.ServerConfig, e ...rpc.Endpoint) (stop func() error) {
+	c.t.Helper()
+	config.Target.Topic, config.Server, config.Logger = "compute", "h1", c.logger()
+	server := rpc.NewServer(bus, config, e...)
+	if err := server.Listen(c.t.Context()); err != nil {
+		c.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- server.Run(ctx) }()
+	stop = sync.OnceValue(func() error {
+		cancel()
+		return errors.Join(<-ended, bus.Close(context.Background()))
+	})
+	c.t.Cleanup(func() { _ = stop() })
+	return stop
+}
+
+// A request whose acknowledgement fails does not run; it runs when it comes again, even when it does so
+// before the first acknowledgement has failed.
+// conforms: RPC-SERVER-08, DUP-08, DUP-09
+func TestNotAcknowledgedNotRun(t *testing.T) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
+		var acks, runs, given atomic.Int32
+		lost := errors.New("the connection is lost")
+		c.run(unsettled{
+			Transport: c.bus.Open(memory.Config{}),
+			ack: func(d *transport.Delivery) error {
+				if acks.Add(1) > 1 {
+					return nil
+				}
+				if err := d.Requeue(t.Context()); err != nil { // the bus notices first
+					t.Error(err)
+				}
+				<-time.After(time.Second)
+				return lost
+			},
+			requeue: func(*transport.Delivery) error { given.Add(1); return nil },
+		}, rpc.ServerConfig{}, note.Handle(func(ctx context.Context, _ echoArgs) error {
+			if !rpc.RequestFrom(ctx).Redelivered {
+				t.Error("the first delivery ran, although its acknowledgement failed")
+			}
+			runs.Add(1)
+			return nil
+		}))
+		if err := note.Cast(t.Context(), c.client, echoArgs{}); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(2 * time.Second)
+		if runs.Load() != 1 || acks.Load() != 2 || given.Load() != 0 {
+			t.Errorf("%d runs, %d acknowledgements, %d given back; want 1, 2, 0", runs.Load(), acks.Load(), given.Load())
+		}
+		if log := c.log.String(); !strings.Contains(log, "could not be acknowledged") {
+			t.Errorf("the log says %s", log)
+		}
+	})
+}
+
+// The memory for duplicates is bounded, belongs to one server, and holds more than upstream's 16.
+// conforms: DUP-01, DUP-02
+func TestMemoryForDuplicates(t *testing.T) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
+		var ran atomic.Int32
+		handler := note.Handle(func(context.Context, echoArgs) error { ran.Add(1); return nil })
+		c.serve(rpc.ServerConfig{Server: "h1"}, handler)
+		c.serve(rpc.ServerConfig{Server: "h2"}, handler)
+		p := c.peer(replyAddress)
+		send := func(server string, id int) {
+			at := topicAddress
+			at.Server = server
+			p.send(at, &transport.Message{Method: "note", Version: "1.0", UniqueID: strconv.Itoa(id), Args: json.RawMessage(`{}`)})
+		}
+		expect := func(why string, want int32) {
+			t.Helper()
+			synctest.Wait()
+			if got := ran.Swap(0); got != want {
+				t.Errorf("%s: %d ran, want %d", why, got, want)
+			}
+		}
+		for id := range 10_000 {
+			send("h1", id)
+		}
+		expect("all new", 10_000)
+		for id := 9_000; id < 10_000; id++ {
+			send("h1", id)
+		}
+		expect("the last thousand again", 0)
+		send("h2", 9_999)
+		expect("another server's", 1)
+		send("h1", 0)
+		expect("one long ago", 1)
+	})
+}
+
+// A process may have a thousand servers, as a test of a cloud does.
+func TestIdleServerIsSmall(t *testing.T) { //nolint:paralleltest // It measures the heap.
+	bus := memory.NewBus().Open(memory.Config{})
+	const n = 100
+	servers := make([]*rpc.Server, n)
+	heap := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	for i := range servers {
+		servers[i] = rpc.NewServer(bus, rpc.ServerConfig{Target: target, Server: strconv.Itoa(i)}, echo.Handle(handleEcho))
+	}
+	after := heap()
+	if each := (int64(after) - int64(before)) / n; each > 16<<10 { //nolint:gosec // heaps are smaller than that
+		t.Errorf("an idle server takes %d bytes", each)
+	}
+	runtime.KeepAlive(servers)
 }

@@ -15,17 +15,14 @@ import (
 // serve runs one request in a worker: acknowledge, run, reply.
 func (s *Server) serve(base context.Context, d *transport.Delivery) {
 	m := d.Message
-	if !s.seen.add(m.UniqueID) {
-		s.log.Debug("duplicate request dropped", "method", m.Method, "unique_id", m.UniqueID)
-		if err := d.Ack(base); err != nil {
-			s.log.Debug("duplicate request not acknowledged", "unique_id", m.UniqueID, "error", err)
-		}
-		return
-	}
 	if err := d.Ack(base); err != nil {
 		// The bus will deliver it again, here or elsewhere; running it now would run it twice. (RPC-SERVER-08)
-		s.seen.forget(m.UniqueID)
 		s.log.Warn("request not run: it could not be acknowledged", "method", m.Method, "error", err)
+		return
+	}
+	// Looked at after the acknowledgement: a request whose acknowledgement failed must run when it comes again.
+	if !s.seen.add(m.UniqueID) {
+		s.log.Debug("duplicate request dropped", "method", m.Method, "unique_id", m.UniqueID)
 		return
 	}
 	r := &Request{
