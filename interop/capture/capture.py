@@ -252,7 +252,7 @@ class Capture:
 
     def heartbeat(self):
         result = []
-        client = self.client().prepare(call_monitor_timeout=2)
+        client = self.client().prepare(call_monitor_timeout=6)
         caller = threading.Thread(
             target=lambda: result.append(client.call({}, 'slow')))
         caller.start()
