@@ -41,6 +41,7 @@ const (
 	builtins        = "builtins"
 	remotePostfix   = "_Remote"
 	dispatcherMod   = "oslo_messaging.rpc.dispatcher"
+	clientMod       = "oslo_messaging.rpc.client"
 	exceptionsMod   = "oslo_messaging.exceptions"
 	python2Builtins = "exceptions"
 )
@@ -51,6 +52,8 @@ var (
 	ClassNoSuchMethod       = ErrorClass{dispatcherMod, "NoSuchMethod"}
 	ClassUnsupportedVersion = ErrorClass{dispatcherMod, "UnsupportedVersion"}
 
+	classRemoteError     = ErrorClass{clientMod, "RemoteError"}
+	classVersionCap      = ErrorClass{clientMod, "RPCVersionCapError"}
 	classTimeout         = ErrorClass{exceptionsMod, "MessagingTimeout"}
 	classUndeliverable   = ErrorClass{exceptionsMod, "MessageUndeliverable"}
 	classDeliveryFailure = ErrorClass{exceptionsMod, "MessageDeliveryFailure"}
@@ -129,18 +132,27 @@ func failed(r *Request, failure json.RawMessage) error {
 
 // asRemote turns what a handler returned into the failure that its caller will see.
 func asRemote(err error) *RemoteError {
-	var remote *RemoteError
-	if errors.As(err, &remote) {
-		sent := *remote
-		// A received failure that is passed on goes out as what it was at first. (EXC-06)
-		if module, ok := strings.CutSuffix(sent.Class.Module, remotePostfix); ok {
-			if name, ok := strings.CutSuffix(sent.Class.Name, remotePostfix); ok {
-				sent.Class = ErrorClass{module, name}
-			}
-		}
-		return &sent
+	var (
+		remote   *RemoteError
+		noMethod *NoSuchMethodError
+		version  *VersionError
+	)
+	if !errors.As(err, &remote) {
+		return &RemoteError{Class: classOf(err), Message: err.Error()}
 	}
-	return &RemoteError{Class: classOf(err), Message: err.Error()}
+	if errors.As(err, &noMethod) && noMethod.Remote == remote || errors.As(err, &version) && version.Remote == remote {
+		// What another server refused to the handler was not refused to the handler's caller, who may act on
+		// a refusal, for example by asking for an older version. Upstream's class for it is the same.
+		return &RemoteError{Class: classRemoteError, Message: err.Error()}
+	}
+	sent := *remote
+	// A received failure that is passed on goes out as what it was at first. (EXC-06)
+	if module, ok := strings.CutSuffix(sent.Class.Module, remotePostfix); ok {
+		if name, ok := strings.CutSuffix(sent.Class.Name, remotePostfix); ok {
+			sent.Class = ErrorClass{module, name}
+		}
+	}
+	return &sent
 }
 
 func classOf(err error) ErrorClass {
@@ -158,6 +170,8 @@ func classOf(err error) ErrorClass {
 		return class
 	case errors.As(err, &noMethod):
 		return ClassNoSuchMethod
+	case errors.As(err, &version) && version.Cap != "":
+		return classVersionCap // a handler's own call; nothing is wrong with its caller's version
 	case errors.As(err, &version):
 		return ClassUnsupportedVersion
 	case errors.As(err, &args):

@@ -276,3 +276,61 @@ func TestIdleServerIsSmall(t *testing.T) { //nolint:paralleltest // It measures 
 	}
 	runtime.KeepAlive(servers)
 }
+
+// A handler whose own call was refused, by another server or by its pin, does not refuse its caller's.
+func TestRefusalsOfOthersAreFailures(t *testing.T) {
+	t.Parallel()
+	inner := rpc.Local(getConsole.Handle(getConsoleOutput))
+	nosuch := rpc.NewCall[rpc.Args, any](compute, "nosuch")
+	for why, test := range map[string]struct {
+		client *rpc.Client
+		method rpc.Call[rpc.Args, any]
+		class  string
+	}{
+		"no such method": {inner, rpc.NewCall[rpc.Args, any](compute.Since("6.1"), "nosuch"), "RemoteError"},
+		"a version":      {inner, rpc.NewCall[rpc.Args, any](compute.Since("7.0"), "nosuch"), "RemoteError"},
+		"a pin":          {inner.Pin("5.0"), nosuch, "RPCVersionCapError"},
+	} {
+		outer := rpc.Local(whoami.Handle(func(ctx context.Context, _ struct{}) (string, error) {
+			_, err := test.method.Call(ctx, test.client, nil)
+			return "", err
+		}))
+		_, err := whoami.Call(t.Context(), outer, struct{}{})
+		var (
+			remote   *rpc.RemoteError
+			noMethod *rpc.NoSuchMethodError
+			version  *rpc.VersionError
+		)
+		if errors.As(err, &noMethod) || errors.As(err, &version) || !errors.As(err, &remote) {
+			t.Errorf("%s: the caller got %v, want a failure of the method it called", why, err)
+			continue
+		}
+		if remote.Class != (rpc.ErrorClass{Module: "oslo_messaging.rpc.client", Name: test.class}) || !strings.Contains(remote.Message, "nosuch") {
+			t.Errorf("%s: %+v", why, remote)
+		}
+	}
+}
+
+// Only a probe of a method that does not exist is quiet; a method of such a name fails as others do.
+// conforms: RPC-SERVER-15
+func TestProbes(t *testing.T) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
+		probe := rpc.NewCall[struct{}, any](target, "probe_ignore_errors")
+		c.serve(rpc.ServerConfig{Server: "without"}, echo.Handle(handleEcho))
+		c.serve(rpc.ServerConfig{Server: "with"}, probe.Handle(func(context.Context, struct{}) (any, error) {
+			return nil, errors.New("broken")
+		}))
+		for _, test := range []struct {
+			server string
+			errors int
+		}{{"without", 0}, {"with", 1}} {
+			if _, err := probe.Call(t.Context(), c.client.To(test.server), struct{}{}); err == nil {
+				t.Errorf("%s: no error", test.server)
+			}
+			if n := strings.Count(c.log.String(), "level=ERROR"); n != test.errors {
+				t.Errorf("%s: %d errors in the log: %s", test.server, n, c.log)
+			}
+		}
+	})
+}

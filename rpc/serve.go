@@ -172,9 +172,11 @@ func (s *Server) logFailure(ctx context.Context, r *Request, err error) {
 	level := slog.LevelError
 	var (
 		expected *expectedError
+		noMethod *NoSuchMethodError
 		remote   *RemoteError
 	)
-	if errors.As(err, &expected) || strings.HasSuffix(r.Method, "_ignore_errors") {
+	probe := strings.HasSuffix(r.Method, "_ignore_errors") && errors.As(err, &noMethod) && noMethod.Remote == nil
+	if errors.As(err, &expected) || probe {
 		level = slog.LevelDebug
 	}
 	if !s.log.Enabled(ctx, level) {
