@@ -1,0 +1,135 @@
+package goslo_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/goslo/goslo"
+	"github.com/goslo/goslo/rpc"
+	"github.com/goslo/goslo/transport"
+)
+
+func TestOpenRefusesWhatCannotWork(t *testing.T) {
+	t.Parallel()
+	var (
+		url     *transport.URLError
+		options *transport.OptionsError
+		config  *goslo.ConfigError
+	)
+	for _, test := range []struct {
+		url   string
+		as    any
+		texts []string
+	}{
+		{"rabit://h/", &config, []string{`"rabit"`, "rabbit, kombu, nats", "did you mean rabbit://?"}},
+		{"rabbitmq://h/", &config, []string{"did you mean rabbit://?"}},
+		{"embedde://", &config, []string{"did you mean embedded://?"}},
+		{"amqp://u:secret@h/", &config, []string{`no transport is called "amqp"`}},
+		{"kafka://h/", &config, []string{`no transport is called "kafka"`}},
+		{"localhost:5672", &url, []string{"after the scheme"}},
+		{"bogus://h", &config, []string{"there are rabbit"}},
+		{"://h", &url, []string{"scheme"}},
+		{"rabbit://u:secret@h:port/", &url, []string{"port of host 1"}},
+		{"rabbit://u:secret@h/?nosuch=1", &options, []string{"nosuch"}},
+		{"nats://h/?nosuch=1", &options, []string{"nosuch"}},
+		{"embedded:///?nosuch=1", &options, []string{"nosuch"}},
+		{"memory:///?nosuch=1", &options, []string{"nosuch"}},
+		{"memory://h:1/", &config, []string{"port"}},
+		{"embedded://u:secret@h/", &config, []string{"no user"}},
+		{"nats://h/?tls_ca=x", &config, []string{"tls"}},
+	} {
+		t.Run(test.url, func(t *testing.T) {
+			t.Parallel()
+			bus, err := goslo.Open(t.Context(), test.url)
+			if err == nil || bus != nil {
+				t.Fatalf("Open = %v, %v", bus, err)
+			}
+			if !errors.As(err, test.as) {
+				t.Errorf("the error is a %T, want a %T: %v", err, test.as, err)
+			}
+			for _, text := range test.texts {
+				if !strings.Contains(err.Error(), text) {
+					t.Errorf("error lacks %q: %v", text, err)
+				}
+			}
+			if strings.Contains(err.Error(), "secret") {
+				t.Errorf("the error shows a password: %v", err)
+			}
+		})
+	}
+}
+
+func TestOpenSaysThatTheBusIsAway(t *testing.T) {
+	t.Parallel()
+	for _, scheme := range []string{"rabbit", "kombu", "nats"} {
+		bus, err := goslo.Open(t.Context(), fmt.Sprintf("%s://127.0.0.1:%d/", scheme, freePort(t)))
+		var config *goslo.ConfigError
+		if err == nil || bus != nil || errors.As(err, &config) || !strings.Contains(err.Error(), "refused") {
+			t.Errorf("%s: Open = %v, %v", scheme, bus, err)
+		}
+	}
+}
+
+// TestEmbedded is not parallel: the folder of the bus's key is named by the environment.
+func TestEmbedded(t *testing.T) {
+	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
+	roundTrip(t, goslo.Config{URL: fmt.Sprintf("embedded://:%d", freePort(t)), Program: "test"})
+}
+
+func TestMemory(t *testing.T) {
+	t.Parallel()
+	for _, url := range []string{"memory://goslo-test", "fake://goslo-test-fake", "MEMORY://goslo-test-upper"} {
+		roundTrip(t, goslo.Config{URL: url})
+	}
+}
+
+// roundTrip opens the bus twice, and calls from one end to the other. The two agree on the exchange.
+func roundTrip(t *testing.T, c goslo.Config) {
+	t.Helper()
+	c.Exchange = "elsewhere"
+	there, err := c.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	here, err := goslo.Open(t.Context(), c.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	double := rpc.NewCall[rpc.Args, float64](rpc.Target{Topic: "math"}, "double")
+	server := rpc.NewServer(there, rpc.ServerConfig{Target: rpc.Target{Topic: "math"}, Server: "s1"},
+		rpc.NewCall[struct{ N float64 }, float64](rpc.Target{Version: "1.0"}, "double").Handle(
+			func(_ context.Context, args struct{ N float64 }) (float64, error) { return 2 * args.N, nil }))
+	if err := server.Listen(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- server.Run(ctx) }()
+
+	client := rpc.NewClient(here, rpc.ClientConfig{})
+	var nobody *rpc.NoServerError
+	if _, err := double.Call(t.Context(), client, rpc.Args{"N": 21}); !errors.As(err, &nobody) {
+		t.Errorf("%s: in the default exchange: %v, want nobody", c.URL, err)
+	}
+	if got, err := double.Call(t.Context(), client.In("elsewhere"), rpc.Args{"N": 21}); err != nil || got != 42 {
+		t.Errorf("%s: double(21) = %v, %v", c.URL, got, err)
+	}
+	stop()
+	if err := errors.Join(<-served, client.Close(t.Context()), here.Close(t.Context()), there.Close(t.Context())); err != nil {
+		t.Errorf("%s: %v", c.URL, err)
+	}
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }() // the port is known
+	return l.Addr().(*net.TCPAddr).Port
+}
