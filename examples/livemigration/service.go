@@ -97,7 +97,11 @@ func (s *service) api(ctx context.Context) error {
 	}
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
 	defer cancel()
-	err = front.Shutdown(stop)
-	<-served // http.ErrServerClosed: Shutdown ended it
-	return err
+	if err := front.Shutdown(stop); err != nil {
+		return err
+	}
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
 }

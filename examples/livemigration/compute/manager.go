@@ -3,6 +3,7 @@ package compute
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -74,14 +75,12 @@ func (m *Manager) LiveMigration(ctx context.Context, args computeapi.LiveMigrati
 	defer func() { <-m.leaving }()
 
 	after := conductorapi.Instance{ID: args.Instance, Host: args.Dest, Status: conductorapi.StatusActive}
-	failed := m.migrate(ctx, args)
-	if failed != nil {
-		after = conductorapi.Instance{ID: args.Instance, Host: m.config.Host, Status: conductorapi.StatusError, Fault: failed.Error()}
+	err := m.migrate(ctx, args)
+	if err != nil {
+		after = conductorapi.Instance{ID: args.Instance, Host: m.config.Host, Status: conductorapi.StatusError, Fault: err.Error()}
 	}
-	if _, err := conductorapi.UpdateInstance.Call(ctx, m.config.Conductor, after); err != nil {
-		return fmt.Errorf("report migration of %s (result: %v): %w", args.Instance, failed, err)
-	}
-	return failed
+	_, unreported := conductorapi.UpdateInstance.Call(ctx, m.config.Conductor, after)
+	return errors.Join(err, unreported)
 }
 
 func (m *Manager) migrate(ctx context.Context, args computeapi.LiveMigrationArgs) error {

@@ -4,7 +4,6 @@ package conductor
 
 import (
 	"context"
-	"maps"
 	"sync"
 
 	"github.com/goslo/goslo/examples/livemigration/computeapi"
@@ -76,13 +75,6 @@ func (m *Manager) UpdateInstance(_ context.Context, instance conductorapi.Instan
 	}
 	m.instances[instance.ID] = instance
 	return instance, nil
-}
-
-// Instances returns a copy of all that is known.
-func (m *Manager) Instances() map[string]conductorapi.Instance {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return maps.Clone(m.instances)
 }
 
 // begin marks an instance as migrating, unless it is already.

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestProcesses runs the cloud as its README says, five processes on an embedded bus of their own, and migrates.
+func TestProcesses(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	program := filepath.Join(t.TempDir(), "livemigration")
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := append(os.Environ(), "XDG_RUNTIME_DIR="+t.TempDir(), fmt.Sprintf("GOSLO_URL=embedded://:%d", l.Addr().(*net.TCPAddr).Port))
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	start := func(args ...string) *daemon { return startService(ctx, t, env, program, args) }
+	conductor := start("conductor", "-host", "ctl-1", "-instances", "vm-1=cmp-1", "-pin-compute", "6.0")
+	scheduler := start("scheduler", "-host", "ctl-1", "-hosts", "cmp-1,cmp-2")
+	first := start("compute", "-host", "cmp-1", "-instances", "vm-1", "-copying", "10ms")
+	second := start("compute", "-host", "cmp-2", "-copying", "10ms")
+	front := start("api", "-listen", "127.0.0.1:0")
+
+	url := strings.TrimPrefix(front.ready, "ready ")
+	if status, body := request(ctx, t, http.MethodPost, url+"/servers/vm-1/action", `{"os-migrateLive": {"host": null}}`); status != http.StatusAccepted {
+		t.Fatalf("status %d: %s", status, body)
+	}
+	for {
+		var instance struct{ Host, Status, Fault string }
+		status, body := request(ctx, t, http.MethodGet, url+"/servers/vm-1", "")
+		if err := json.Unmarshal(body, &instance); err != nil || status != http.StatusOK {
+			t.Fatalf("status %d: %s (%v)", status, body, err)
+		}
+		if instance.Status == "ERROR" {
+			t.Fatalf("the migration failed: %s", instance.Fault)
+		}
+		if instance.Status == "ACTIVE" && instance.Host == "cmp-2" {
+			break
+		}
+	}
+	if status, body := request(ctx, t, http.MethodGet, url+"/os-hypervisors/cmp-9/uptime", ""); status != http.StatusServiceUnavailable {
+		t.Errorf("status %d: %s", status, body)
+	}
+	for _, p := range []*daemon{front, first, second, scheduler, conductor} {
+		p.stop(t)
+	}
+}
+
+// daemon is one process of the cloud.
+type daemon struct {
+	cmd    *exec.Cmd
+	ready  string // the line that it printed
+	stderr bytes.Buffer
+}
+
+func startService(ctx context.Context, t *testing.T, env []string, program string, args []string) *daemon {
+	t.Helper()
+	p := &daemon{cmd: exec.CommandContext(ctx, program, args...)}
+	p.cmd.Env, p.cmd.Stderr = env, &p.stderr
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.cmd.Process.Kill() }) // it has ended unless the test failed
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil || !strings.HasPrefix(line, "ready") {
+		_ = p.cmd.Wait() // what it printed tells more
+		t.Fatalf("%v printed %q (%v)\n%s", args, line, err, &p.stderr)
+	}
+	p.ready = strings.TrimSpace(line)
+	return p
+}
+
+func (p *daemon) stop(t *testing.T) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Wait(); err != nil {
+		t.Errorf("%s did not stop well: %v\n%s", p.cmd.Args[1], err, &p.stderr)
+	}
+}
+
+func request(ctx context.Context, t *testing.T, method, url, body string) (int, []byte) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Close = true
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(answer.Body)
+	if err = errors.Join(err, answer.Body.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return answer.StatusCode, text
+}
+
+func TestCommandLine(t *testing.T) {
+	t.Parallel()
+	var stderr strings.Builder
+	if err := run(t.Context(), nil, io.Discard, &stderr); err == nil || !strings.Contains(stderr.String(), "-pin-compute") {
+		t.Errorf("error = %v, help:\n%s", err, stderr.String())
+	}
+	if err := run(t.Context(), []string{"nosuch", "-url", "memory://"}, io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "nosuch") {
+		t.Errorf("error = %v", err)
+	}
+	if err := run(t.Context(), []string{"conductor", "-url", "memory://", "-instances", "vm-1"}, io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "id=host") {
+		t.Errorf("error = %v", err)
+	}
+}
