@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"slices"
@@ -16,16 +17,26 @@ func TestDemoOnce(t *testing.T) {
 	t.Parallel()
 	rabbit := brokertest.Rabbit(t)
 	vhost := rabbit.NewVhost(t)
+	leavesNothing := func(t *testing.T) {
+		brokertest.Await(t, "the demo's queues go with it", func() bool { return len(rabbit.ListQueues(t, vhost)) == 0 })
+		for _, exchange := range rabbit.ListExchanges(t, vhost) {
+			if strings.Contains(exchange.Name, "goslo-demo") {
+				t.Errorf("the exchange %s is left behind", exchange.Name)
+			}
+		}
+	}
 	for _, test := range []struct {
-		name string
-		args []string
+		name  string
+		args  []string
+		after func(t *testing.T)
 	}{
-		{"embedded", nil},
-		{"memory", []string{"--url", "memory://"}},
-		{"rabbit", []string{"--url", rabbit.URLVhost(vhost)}},
-		{"nats", []string{"--url", brokertest.NewNATS(t, brokertest.NATSOptions{}).URL()}},
+		{"embedded", nil, nil},
+		{"memory", []string{"--url", "memory://"}, nil},
+		{"rabbit", []string{"--url", rabbit.URLVhost(vhost)}, leavesNothing},
+		{"nats", []string{"--url", brokertest.NewNATS(t, brokertest.NATSOptions{}).URL()}, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			got := newShell(t).run(t, append([]string{"demo", "--once"}, test.args...)...).want(t, 0)
 			for _, line := range []string{
 				"api       -> conductor  cast", "conductor -> scheduler  call", "conductor -> cmp-1      cast",
@@ -39,13 +50,10 @@ func TestDemoOnce(t *testing.T) {
 				t.Errorf("standard error:\n%s", got.err)
 			}
 			t.Logf("took %s", got.took)
+			if test.after != nil {
+				test.after(t)
+			}
 		})
-	}
-	brokertest.Await(t, "the demo's queues go with it", func() bool { return len(rabbit.ListQueues(t, vhost)) == 0 })
-	for _, exchange := range rabbit.ListExchanges(t, vhost) {
-		if strings.Contains(exchange.Name, "goslo-demo") {
-			t.Errorf("the exchange %s is left behind", exchange.Name)
-		}
 	}
 }
 
@@ -82,26 +90,35 @@ func TestDemoStaysUp(t *testing.T) {
 	demo.wait(t, "The cloud stays up")
 	demo.wait(t, "curl -i "+url+"/os-hypervisors/cmp-9")
 
-	answer, err := http.Post(url+"/servers/vm-1/action", "application/json", strings.NewReader(`{"os-migrateLive": {}}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := answer.Body.Close(); err != nil || answer.StatusCode != http.StatusAccepted {
-		t.Errorf("status %s (%v)", answer.Status, err)
+	if status, body := curl(t, http.MethodPost, url+"/servers/vm-1/action", `{"os-migrateLive": {}}`); status != http.StatusAccepted {
+		t.Errorf("status %d: %s", status, body)
 	}
 	demo.wait(t, `"host":"cmp-1","status":"ACTIVE"`) // it was on cmp-2 after the story
 
-	if answer, err = http.Get(url + "/servers/nosuch"); err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
-	if err != nil || answer.StatusCode != http.StatusNotFound || !strings.Contains(string(body), "InstanceNotFound") {
-		t.Errorf("status %s, body %s (%v)", answer.Status, body, err)
+	if status, body := curl(t, http.MethodGet, url+"/servers/nosuch", ""); status != http.StatusNotFound || !strings.Contains(body, "InstanceNotFound") {
+		t.Errorf("status %d: %s", status, body)
 	}
 	if code, _ := demo.end(t, syscall.SIGINT); code != 0 {
 		t.Errorf("exit code %d\n%s", code, demo.err)
 	}
+}
+
+func curl(t *testing.T, method, url, body string) (status int, answer string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Close = true
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(response.Body)
+	if err = errors.Join(err, response.Body.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(text)
 }
 
 func TestDemoWithoutABus(t *testing.T) {

@@ -122,7 +122,12 @@ type process struct {
 // start starts a command, which is killed at the end of the test if it still runs.
 func (s *shell) start(t *testing.T, args ...string) *process {
 	t.Helper()
-	p := &process{cmd: s.command(t, args)}
+	return startProcess(t, s.command(t, args))
+}
+
+func startProcess(t *testing.T, c *exec.Cmd) *process {
+	t.Helper()
+	p := &process{cmd: c}
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

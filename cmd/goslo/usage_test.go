@@ -172,6 +172,6 @@ func closedPort(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }() // the address is known
 	return l.Addr().String()
 }

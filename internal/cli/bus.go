@@ -105,7 +105,7 @@ func literal(value, at string) (string, error) {
 	return strings.ReplaceAll(value, "$$", "$"), nil
 }
 
-// isReferenceStart says what makes a "$" a reference: a name or a brace. (oslo_config/cfg.py, Template)
+// isReferenceStart says what makes a "$" a reference: a name or a brace; see Template in oslo_config/cfg.py.
 func isReferenceStart(c byte) bool {
 	return c == '{' || c == '_' || 'a' <= c|0x20 && c|0x20 <= 'z'
 }

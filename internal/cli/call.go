@@ -169,7 +169,7 @@ func (a *app) printLine(v any) error {
 
 // probe is a method that no server has. Any server's refusal proves that it takes requests and answers
 // them, and oslo.messaging logs nothing about methods with this ending, unlike about its own ping method where
-// that is not enabled. (oslo_messaging/rpc/server.py, _process_incoming)
+// that is not enabled; see _process_incoming in oslo_messaging/rpc/server.py.
 const probe = "goslo_ping_ignore_errors"
 
 // pong is the result of ping.

@@ -30,7 +30,7 @@ type Streams struct {
 // variables come from getenv.
 func Run(ctx context.Context, args []string, s Streams, getenv func(string) string) int {
 	a := &app{Streams: s, getenv: getenv}
-	root := a.root()
+	root := a.root() //nolint:contextcheck // the commands get it from ExecuteContextC
 	root.SetArgs(args)
 	root.SetIn(s.In)
 	root.SetOut(s.Out)

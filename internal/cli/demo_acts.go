@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -144,9 +145,8 @@ func (c *cloud) send(ctx context.Context, r *httpRequest) error {
 	if err != nil {
 		return err
 	}
-	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
-	if err != nil {
+	if err = errors.Join(err, response.Body.Close()); err != nil {
 		return fmt.Errorf("%s %s: %w", r.method, r.path, err)
 	}
 	if response.StatusCode != r.status || !strings.Contains(string(body), r.answer) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -186,7 +187,7 @@ func (t *trace) front(next http.Handler) http.Handler {
 		if answer.body.Len() > 0 {
 			text = answer.body.String()
 		}
-		t.add("api", "you", fmt.Sprint(answer.status), text)
+		t.add("api", "you", strconv.Itoa(answer.status), text)
 	})
 }
 
