@@ -138,7 +138,11 @@ func (c *Conn) call(ctx context.Context, to transport.Address, m *transport.Mess
 	if m.Expires > 0 {
 		reply = strconv.AppendInt(append(reply, '.'), max(m.Expires.Milliseconds(), 1), 10)
 	}
-	if l := c.link.Load(); l != nil && l.settling() {
+	l, err := c.await(ctx)
+	if err != nil {
+		return err
+	}
+	if l.settling() {
 		if err := c.awaitServer(ctx, l, subject); err != nil {
 			return err
 		}
