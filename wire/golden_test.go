@@ -220,6 +220,30 @@ func TestGoldenReplies(t *testing.T) {
 	}
 }
 
+// conforms: ENV-20
+func TestGoldenTimes(t *testing.T) {
+	t.Parallel()
+	m, err := wire.Parse(golden(t, "reply-dates"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	if err := wire.Unmarshal(m.Result, &got); err != nil {
+		t.Fatal(err)
+	}
+	sent := time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC)
+	var want []string
+	for i, at := range []time.Time{sent, sent.Add(6 * time.Microsecond)} {
+		want = append(want, at.Format(wire.TimeLayout))
+		if read, err := time.Parse(wire.TimeLayout, got[i]); err != nil || !read.Equal(at) {
+			t.Errorf("%q reads %v, %v, want %v", got[i], read, err, at)
+		}
+	}
+	if diff := cmp.Diff(got, want); diff != "" {
+		t.Errorf("-Python's +ours:\n%s", diff)
+	}
+}
+
 // Every golden file has its expectation.
 func TestGoldenFilesAreAllUsed(t *testing.T) {
 	t.Parallel()

@@ -67,6 +67,10 @@ func quoteNonFinite(text []byte) []byte {
 	return out
 }
 
+// TimeLayout is how date-times are written in oslo's messages: UTC without saying so, always with six digits
+// of a second (ENV-20). It is for [time.Time.Format] and [time.Parse].
+const TimeLayout = "2006-01-02T15:04:05.000000"
+
 // A Float is a float64 that [Unmarshal] may set to NaN or an infinity. Sending one of those is up to the
 // caller, as a [json.RawMessage]: encoding/json has no notation for them.
 type Float float64
