@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -203,6 +204,7 @@ func closeAmidSends(f *fixture) {
 				if n == 0 {
 					started <- struct{}{}
 				}
+				runtime.Gosched() // or Close would come late, and after a great many messages
 			}
 		})
 	}
