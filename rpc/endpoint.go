@@ -89,8 +89,14 @@ type dispatcher []Endpoint
 // of its methods' versions and, in the server's own namespace and major version, that of the server's target.
 func newDispatcher(own Target, endpoints []Endpoint) (dispatcher, error) {
 	var d dispatcher
+	if _, err := wire.Compatible(own.Version, own.Version); err != nil {
+		return nil, &TargetError{own, err.Error()}
+	}
 	groups := map[[2]string]int{}
 	for _, e := range endpoints {
+		if _, err := wire.Compatible(e.version, e.version); err != nil {
+			return nil, fmt.Errorf("rpc: version %q of an endpoint: %w", e.version, err)
+		}
 		if e.whole {
 			d = append(d, e)
 			continue
@@ -115,11 +121,7 @@ func newDispatcher(own Target, endpoints []Endpoint) (dispatcher, error) {
 			}
 			d[at].methods[name] = m
 		}
-		newer, err := wire.Compatible(e.version, d[at].version)
-		if err != nil {
-			return nil, fmt.Errorf("rpc: version %q of an endpoint: %w", e.version, err)
-		}
-		if newer {
+		if newer, err := wire.Compatible(e.version, d[at].version); err == nil && newer {
 			d[at].version = e.version
 		}
 	}

@@ -334,3 +334,134 @@ func TestProbes(t *testing.T) {
 		}
 	})
 }
+
+// conforms: VER-06
+func TestUnreadableVersions(t *testing.T) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
+		bus := c.bus.Open(memory.Config{})
+		defer func() { _ = bus.Close(context.Background()) }()
+		for why, s := range map[string]*rpc.Server{
+			"of the server": rpc.NewServer(bus, rpc.ServerConfig{Target: target.Since("6"), Server: "h"}),
+			"of a method": rpc.NewServer(bus, rpc.ServerConfig{Target: target, Server: "h"},
+				rpc.NewCall[rpc.Args, any](target.Since("1.x"), "m").Handle(func(context.Context, rpc.Args) (any, error) { return nil, nil })),
+			"of an endpoint": rpc.NewServer(bus, rpc.ServerConfig{Target: target, Server: "h"}, rpc.NewEndpoint(rpc.Target{Version: "two"})),
+		} {
+			if err := s.Listen(t.Context()); err == nil {
+				t.Errorf("%s: Listen took it", why)
+			}
+		}
+		c.serve(rpc.ServerConfig{}, echo.Handle(handleEcho))
+		p := c.peer(replyAddress)
+		for _, version := range []string{"1", "x", "1.x", "1.0.x"} {
+			p.send(topicAddress, &transport.Message{Method: "echo", Version: version, Args: json.RawMessage(`{}`), ID: "1", ReplyTo: p.in.Addr()})
+			m := p.next().Message
+			if !m.Ending || !strings.Contains(string(m.Failure), `"ValueError"`) {
+				t.Errorf("the version %q asked for: %s %s", version, m.Result, m.Failure)
+			}
+		}
+	})
+}
+
+func TestServerRunsOnce(t *testing.T) {
+	inCloud(t, func(c *cloud) {
+		bus := c.bus.Open(memory.Config{})
+		defer func() { _ = bus.Close(context.Background()) }()
+		server := rpc.NewServer(bus, rpc.ServerConfig{Target: target, Server: "h"})
+		ctx, cancel := context.WithCancel(c.t.Context())
+		if err := server.Listen(ctx); err != nil {
+			c.t.Fatal(err)
+		}
+		cancel()
+		if err := server.Run(ctx); err != nil {
+			c.t.Errorf("the first Run: %v", err)
+		}
+		if err := server.Run(c.t.Context()); err == nil || !strings.Contains(err.Error(), "has run already") {
+			c.t.Errorf("the second Run: %v", err)
+		}
+	})
+}
+
+// A stop does not wait twice: closing the subscription and waiting for handlers share Drain.
+func TestDrainIsOneTime(t *testing.T) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
+		stop := c.run(stuck{c.bus.Open(memory.Config{})}, rpc.ServerConfig{Drain: 10 * time.Second}, sleep.Handle(handleSleep))
+		if err := sleep.Cast(t.Context(), c.client, sleepArgs{100}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		start := time.Now()
+		var drain *rpc.DrainError
+		if err := stop(); !errors.As(err, &drain) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("stop: %v", err)
+		}
+		if took := time.Since(start); took != 10*time.Second {
+			t.Errorf("the drain took %s", took)
+		}
+	})
+}
+
+// A bus that is away when its listeners are closed.
+type stuck struct{ *memory.Transport }
+
+type stuckListener struct{ transport.Listener }
+
+func (s stuck) Listen(ctx context.Context, from transport.Address, o transport.ListenOptions) (transport.Listener, error) {
+	l, err := s.Transport.Listen(ctx, from, o)
+	return stuckListener{l}, err
+}
+
+func (s stuckListener) Close(ctx context.Context) error {
+	<-ctx.Done()
+	return errors.Join(ctx.Err(), s.Listener.Close(ctx))
+}
+
+// At a stop, what waits for a worker goes back to the bus, for another server; where it cannot, its caller hears of it at once.
+// conforms: RPC-SERVER-21
+func TestStopLosesNoRequest(t *testing.T) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
+		for _, takesBack := range []bool{true, false} {
+			bus := unsettled{Transport: c.bus.Open(memory.Config{})}
+			if !takesBack {
+				bus.requeue = func(*transport.Delivery) error { return errors.ErrUnsupported }
+			}
+			stop := c.run(bus, rpc.ServerConfig{Workers: 1}, sleep.Handle(handleSleep))
+			ended := make(chan error, 2)
+			for range 2 {
+				go func() {
+					_, err := sleep.Call(t.Context(), c.client, sleepArgs{5})
+					ended <- err
+				}()
+				synctest.Wait()
+			}
+			start := time.Now()
+			stopped := make(chan error, 1)
+			go func() { stopped <- stop() }()
+			if takesBack {
+				synctest.Wait()
+				stop := c.serve(rpc.ServerConfig{Server: "h2"}, sleep.Handle(handleSleep))
+				for range 2 {
+					if err := <-ended; err != nil {
+						t.Errorf("a request that was given back: %v", err)
+					}
+				}
+				if err := stop(); err != nil {
+					t.Error(err)
+				}
+			} else {
+				err := <-ended
+				if !errors.Is(err, rpc.ErrorClass{Module: "oslo_messaging.exceptions", Name: "MessageDeliveryFailure"}) || time.Since(start) != 0 {
+					t.Errorf("a request that could not be given back: %v after %s", err, time.Since(start))
+				}
+				if err := <-ended; err != nil {
+					t.Errorf("the running request: %v", err)
+				}
+			}
+			if err := <-stopped; err != nil {
+				t.Errorf("stop: %v", err)
+			}
+		}
+	})
+}

@@ -46,6 +46,7 @@ type Server struct {
 	seen      *duplicates
 
 	mu       sync.Mutex
+	ran      bool
 	listener transport.Listener
 	running  map[*Request]struct{}
 
@@ -117,11 +118,18 @@ func (s *Server) Listen(ctx context.Context) error {
 
 // Run serves until ctx ends, then drains: it takes nothing more, waits for running handlers for Drain,
 // cancels what still runs, gives that 5 s to return, and returns nil; or, if handlers had to be cancelled, a *DrainError.
-// A server runs once.
+// A server runs once: a second Run is an error.
 // Handlers' contexts carry ctx's values but not its end, so that running work may still call others.
 func (s *Server) Run(ctx context.Context) error {
 	if err := s.Listen(ctx); err != nil {
 		return err
+	}
+	s.mu.Lock()
+	again := s.ran
+	s.ran = true
+	s.mu.Unlock()
+	if again {
+		return fmt.Errorf("rpc: server %s on %s has run already; make another with NewServer", s.config.Server, s.config.Target.Topic)
 	}
 	base, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
@@ -159,11 +167,20 @@ func (s *Server) accept(ctx, base context.Context) error {
 	}
 }
 
-// giveBack returns a delivery that no handler has seen. Buses that cannot take one back (a plain NATS
-// request, a fanout) leave its caller to find out by its deadline.
+// giveBack returns a delivery that no handler has seen. Where the bus cannot take one back (a plain NATS
+// request), its caller is told that it did not run.
 func (s *Server) giveBack(ctx context.Context, d *transport.Delivery) {
-	if err := d.Requeue(ctx); err != nil {
-		s.log.Warn("request dropped at the stop", "method", d.Message.Method, "error", err)
+	err := d.Requeue(ctx)
+	if err == nil {
+		return
+	}
+	m := d.Message
+	s.log.Warn("request dropped at the stop", "method", m.Method, "error", err)
+	if m.ReplyTo != "" && m.ID != "" && errors.Is(err, errors.ErrUnsupported) {
+		ctx, cancel := context.WithTimeout(ctx, lateReplyWithin) // the drain waits for it
+		defer cancel()
+		s.reply(ctx, &Request{Method: m.Method, ID: m.ID}, m, nil,
+			classDeliveryFailure.Errorf("server %s stopped before %s ran; send it again", s.config.Server, m.Method))
 	}
 }
 
@@ -178,8 +195,9 @@ const afterCancel = 5 * time.Second
 
 // drain ends the subscription and the workers.
 func (s *Server) drain(ctx context.Context, cancel context.CancelCauseFunc) error {
-	ctx = context.WithoutCancel(ctx)
-	closing, done := context.WithTimeout(ctx, max(s.config.Drain, time.Second))
+	timer := time.NewTimer(max(s.config.Drain, 0))
+	defer timer.Stop()
+	closing, done := context.WithTimeout(context.WithoutCancel(ctx), max(s.config.Drain, time.Second))
 	defer done()
 	err := s.listener.Close(closing)
 	close(s.work)
@@ -188,8 +206,6 @@ func (s *Server) drain(ctx context.Context, cancel context.CancelCauseFunc) erro
 		s.workers.Wait()
 		close(finished)
 	}()
-	timer := time.NewTimer(max(s.config.Drain, 0))
-	defer timer.Stop()
 	var late []string
 	select {
 	case <-finished:
