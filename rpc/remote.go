@@ -96,14 +96,11 @@ func (e *RemoteError) Is(target error) bool {
 	return ok && c == e.Class
 }
 
-// remoteError reads a failure from a reply. Python 2's "exceptions" is today's "builtins" (EXC-07).
+// remoteError reads a failure from a reply.
 func remoteError(raw json.RawMessage) (*RemoteError, error) {
 	f, err := wire.ParseFailure(raw)
 	if err != nil {
 		return nil, err
-	}
-	if f.Module == python2Builtins {
-		f.Module = builtins
 	}
 	return &RemoteError{
 		Class:     ErrorClass{f.Module, f.Class},

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"strconv"
+	"sync"
 )
 
 // Unmarshal decodes a value that came from a peer, like [json.Unmarshal], with these differences. In an
@@ -28,12 +30,53 @@ func Unmarshal(data []byte, v any) error {
 	if nonFinite {
 		text = quoteNonFinite(text)
 	}
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.UseNumber()
-	if err := d.Decode(v); err != nil {
+	if err := decode(text, v); err != nil {
 		return fmt.Errorf("wire: value: %w", err)
 	}
 	return nil
+}
+
+// decode sets v, with whole numbers in an any. Only a Decoder can do that, and it copies the text first; so types
+// that hold no any do without.
+func decode(text []byte, v any) error {
+	if t := reflect.TypeOf(v); t != nil && !holdsAny(t) {
+		return json.Unmarshal(text, v)
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	return d.Decode(v)
+}
+
+// anyHolders remembers, by reflect.Type, what walking the type found.
+var anyHolders sync.Map
+
+func holdsAny(t reflect.Type) bool {
+	if known, ok := anyHolders.Load(t); ok {
+		return known.(bool)
+	}
+	found := findsAny(t, map[reflect.Type]bool{})
+	anyHolders.Store(t, found)
+	return found
+}
+
+func findsAny(t reflect.Type, visited map[reflect.Type]bool) bool {
+	if visited[t] {
+		return false
+	}
+	visited[t] = true
+	switch t.Kind() {
+	case reflect.Interface:
+		return true
+	case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Map:
+		return findsAny(t.Elem(), visited)
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if findsAny(t.Field(i).Type, visited) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // quoteNonFinite returns scanned text with NaN, Infinity and -Infinity in quotes.

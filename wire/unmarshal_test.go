@@ -104,3 +104,24 @@ func TestUnmarshalRefuses(t *testing.T) {
 		t.Error("a nil pointer was decoded into")
 	}
 }
+
+// Whether a type holds an any, however deep, decides how it is decoded; whole numbers must survive either way.
+func TestUnmarshalKeepsNumbersWhereverAnAnyIs(t *testing.T) {
+	t.Parallel()
+	type leaf struct{ V any }
+	type node struct {
+		Next   *node
+		Leaves map[string][]leaf
+		N      uint64
+	}
+	var n node
+	const text = `{"N":18446744073709551615,"Next":{"Leaves":{"a":[{"V":1180591620717411303424}]}}}`
+	for range 2 { // the second time from memory
+		if err := wire.Unmarshal([]byte(text), &n); err != nil {
+			t.Fatal(err)
+		}
+		if got := n.Next.Leaves["a"][0].V; got != json.Number("1180591620717411303424") || n.N != math.MaxUint64 {
+			t.Errorf("got %v, %d", got, n.N)
+		}
+	}
+}
