@@ -131,9 +131,28 @@ func run(s *rpc.Server) (end func()) {
 
 func (w *town) end() {
 	for i := len(w.ends) - 1; i >= 0; i-- {
-		b:=time.Now();w.ends[i]();println(i,time.Since(b).String())
+		w.ends[i]()
 	}
 }
 
 // limit bounds what a test waits for in Go, on a machine with much else to do.
 const limit = 60 * time.Second
+
+// startPython starts a program of one test's own.
+func startPython(t *testing.T, program string) (*interop.Python, error) {
+	t.Helper()
+	p, err := interop.Start(program)
+	if err == nil {
+		t.Cleanup(p.Stop)
+	}
+	return p, err
+}
+
+// awaitTaken returns when a topic's queue has had a message and a server has taken it: nothing waits there, and a consumer listens.
+func (w *town) awaitTaken(t *testing.T, topic string) {
+	t.Helper()
+	brokertest.Await(t, "a call taken from "+topic, func() bool {
+		q, ok := w.node.FindQueue(t, w.vhost, topic)
+		return ok && q.Consumers > 0 && q.Messages == 0
+	})
+}

@@ -19,12 +19,14 @@ type failure struct {
 	rebuilt       string // JSON array; the arguments after Python called the class with args; default args
 }
 
-var cases = []struct {
+type requestCase struct {
 	name string
 	request
 	value   string // what must come back, or
 	failure *failure
-}{
+}
+
+var cases = []requestCase{
 	// conforms: RPC-CLIENT-04, RPC-SERVER-11
 	{name: "a value", request: request{method: "echo", args: `{"arg": "hello"}`}, value: `"hello"`},
 	{name: "several arguments", request: request{method: "add", args: `{"left": 2, "right": 0.5}`}, value: `2.5`},
@@ -139,31 +141,42 @@ func TestNeitherClientCanTellTheServersApart(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			for _, client := range peers {
-				seen := map[peer]outcome{}
-				for _, server := range peers {
-					seen[server] = w.call(t, client, server.topic(), c.request).tidy(t)
-				}
-				if diff := gocmp.Diff(seen[python], seen[golang]); diff != "" {
-					t.Errorf("%s client: the servers differ (-Python +Go)\n%s", client, diff)
-				}
-				for _, server := range peers {
-					switch got := seen[server]; {
-					case c.failure != nil:
-						c.failure.check(t, client, server, c.allowed, got)
-					case got.Error != "":
-						t.Errorf("%s client, %s server: %s", client, server, got.Error)
-					case got.Value != canonical(t, []byte(c.value)):
-						t.Errorf("%s client, %s server: got %s, want %s", client, server, got.Value, c.value)
+			var seen [2][2]outcome
+			t.Run("with", func(t *testing.T) {
+				for i, client := range peers {
+					for j, server := range peers {
+						t.Run(string(client+" client and "+server+" server"), func(t *testing.T) {
+							t.Parallel()
+							seen[i][j] = w.call(t, client, server.topic(), c.request).tidy(t)
+							c.check(t, client, seen[i][j])
+						})
 					}
+				}
+			})
+			for i, client := range peers {
+				if diff := gocmp.Diff(seen[i][0], seen[i][1]); diff != "" {
+					t.Errorf("%s client: the servers differ (-%s +%s)\n%s", client, peers[0], peers[1], diff)
 				}
 			}
 		})
 	}
 }
 
+// check compares what a client saw with what the case says.
+func (c requestCase) check(t *testing.T, client peer, got outcome) {
+	t.Helper()
+	switch {
+	case c.failure != nil:
+		c.failure.check(t, client, c.allowed, got)
+	case got.Error != "":
+		t.Error(got.Error)
+	case got.Value != canonical(t, []byte(c.value)):
+		t.Errorf("got %s, want %s", got.Value, c.value)
+	}
+}
+
 // check compares what a client saw with what the failure makes of it there.
-func (f *failure) check(t *testing.T, client, server peer, allowed []string, got outcome) {
+func (f *failure) check(t *testing.T, client peer, allowed []string, got outcome) {
 	t.Helper()
 	want := map[string]string{"last": quoted(f.last), "traced": "true"}
 	switch {
@@ -185,11 +198,11 @@ func (f *failure) check(t *testing.T, client, server peer, allowed []string, got
 	for name, value := range want {
 		have := got.member(name)
 		if have == "" {
-			t.Errorf("%s client, %s server: error has no %s: %+v", client, server, name, got)
+			t.Errorf("the error has no %s: %+v", name, got)
 			continue
 		}
 		if diff := gocmp.Diff(canonical(t, []byte(value)), canonical(t, []byte(have))); diff != "" {
-			t.Errorf("%s client, %s server: %s (-want +got)\n%s", client, server, name, diff)
+			t.Errorf("%s (-want +got)\n%s", name, diff)
 		}
 	}
 }

@@ -1,0 +1,280 @@
+package interop_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"github.com/goslo/goslo/rpc"
+)
+
+func isTargetError(err error) bool {
+	var e *rpc.TargetError
+	return errors.As(err, &e)
+}
+
+// both runs a test for each client with each server, side by side.
+func both(t *testing.T, f func(t *testing.T, client, server peer)) {
+	t.Helper()
+	for _, client := range peers {
+		for _, server := range peers {
+			t.Run(string(client+" client and "+server+" server"), func(t *testing.T) {
+				t.Parallel()
+				f(t, client, server)
+			})
+		}
+	}
+}
+
+func TestFourMebibytes(t *testing.T) {
+	t.Parallel()
+	w := inTown(t)
+	text, err := json.Marshal(strings.Repeat(`0123456789 "ä\`+"\n", 4<<20/14))
+	if err != nil {
+		t.Fatal(err)
+	}
+	both(t, func(t *testing.T, client, server peer) {
+		got := w.call(t, client, server.topic(), request{method: "echo", args: `{"arg": ` + string(text) + `}`}).tidy(t)
+		if got.Error != "" || got.Value != canonical(t, text) {
+			t.Errorf("%d bytes came back as %d bytes, %s", len(text), len(got.Value), got.Error)
+		}
+	})
+}
+
+// A failure that a server got from another one passes through it: the class, module and message of the
+// first stay, and the last caller raises what the first server did.
+//
+// conforms: EXC-06
+func TestFailuresPassThroughASecondServer(t *testing.T) {
+	t.Parallel()
+	w := inTown(t)
+	for _, kind := range []string{"allowed", "several", "kwargs", "unicode"} {
+		for _, far := range peers {
+			t.Run(kind+" of a "+string(far)+" server", func(t *testing.T) {
+				t.Parallel()
+				both(t, func(t *testing.T, client, server peer) {
+					direct := w.call(t, client, far.topic(), fails(kind))
+					passed := w.call(t, client, server.topic(), request{
+						method: "relay", args: `{"topic": "` + far.other() + `", "kind": "` + kind + `"}`,
+					})
+					for _, m := range []string{"module", "class", "args", "text", "kwargs"} {
+						if client == golang && kind == "several" && server == python && (m == "args" || m == "text") {
+							continue // Python itself replaced the first argument by the text and the traceback (EXC-13)
+						}
+						if direct, passed := direct.member(m), passed.member(m); direct != passed {
+							t.Errorf("%s: directly %s, through a %s server %s", m, direct, server, passed)
+						}
+					}
+				})
+			})
+		}
+	}
+}
+
+// conforms: CTX-01, CTX-04
+func TestContextsPassThroughASecondServer(t *testing.T) {
+	t.Parallel()
+	w := inTown(t)
+	for _, far := range peers {
+		t.Run("to a "+string(far)+" server", func(t *testing.T) {
+			t.Parallel()
+			both(t, func(t *testing.T, client, server peer) {
+				got := w.call(t, client, server.topic(), request{
+					method: "relay_context", args: `{"topic": "` + far.other() + `"}`,
+					context: `{"user": "ann", "roles": ["a"], "request_id": "req-2"}`, monitor: seconds(20),
+				}).tidy(t)
+				// The second call is not monitored, and says so over what it inherits.
+				want := canonical(t, []byte(`{"client_timeout": null, "request_id": "req-2", "roles": ["a"], "user": "ann"}`))
+				if got.Value != want {
+					t.Errorf("got %+v, want %s", got, want)
+				}
+			})
+		})
+	}
+}
+
+// conforms: DISP-15
+func TestWrongArgumentNames(t *testing.T) {
+	t.Parallel()
+	w := inTown(t)
+	for _, client := range peers {
+		for _, c := range []struct{ name, args string }{{"missing", `{}`}, {"unknown", `{"arg": 1, "more": 2}`}} {
+			r := request{method: "echo", args: c.args}
+			if got := w.call(t, client, python.topic(), r); got.member("class") != `"TypeError"` {
+				t.Errorf("%s client and Python server, %s name: %+v, want a TypeError", client, c.name, got)
+			}
+			// The Go server takes what it knows, so that services of different versions can meet.
+			if got := w.call(t, client, golang.topic(), r); got.Error != "" {
+				t.Errorf("%s client and Go server, %s name: %+v, want a value", client, c.name, got)
+			}
+		}
+		wrong := request{method: "slow", args: `{"seconds": "many"}`}
+		for _, server := range peers {
+			if got := w.call(t, client, server.topic(), wrong); got.member("class") != `"TypeError"` {
+				t.Errorf("%s client and %s server, wrong type: %+v, want a TypeError", client, server, got)
+			}
+		}
+	}
+}
+
+// conforms: DISP-19
+func TestExpectedFailuresAreNotLoggedAsErrors(t *testing.T) {
+	t.Parallel()
+	w := inTown(t)
+	for _, server := range peers {
+		w.call(t, golang, server.topic(), request{method: "expected"})
+		w.call(t, golang, server.topic(), fails("foreign"))
+	}
+	var logged []string
+	w.server.Do(t, "log", nil, &logged)
+	texts := map[peer]func(string) bool{
+		python: func(s string) bool { return strings.Contains(strings.Join(logged, "\n"), s) },
+		golang: w.log.contains,
+	}
+	for p, contains := range texts {
+		if contains("as usual") {
+			t.Errorf("%s server: the expected failure is logged as an error", p)
+		}
+		if !contains("page missing") {
+			t.Errorf("%s server: the unexpected failure is not logged as an error", p)
+		}
+	}
+}
+
+// conforms: RPC-CLIENT-36, RPC-SERVER-26
+func TestConcurrentCallersGetTheirOwnReplies(t *testing.T) {
+	t.Parallel()
+	w := inTown(t)
+	const n = 24
+	both(t, func(t *testing.T, client, server peer) {
+		want := make([]outcome, n)
+		got := make([]outcome, n)
+		calls := make([]map[string]any, n)
+		for i := range n {
+			// The first call is the last to return.
+			took := 0.25 - float64(i)/100
+			want[i].Value = fmt.Sprint(took)
+			calls[i] = map[string]any{"args": fmt.Sprintf(`{"seconds": %v}`, took)}
+		}
+		if client == python {
+			order := w.order(server.topic(), request{method: "slow"})
+			order["calls"] = calls
+			w.client.Do(t, "together", order, &got)
+		} else {
+			var all sync.WaitGroup
+			m := rpc.NewCall[json.RawMessage, json.RawMessage](rpc.Target{Topic: server.topic()}, "slow")
+			for i := range n {
+				all.Go(func() {
+					v, err := m.Call(t.Context(), w.caller, json.RawMessage(calls[i]["args"].(string)))
+					got[i].Value = string(v)
+					if err != nil {
+						got[i].Error = err.Error()
+					}
+				})
+			}
+			all.Wait()
+		}
+		for i := range got {
+			got[i] = got[i].tidy(t)
+		}
+		if diff := gocmp.Diff(want, got); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+	})
+}
+
+// conforms: RPC-CLIENT-10, RPC-CLIENT-12
+func TestTimeouts(t *testing.T) {
+	t.Parallel()
+	w := inTown(t)
+	both(t, func(t *testing.T, client, server peer) {
+		began := time.Now()
+		// Signs of life do not prolong the call beyond its deadline.
+		got := w.call(t, client, server.topic(), request{method: "slow", args: `{"seconds": 30}`, timeout: seconds(3), monitor: seconds(2)})
+		if took := time.Since(began); took < 3*time.Second || took > 20*time.Second {
+			t.Errorf("took %v, want 3 s", took)
+		}
+		if client == python {
+			if c := got.member("class"); c != `"MessagingTimeout"` {
+				t.Errorf("Python: %+v", got)
+			}
+			return
+		}
+		if got.member("type") != `"*rpc.TimeoutError"` || got.member("phase") != quoted(string(rpc.Running)) {
+			t.Errorf("Go: %+v", got)
+		}
+	})
+}
+
+// conforms: RPC-CLIENT-25, RPC-CLIENT-30, RPC-CLIENT-12
+func TestACallToNobody(t *testing.T) {
+	t.Parallel()
+	w := inTown(t)
+	began := time.Now()
+	_, err := rpc.NewCall[none, string](rpc.Target{Topic: "nosuch"}, "whoami").Call(t.Context(), w.caller, none{})
+	var e *rpc.NoServerError
+	if !errors.As(err, &e) || e.Address.Topic != "nosuch" {
+		t.Errorf("Go: %v, want a *NoServerError for nosuch", err)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("Go: took %v, want an answer at once", took)
+	}
+	if _, err := rpc.NewCall[none, string](rpc.Target{Topic: python.topic()}, "whoami").Call(t.Context(), w.caller.To("nobody"), none{}); !errors.As(err, &e) {
+		t.Errorf("Go: %v, want a *NoServerError for the server", err)
+	}
+
+	order := w.order("nosuch", request{method: "whoami"})
+	order["mandatory"] = true
+	var o outcome
+	w.client.Do(t, "call", order, &o)
+	if got := o.member("class"); got != `"MessageUndeliverable"` {
+		t.Errorf("Python, mandatory: %+v", o)
+	}
+	o = w.call(t, python, "nosuch", request{method: "whoami", timeout: seconds(1)})
+	if got := o.member("class"); got != `"MessagingTimeout"` {
+		t.Errorf("Python: %+v", o)
+	}
+}
+
+// A monitored call to a server that dies ends long before its deadline.
+//
+// conforms: RPC-CLIENT-22
+func TestAMonitoredCallNoticesADeadServer(t *testing.T) {
+	t.Parallel()
+	w := inTown(t)
+	server, err := startPython(t, "server.py")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const topic = "shop_mortal"
+	server.Do(t, "start", map[string]any{"url": w.url, "topic": topic, "server": "mortal"}, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	failed := make(chan error, 1)
+	go func() {
+		m := rpc.NewCall[slowArgs, float64](rpc.Target{Topic: topic}, "slow")
+		_, err := m.Call(ctx, w.caller.Monitored(2*time.Second), slowArgs{300})
+		failed <- err
+	}()
+	w.awaitTaken(t, topic)
+	began := time.Now()
+	server.Kill()
+	err = <-failed
+	var e *rpc.TimeoutError
+	if !errors.As(err, &e) || e.Monitor != 2*time.Second {
+		t.Fatalf("%v, want a *TimeoutError of the monitoring period", err)
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v is the deadline's, want the monitor's", err)
+	}
+	if took := time.Since(began); took > 15*time.Second {
+		t.Errorf("noticed after %v, want about 2 s", took)
+	}
+}
