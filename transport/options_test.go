@@ -40,6 +40,7 @@ func read(t *testing.T, query string) (settings, error) {
 	return s, o.Finish()
 }
 
+// conforms: URL-25
 func TestOptions(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -76,6 +77,7 @@ func TestBoolOption(t *testing.T) {
 	}
 }
 
+// conforms: URL-26, URL-27
 func TestOptionErrors(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ query, want string }{

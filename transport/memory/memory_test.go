@@ -83,6 +83,7 @@ func TestDeliveryMatrix(t *testing.T) {
 		{name: "same server", one: at("e", "t", "a"), two: at("e", "t", "a"), topic: [2]int{-1, -1}, server: [2]int{1, 0}, fanout: [2]int{1, 1}, sharesServer: true},
 		{name: "other topic", one: at("e", "t", "a"), two: at("e", "u", "a"), topic: [2]int{2, 0}, server: [2]int{1, 0}, fanout: [2]int{1, 0}},
 		{name: "other exchange", one: at("e", "t", "a"), two: at("f", "t", "a"), topic: [2]int{2, 0}, server: [2]int{1, 0}, fanout: [2]int{1, 0}},
+		// conforms: TGT-09
 		{name: "default exchange by name", one: at("", "t", "a"), two: at("openstack", "t", "b"), topic: [2]int{-1, -1}, server: [2]int{1, 0}, fanout: [2]int{1, 1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -187,6 +188,27 @@ func TestListenersTakeTurns(t *testing.T) {
 	})
 }
 
+// Upstream keeps messages for a first listener too.
+//
+// conforms: FAKE-07
+func TestMessagesWaitFromTheFirstListenerOn(t *testing.T) {
+	t.Parallel()
+	bus := memory.NewBus().Open(memory.Config{})
+	if err := bus.Send(t.Context(), at("", "t", ""), &transport.Message{Method: "early"}); !errors.Is(err, transport.ErrNoListener) {
+		t.Errorf("send before anyone listened: %v, want ErrNoListener", err)
+	}
+	l := listen(t, bus, at("", "t", "s"))
+	if err := l.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	send(t, bus, at("", "t", ""), "topic")
+	send(t, bus, at("", "t", "s"), "server")
+	got := waiting(t, listen(t, bus, at("", "t", "s")))
+	if slices.Sort(got); !slices.Equal(got, []string{"server", "topic"}) {
+		t.Errorf("got %q, want the two that were sent while the server was away", got)
+	}
+}
+
 func TestSettlingTwice(t *testing.T) {
 	t.Parallel()
 	bus := memory.NewBus().Open(memory.Config{})
@@ -271,7 +293,7 @@ func open(t *testing.T, url string) (*memory.Transport, error) {
 	return memory.Open(u, memory.Config{})
 }
 
-// conforms: FAKE-01
+// conforms: FAKE-01, FAKE-10
 func TestOpenSharesABusByName(t *testing.T) {
 	t.Parallel()
 	name := strings.ToLower(t.Name())
@@ -321,10 +343,11 @@ func TestOpenSharesABusByName(t *testing.T) {
 func TestOpenErrors(t *testing.T) {
 	t.Parallel()
 	for url, want := range map[string]string{
-		"memory://a,b":       "has one name, not 2 hosts",
-		"memory://a:1":       "has neither port, user nor password",
-		"memory://u:p@a":     "has neither port, user nor password",
-		"memory:///v?size=1": `"size": unknown; the transport has none`,
+		"memory://a,b":   "has one name, not 2 hosts",
+		"memory://a:1":   "has neither port, user nor password",
+		"memory://u:p@a": "has neither port, user nor password",
+		// conforms: URL-28
+		"fake:///v?size=1": `"size": unknown; the transport has none`,
 	} {
 		if _, err := open(t, url); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", url, err, want)

@@ -162,6 +162,7 @@ func transportCloseEndsNext(f *fixture) {
 	}
 }
 
+// conforms: TRN-13
 func closedTransport(f *fixture) {
 	other, t := f.open(), f.open()
 	l := f.listen(other, f.to("one"), 0)
