@@ -36,15 +36,16 @@ func NewRequestContext(v any) (RequestContext, error) {
 // the caller's monitoring period in seconds, or null (conformance CTX-04).
 func (c RequestContext) JSON() json.RawMessage {
 	raw := c.raw
-	if len(raw) == 0 {
+	if !isObject(raw) { // none, or not what a peer should send
 		raw = json.RawMessage("{}")
 	}
 	if !c.arrived {
 		return raw
 	}
-	out := bytes.TrimRight(raw, " \t\r\n")
-	out = bytes.TrimRight(out[:len(out)-1:len(out)-1], " \t\r\n")
-	if len(out) > 1 {
+	open := bytes.TrimRight(raw, " \t\r\n")
+	open = bytes.TrimRight(open[:len(open)-1], " \t\r\n")
+	out := append(make([]byte, 0, len(open)+32), open...)
+	if !bytes.HasSuffix(open, []byte("{")) {
 		out = append(out, ',')
 	}
 	out = append(out, `"client_timeout":`...)

@@ -134,6 +134,9 @@ func encodeArgs(method string, args any) (json.RawMessage, error) {
 
 func decodeArgs[A any](method string, raw json.RawMessage) (A, error) {
 	var args A
+	if len(raw) == 0 { // conformance DISP-16
+		raw = json.RawMessage("{}")
+	}
 	if !isObject(raw) {
 		return args, &argumentError{method, fmt.Errorf("args must be an object, not %s", kindOf(raw))}
 	}

@@ -52,7 +52,7 @@ func (s *Server) serve(base context.Context, d *transport.Delivery) {
 	if err != nil {
 		s.logFailure(ctx, r, err)
 	}
-	if m.ReplyTo == "" || m.ID == "" {
+	if !answerable(m) {
 		return // nothing is ever sent back for a cast (RPC-SERVER-10)
 	}
 	s.reply(ctx, r, m, result, err)
@@ -68,9 +68,12 @@ func (s *Server) guarded(ctx context.Context, r *Request) (result json.RawMessag
 	return s.run(ctx, r)
 }
 
+// answerable tells a call from a cast: it says where the answer goes, and which.
+func answerable(m *transport.Message) bool { return m.ReplyTo != "" && m.ID != "" }
+
 func mode(d *transport.Delivery) Mode {
 	switch {
-	case d.Message.ReplyTo != "":
+	case answerable(d.Message):
 		return ByCall
 	case d.To.Kind == transport.Fanout:
 		return ByFanout
@@ -131,7 +134,7 @@ func (s *Server) sendReply(ctx context.Context, request, m *transport.Message) e
 // heartbeats sends signs of life to the caller of a monitored call every half of its period, in whole
 // seconds, until the returned function is called (conformance DISP-21, DISP-22).
 func (s *Server) heartbeats(ctx context.Context, request *transport.Message) (stop func()) {
-	if request.Monitor == 0 || request.ReplyTo == "" {
+	if request.Monitor == 0 || !answerable(request) {
 		return func() {}
 	}
 	every := request.Monitor.Truncate(time.Second) / 2

@@ -176,7 +176,7 @@ func (s *Server) giveBack(ctx context.Context, d *transport.Delivery) {
 	}
 	m := d.Message
 	s.log.Warn("request dropped at the stop", "method", m.Method, "error", err)
-	if m.ReplyTo != "" && m.ID != "" && errors.Is(err, errors.ErrUnsupported) {
+	if answerable(m) && errors.Is(err, errors.ErrUnsupported) {
 		ctx, cancel := context.WithTimeout(ctx, lateReplyWithin) // the drain waits for it
 		defer cancel()
 		s.reply(ctx, &Request{Method: m.Method, ID: m.ID}, m, nil,
