@@ -204,6 +204,9 @@ func (c *caller) send(ctx context.Context, r *Request) (json.RawMessage, error) 
 
 // sendError explains why a request was not taken by the bus.
 func (c *caller) sendError(ctx context.Context, r *Request, started time.Time, err error) error {
+	if end := ctx.Err(); end != nil && errors.Is(err, context.Cause(ctx)) && !errors.Is(err, end) {
+		err = fmt.Errorf("%w: %w", end, err) // a cause of the caller's own hides which end it was
+	}
 	switch {
 	case errors.Is(err, transport.ErrNoListener):
 		return &NoServerError{Method: r.Method, Address: r.address(), Nearest: c.nearest(ctx, r), Cause: err}

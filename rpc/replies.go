@@ -97,7 +97,7 @@ func (r *replies) open(ctx context.Context) error {
 		}
 		return err
 	}
-	loop, stop := context.WithCancel(context.WithoutCancel(ctx))
+	loop, stop := context.WithCancel(context.Background()) //nolint:contextcheck // it outlives, and must not keep, the first caller's context
 	r.listener, r.stop, r.done = l, stop, make(chan struct{})
 	r.mu.Lock()
 	r.addr = l.Addr()
@@ -145,27 +145,28 @@ func (r *replies) loop(ctx context.Context, l transport.Listener) {
 			r.fail(err)
 			return
 		}
-		// Acknowledged on receipt, as upstream does (conformance RMQ-REPLY-06): a lost acknowledgement
-		// only means that a reply comes twice, and the second finds nobody waiting.
+		// The caller goes first: an acknowledgement may have to wait for the connection, and a lost one only
+		// means that the reply comes twice, and the second finds nobody waiting.
+		if late, ok := r.take(d); ok {
+			r.log.Warn("late reply", "method", late.method, "target", late.target,
+				"after_giving_up", time.Since(late.at), "id", d.Message.ID)
+		}
 		if err := d.Ack(ctx); err != nil {
 			r.log.Debug("reply not acknowledged", "id", d.Message.ID, "error", err)
 		}
-		r.take(d)
 	}
 }
 
-// take hands a delivery to the call that waits for it.
-func (r *replies) take(d *transport.Delivery) {
+// take hands a delivery to the call that waits for it. When the delivery is the answer to a call that was given up, it
+// returns that call and true.
+func (r *replies) take(d *transport.Delivery) (givenUp, bool) {
 	m := d.Message
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p, ok := r.pending[m.ID]
 	if !ok {
-		if late, ok := r.gone.take(m.ID); ok && m.Ending {
-			r.log.Warn("late reply", "method", late.method, "target", late.target,
-				"after_giving_up", time.Since(late.at), "id", m.ID)
-		}
-		return
+		late, ok := r.gone.calls[m.ID]
+		return late, ok && m.Ending
 	}
 	switch {
 	case d.Undelivered != nil:
@@ -180,9 +181,10 @@ func (r *replies) take(d *transport.Delivery) {
 		if !isNull(m.Result) {
 			p.partial = m
 		}
-		return
+		return givenUp{}, false
 	}
 	delete(r.pending, m.ID)
+	return givenUp{}, false
 }
 
 func isNull(result json.RawMessage) bool { return len(result) == 0 || string(result) == "null" }
@@ -228,9 +230,4 @@ func (a *abandoned) add(id string, g givenUp) {
 	}
 	a.calls[id] = g
 	a.order = append(a.order, id)
-}
-
-func (a *abandoned) take(id string) (givenUp, bool) {
-	g, ok := a.calls[id]
-	return g, ok
 }

@@ -465,3 +465,100 @@ func TestStopLosesNoRequest(t *testing.T) {
 		}
 	})
 }
+
+// conforms: CTX-04
+func TestOddContexts(t *testing.T) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
+		who := rpc.NewCall[rpc.Args, json.RawMessage](target, "who")
+		c.serve(rpc.ServerConfig{}, who.Handle(func(ctx context.Context, _ rpc.Args) (json.RawMessage, error) {
+			return rpc.ContextFrom(ctx).JSON(), nil
+		}))
+		p := c.peer(replyAddress)
+		for raw, want := range map[string]string{
+			"":                `{"client_timeout":4}`,
+			" ":               `{"client_timeout":4}`,
+			"null":            `{"client_timeout":4}`,
+			"[1]":             `{"client_timeout":4}`,
+			`"x"`:             `{"client_timeout":4}`,
+			" { } ":           `{"client_timeout":4}`,
+			"{\n}\n":          `{"client_timeout":4}`,
+			`{"a":{}}`:        `{"a":{},"client_timeout":4}`,
+			"{\"a\": \"{\" }": `{"a": "{","client_timeout":4}`,
+		} {
+			// A failure logs the request id, which must not break on it either.
+			for _, method := range []string{"nosuch", "who"} {
+				p.send(topicAddress, &transport.Message{
+					Method: method, Version: "1.0", Context: json.RawMessage(raw), ID: "1", ReplyTo: p.in.Addr(), Monitor: 4 * time.Second,
+				})
+				m := p.next().Message
+				if method == "who" && strings.TrimSpace(string(m.Result)) != want {
+					t.Errorf("%q arrives as %s %s, want %s", raw, m.Result, m.Failure, want)
+				}
+			}
+		}
+	})
+}
+
+// A context that ends for a reason of its own is told from others by the usual errors, and by the reason.
+func TestEndsWithACause(t *testing.T) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
+		c.serve(rpc.ServerConfig{}, sleep.Handle(handleSleep))
+		reason := errors.New("the user has left")
+		var (
+			delivery *rpc.DeliveryError
+			timeout  *rpc.TimeoutError
+		)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		time.AfterFunc(time.Second, func() { cancel(reason) })
+		for range 2 { // the second time it has ended before
+			if _, err := sleep.Call(ctx, c.client, sleepArgs{9}); !errors.As(err, &delivery) || !errors.Is(err, context.Canceled) || !errors.Is(err, reason) {
+				t.Errorf("cancelled: %v", err)
+			}
+		}
+		late, done := context.WithTimeoutCause(t.Context(), time.Second, reason)
+		defer done()
+		for _, phase := range []rpc.Phase{rpc.Taken, rpc.NotSent} {
+			if _, err := sleep.Call(late, c.client, sleepArgs{9}); !errors.As(err, &timeout) || timeout.Phase != phase || !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("too late: %v, want the phase %q", err, phase)
+			}
+		}
+	})
+}
+
+// conforms: DISP-16, DISP-18
+func TestOddRequests(t *testing.T) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
+		raw := rpc.NewCall[json.RawMessage, json.RawMessage](target, "raw")
+		c.serve(rpc.ServerConfig{},
+			raw.Handle(func(_ context.Context, a json.RawMessage) (json.RawMessage, error) { return a, nil }),
+			sleep.Handle(handleSleep))
+		p := c.peer(replyAddress)
+		for _, test := range []struct{ why, method, args, result, class string }{
+			{"no args", "raw", "", "{}", ""},
+			{"null args", "raw", "null", "", "TypeError"},
+			{"an array", "raw", "[1]", "", "TypeError"},
+			{"an argument of the wrong type", "sleep", `{"seconds":"x"}`, "", "TypeError"},
+			{"no JSON", "sleep", `{`, "", "TypeError"},
+			{"no method", "", "{}", "", "NoSuchMethod"},
+		} {
+			p.send(topicAddress, &transport.Message{
+				Method: test.method, Version: "1.0", Args: json.RawMessage(test.args), ID: "1", ReplyTo: p.in.Addr(),
+			})
+			m := p.next().Message
+			if !m.Ending || string(m.Result) != test.result || !strings.Contains(string(m.Failure), test.class) || (test.class == "") != (len(m.Failure) == 0) {
+				t.Errorf("%s: %+v, want %s%s", test.why, m, test.result, test.class)
+			}
+		}
+		// A request with half of what an answer needs is a cast.
+		p.send(topicAddress, &transport.Message{Method: "raw", Version: "1.0", ReplyTo: p.in.Addr(), Monitor: 2 * time.Second})
+		p.send(topicAddress, &transport.Message{Method: "sleep", Version: "1.0", Args: json.RawMessage(`{"seconds":9}`), ReplyTo: p.in.Addr(), Monitor: 2 * time.Second})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if d, err := p.in.Next(ctx); err == nil {
+			t.Errorf("a request without an id was answered: %+v", d.Message)
+		}
+	})
+}

@@ -48,7 +48,7 @@ func (c *caller) wait(ctx context.Context, r *Request, p *pending) (*transport.M
 			default:
 			}
 			if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return nil, &DeliveryError{r.Method, r.address(), context.Cause(ctx)}
+				return nil, c.sendError(ctx, r, p.started, context.Cause(ctx))
 			}
 			return nil, c.timedOut(r, p, state, 0)
 		case <-look:
