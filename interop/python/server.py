@@ -144,7 +144,7 @@ logged = []
 
 class Memory(logging.Handler):
     def emit(self, record):
-        logged.append(f'{record.levelname} {record.name} {record.getMessage()}')
+        logged.append(self.format(record))
 
 
 def start(order):
