@@ -95,7 +95,7 @@ func TestListenerGoesOnAfterARestart(t *testing.T) {
 		send(t, client, topic, fmt.Sprint("cast", i))
 		expect(fmt.Sprint("cast", i))
 		node.Kill()
-		noticed, cancel := context.WithTimeout(testContext(t), time.Second)
+		noticed, cancel := context.WithTimeout(testContext(t), 300*time.Millisecond)
 		if err := client.Send(noticed, topic, &transport.Message{Method: "nowhere"}); err == nil {
 			t.Fatal("a cast was confirmed by a server that was killed")
 		}

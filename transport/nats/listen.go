@@ -375,10 +375,14 @@ func (l *topicListener) end() { l.once.Do(func() { close(l.done) }) }
 // Close implements [transport.Listener].
 func (l *topicListener) Close(ctx context.Context) error {
 	l.end()
+	leave := (*nats.Subscription).Drain
+	if l.conn.link.Load() == nil {
+		leave = (*nats.Subscription).Unsubscribe // draining would wait for a server that is away
+	}
 	for _, sub := range l.subs {
-		// A subscription that has ended already, with the connection or by an earlier Close, needs no draining.
-		if err := sub.Drain(); err != nil && !errors.Is(err, nats.ErrBadSubscription) && !errors.Is(err, nats.ErrConnectionClosed) {
-			l.conn.log.Debug("nats: drain", "subject", sub.Subject, "error", err)
+		// A subscription that has ended already, with the connection or by an earlier Close, needs neither.
+		if err := leave(sub); err != nil && !errors.Is(err, nats.ErrBadSubscription) && !errors.Is(err, nats.ErrConnectionClosed) {
+			l.conn.log.Debug("nats: unsubscribe", "subject", sub.Subject, "error", err)
 		}
 	}
 	if err := waitGroup(ctx, &l.ended); err != nil {
