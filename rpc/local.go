@@ -3,12 +3,14 @@ package rpc
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"time"
 )
 
 // Local returns a client whose server is the endpoints themselves, in this process and without a bus, for tests of
 // code that calls and casts. Arguments, results and failures are encoded and decoded as on a bus, methods
-// are chosen by the same rule, and Pin, deadlines and the request context work. A cast has run when it returns;
-// its error is dropped, as on a bus. To, On and In are not looked at: every server is this one.
+// are chosen by the same rule, and Pin, deadlines and the request context work; but a call returns only when its
+// handler has, which is to heed its context. A cast has run when it returns; its error is dropped, as on a bus. To, On and In are not looked at: every server is this one.
 func Local(endpoints ...Endpoint) *Client {
 	d, err := newDispatcher(Target{}, endpoints)
 	core := &caller{timeout: defaultTimeout, replies: newReplies(nil, nil)}
@@ -30,9 +32,15 @@ func local(ctx context.Context, d dispatcher, r *Request) (json.RawMessage, erro
 		request: &served,
 		context: RequestContext{raw: ContextFrom(ctx).raw, arrived: true, monitor: r.Monitor},
 	})
+	started := time.Now()
 	result, err := d.dispatch(ctx, &served)
-	if r.Mode != ByCall {
+	switch {
+	case r.Mode != ByCall:
 		return nil, nil
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return nil, &TimeoutError{Method: r.Method, Address: r.address(), Elapsed: time.Since(started), Phase: Taken}
+	case ctx.Err() != nil:
+		return nil, &DeliveryError{r.Method, r.address(), ctx.Err()}
 	}
 	if err == nil {
 		if len(result) == 0 {
