@@ -103,6 +103,13 @@ func TestDemoStaysUp(t *testing.T) {
 	}
 }
 
+func TestDemoSaysWhatDidNotHappen(t *testing.T) {
+	t.Parallel()
+	crippled := brokertest.NewNATS(t, brokertest.NATSOptions{NoJetStream: true}) // calls work there, casts do not
+	got := newShell(t).run(t, "demo", "--once", "--log-level", "off", "--url", crippled.URL()).want(t, 1)
+	got.wantErr(t, "demo: A live migration", "POST /servers/vm-1/action", "JetStream")
+}
+
 func curl(t *testing.T, method, url, body string) (status int, answer string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))

@@ -82,3 +82,22 @@ func TestBroker(t *testing.T) {
 		t.Errorf("the broker ended with %d\n%s", code, broker.err)
 	}
 }
+
+func TestBrokerIsAlone(t *testing.T) {
+	t.Parallel()
+	s := newShell(t)
+	store := t.TempDir()
+	broker := s.start(t, "broker", "--json", "--store", store)
+	var ready struct{ Event, URL, Key, Keeps string }
+	if err := json.Unmarshal([]byte(broker.wait(t, "ready")), &ready); err != nil || ready.Keeps != "in "+store {
+		t.Errorf("ready = %+v (%v)", ready, err)
+	}
+	for _, v := range s.env {
+		if url, ok := strings.CutPrefix(v, "GOSLO_URL="); ok && url != ready.URL {
+			t.Errorf("the broker's URL is %s, not %s", ready.URL, url)
+		}
+	}
+	s.run(t, "broker").want(t, 5).wantErr(t, "already")
+	s.run(t, "broker", "--url", "rabbit://h/").want(t, 2).wantErr(t, "--listen")
+	s.run(t, "broker", "--url", "embedded://name").want(t, 2).wantErr(t, "--listen")
+}

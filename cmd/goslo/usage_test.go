@@ -131,6 +131,8 @@ func TestWhereTheBusComesFrom(t *testing.T) {
 	elsewhere := write("exchange.conf", "[DEFAULT]\ncontrol_exchange = nova\n")
 	broken := write("broken.conf", "[DEFAULT]\npassword s3cret\n")
 	holes := write("holes.conf", "[DEFAULT]\ntransport_url = rabbit://u:s3cret@$my_ip/\n")
+	tls := write("tls.conf", "[DEFAULT]\ntransport_url = "+dead+"?rabbit_login_method=PLAIN\n[oslo_messaging_rabbit]\nssl = true\nrabbit_login_method = AMQPLAIN\nrpc_conn_pool_size = 3\n")
+	badTLS := write("bad-tls.conf", "[oslo_messaging_rabbit]\nssl_ca_file = /nosuch/ca.pem\n")
 	without := s.with("GOSLO_URL=")
 
 	s.with("GOSLO_URL="+dead).run(t, "ping", "lab", "--url", own).want(t, 0)
@@ -152,6 +154,8 @@ func TestWhereTheBusComesFrom(t *testing.T) {
 		{"the exchange's flag", s, 3, []string{"--exchange", "nova"}, "nobody listens"},
 		{"no bus in the files", without, 2, []string{"--config-file", elsewhere}, "no transport_url in [DEFAULT]"},
 		{"a broken file", without, 2, []string{"--config-file", broken}, broken + ":2"},
+		{"options of the group", without, 5, []string{"--config-file", tls}, "/?rabbit_login_method=PLAIN&ssl=true (" + tls + ":2)"},
+		{"options of another file", without, 5, []string{"--config-file", tls, "--config-file", badTLS}, "/nosuch/ca.pem"},
 		{"a hole in the value", without, 2, []string{"--config-file", holes}, holes + ":2"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

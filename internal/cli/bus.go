@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/goslo/goslo"
-	"github.com/goslo/goslo/config"
 	"github.com/goslo/goslo/rpc"
 	"github.com/goslo/goslo/transport"
 )
@@ -68,46 +67,6 @@ func (a *app) choose() (busChoice, error) {
 		b.from = "the default; --url, $GOSLO_URL or --config-file name another"
 	}
 	return b, nil
-}
-
-// fileSettings are what the configuration files say about the bus.
-type fileSettings struct{ url, urlAt, exchange string }
-
-func readFiles(paths []string) (fileSettings, error) {
-	var s fileSettings
-	for _, path := range paths {
-		f, err := config.ReadFile(path)
-		if err != nil {
-			return s, &usageError{cause: err}
-		}
-		if v, ok := f.Get(config.Default, "transport_url"); ok {
-			s.url, s.urlAt = v, f.Position(config.Default, "transport_url")
-		}
-		if v, ok := f.Get(config.Default, "control_exchange"); ok {
-			if s.exchange, err = literal(v, f.Position(config.Default, "control_exchange")); err != nil {
-				return s, err
-			}
-		}
-	}
-	var err error
-	s.url, err = literal(s.url, s.urlAt)
-	return s, err
-}
-
-// literal is a value of a file whose "$" are all escaped. Values of other options are not filled in, and
-// a URL with a hole in it must not be dialled.
-func literal(value, at string) (string, error) {
-	value = strings.ReplaceAll(value, `\$`, "$$")
-	text := strings.ReplaceAll(value, "$$", "")
-	if i := strings.IndexByte(text, '$'); i >= 0 && i+1 < len(text) && isReferenceStart(text[i+1]) {
-		return "", usagef("%s: the value refers to another option with $, which goslo does not fill in; give it with --url or --exchange", at)
-	}
-	return strings.ReplaceAll(value, "$$", "$"), nil
-}
-
-// isReferenceStart says what makes a "$" a reference: a name or a brace; see Template in oslo_config/cfg.py.
-func isReferenceStart(c byte) bool {
-	return c == '{' || c == '_' || 'a' <= c|0x20 && c|0x20 <= 'z'
 }
 
 // openTimeout bounds the first contact with a bus for commands that have no --timeout.

@@ -218,8 +218,13 @@ just as well, and logs the unknown version as an error.`,
 		},
 	}
 	flags.add(c.Flags())
+	flags.timeout = seconds(pingTimeout)
+	c.Flags().Lookup("timeout").DefValue = flags.timeout.String()
 	return c
 }
+
+// pingTimeout is how long a server may take to refuse before it counts as dead.
+const pingTimeout = 10 * time.Second
 
 // answered says whether a call's error came from a server.
 func answered(err error) bool {

@@ -67,7 +67,9 @@ type app struct {
 const rootHelp = `goslo calls, serves and looks at services on a message bus, in oslo.messaging's wire format: RabbitMQ
 shared with Python services, NATS, or a bus of its own that needs nothing installed.
 
-The bus is --url, else $GOSLO_URL, else [DEFAULT] transport_url of --config-file, else embedded://.
+The bus is --url, else $GOSLO_URL, else [DEFAULT] transport_url of --config-file, else embedded://. Of a configuration
+file goslo also takes control_exchange and, with its transport_url, of [oslo_messaging_rabbit]: ssl and ssl_*,
+rabbit_login_method, amqp_durable_queues, amqp_auto_delete and rabbit_quorum_queue. It reads no other options.
 
 Exit codes, the same everywhere:
   0  done
@@ -102,7 +104,7 @@ func (a *app) root() *cobra.Command {
 	}
 	flags := c.PersistentFlags()
 	flags.StringVar(&a.url, "url", "", "the bus: rabbit://user:password@host:5672/vhost, nats://host:4222, embedded://, memory://")
-	flags.StringArrayVar(&a.configFiles, "config-file", nil, "an oslo.config file to take [DEFAULT] transport_url and control_exchange from; repeatable, later ones win")
+	flags.StringArrayVar(&a.configFiles, "config-file", nil, "an oslo.config file that names the bus, such as /etc/nova/nova.conf; repeatable, later ones win")
 	flags.StringVar(&a.exchange, "exchange", "", `the exchange of topics (default: control_exchange of --config-file, else "openstack")`)
 	flags.BoolVar(&a.json, "json", false, "print results, and errors, as JSON")
 	flags.StringVar(&a.logLevel, "log-level", "warn", "what to log on standard error: debug, info, warn, error or off")

@@ -208,22 +208,5 @@ func (c *cloud) close(ctx context.Context) {
 // temporary makes a URL leave nothing behind on the broker: queues on RabbitMQ outlive their servers
 // unless they are declared to be deleted with them.
 func temporary(url string) (string, error) {
-	if url == "" {
-		return "", nil
-	}
-	u, err := transport.ParseURL(url)
-	if err != nil {
-		return "", err
-	}
-	const option = "amqp_auto_delete"
-	if d := u.Driver(); d != "rabbit" && d != "kombu" {
-		return url, nil
-	}
-	for _, o := range u.Query {
-		if o.Name == option {
-			return url, nil
-		}
-	}
-	u.Query = append(u.Query, transport.Option{Name: option, Value: "true"})
-	return u.Reveal(), nil
+	return withOptions(url, []transport.Option{{Name: "amqp_auto_delete", Value: "true"}})
 }
