@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/goslo/goslo/internal/nearest"
 )
 
 // Options reads the options in a URL's query, each into a variable that holds its default. Problems are
@@ -123,8 +125,8 @@ func (o *Options) Finish() error {
 			continue
 		}
 		problem := "option " + strconv.Quote(q.Name) + ": unknown"
-		switch near := nearest(q.Name, o.known); {
-		case near != "":
+		switch near, ok := nearest.To(q.Name, o.known); {
+		case ok:
 			problem += "; did you mean " + near + "?"
 		case len(o.known) == 0:
 			problem += "; the transport has none"
@@ -163,36 +165,4 @@ func (o *Options) refuse(name, value, why string) {
 		value = mask
 	}
 	o.problems = append(o.problems, "option "+name+": "+strconv.Quote(value)+" "+why)
-}
-
-// nearest is the one of the names that takes the fewest edits to reach, if those are few for its length; else "".
-func nearest(name string, names []string) string {
-	best, found := 1+len(name)/3, ""
-	for _, n := range names {
-		if d := distance(name, n); d <= best && (d < best || found == "") {
-			best, found = d, n
-		}
-	}
-	return found
-}
-
-// distance is the number of bytes to insert, delete or replace between a and b (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
