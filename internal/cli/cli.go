@@ -5,8 +5,7 @@
 // --json each result is one JSON document on a line of standard output, and an error is one JSON object on
 // a line of standard error.
 //
-// It starts goroutines in two commands, which wait for them: demo (one per server and one for HTTP) and serve (none of
-// its own beside those of rpc).
+// It starts goroutines in the demo alone, one for each service and one for HTTP, and waits for them.
 package cli
 
 import (
