@@ -219,7 +219,7 @@ func TestNotAcknowledgedNotRun(t *testing.T) {
 }
 
 // The memory for duplicates is bounded, belongs to one server, and holds more than upstream's 16.
-// conforms: DUP-01, DUP-02
+// conforms: DUP-01, DUP-02, ODD-27
 func TestMemoryForDuplicates(t *testing.T) {
 	inCloud(t, func(c *cloud) {
 		t := c.t
@@ -383,6 +383,7 @@ func TestServerRunsOnce(t *testing.T) {
 }
 
 // A stop does not wait twice: closing the subscription and waiting for handlers share Drain.
+// conforms: RPC-SERVER-20
 func TestDrainIsOneTime(t *testing.T) {
 	inCloud(t, func(c *cloud) {
 		t := c.t
@@ -504,7 +505,10 @@ func TestOddContexts(t *testing.T) {
 func TestEndsWithACause(t *testing.T) {
 	inCloud(t, func(c *cloud) {
 		t := c.t
-		c.serve(rpc.ServerConfig{}, sleep.Handle(handleSleep))
+		c.serve(rpc.ServerConfig{}, sleep.Handle(func(ctx context.Context, a sleepArgs) (string, error) {
+			defer func() { <-time.After(time.Millisecond) }() // virtual time makes the deadlines of both sides one instant
+			return handleSleep(ctx, a)
+		}))
 		reason := errors.New("the user has left")
 		var (
 			delivery *rpc.DeliveryError
@@ -691,6 +695,287 @@ func TestOrderOfChecks(t *testing.T) {
 		for _, period := range []time.Duration{-time.Second, time.Nanosecond, 2*time.Second - 1} {
 			if err := call(c.client.Monitored(period), nil); err == nil || !strings.Contains(err.Error(), "monitoring period") {
 				t.Errorf("a period of %s: %v", period, err)
+			}
+		}
+	})
+}
+
+// A bus that is away, or refuses: what Send and Listen do instead, when set.
+type faulty struct {
+	*memory.Transport
+
+	send   func(context.Context, transport.Address, *transport.Message) error
+	listen func(context.Context) error
+}
+
+func (f faulty) Send(ctx context.Context, to transport.Address, m *transport.Message) error {
+	if f.send != nil {
+		if err := f.send(ctx, to, m); err != nil {
+			return err
+		}
+	}
+	return f.Transport.Send(ctx, to, m)
+}
+
+func (f faulty) Listen(ctx context.Context, from transport.Address, o transport.ListenOptions) (transport.Listener, error) {
+	if f.listen != nil {
+		if err := f.listen(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return f.Transport.Listen(ctx, from, o)
+}
+
+// With the bus away a deadline is a deadline, at the first connection too, and nothing was sent.
+// conforms: RPC-CLIENT-11, RPC-CLIENT-13, RPC-CLIENT-14, RPC-CLIENT-15, RPC-CLIENT-16, RPC-CLIENT-32, ODD-22, ODD-23, ODD-25
+func TestBusAway(t *testing.T) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
+		away := func(ctx context.Context) error {
+			<-ctx.Done()
+			return errors.Join(transport.ErrNotSent, ctx.Err())
+		}
+		sending := func(ctx context.Context, _ transport.Address, _ *transport.Message) error { return away(ctx) }
+		unconfirmed := func(ctx context.Context, _ transport.Address, _ *transport.Message) error {
+			<-ctx.Done()
+			return errors.Join(transport.ErrInDoubt, ctx.Err())
+		}
+		bus := c.bus.Open(memory.Config{})
+		defer func() { _ = bus.Close(context.Background()) }()
+		c.serve(rpc.ServerConfig{}, echo.Handle(handleEcho), note.Handle(func(context.Context, echoArgs) error { return nil }))
+		for why, test := range map[string]struct {
+			bus   transport.Transport
+			phase rpc.Phase
+		}{
+			"no reply queue": {faulty{bus, sending, away}, rpc.NotSent},
+			"nothing leaves": {faulty{bus, sending, nil}, rpc.NotSent},
+			"in doubt":       {faulty{bus, unconfirmed, nil}, rpc.Unconfirmed},
+		} {
+			client := rpc.NewClient(test.bus, rpc.ClientConfig{Timeout: 3 * time.Second})
+			for _, within := range []time.Duration{0, 2 * time.Second, 3 * time.Second} {
+				ctx, cancel := t.Context(), context.CancelFunc(func() {})
+				if within != 3*time.Second { // the client's own
+					ctx, cancel = context.WithTimeout(ctx, within)
+				}
+				for _, send := range []func() error{
+					func() error { _, err := echo.Call(ctx, client, echoArgs{}); return err },
+					func() error { return note.Cast(ctx, client, echoArgs{}) },
+				} {
+					start := time.Now()
+					var timeout *rpc.TimeoutError
+					if err := send(); !errors.As(err, &timeout) || timeout.Phase != test.phase && within > 0 || !errors.Is(err, context.DeadlineExceeded) {
+						t.Errorf("%s, %s: %v, want the phase %q", why, within, err, test.phase)
+					}
+					if took := time.Since(start); took > within {
+						t.Errorf("%s: %s took %s", why, within, took)
+					}
+				}
+				cancel()
+			}
+			if err := client.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+		refused := errors.New("no access")
+		client := rpc.NewClient(faulty{bus, func(context.Context, transport.Address, *transport.Message) error { return refused }, func(context.Context) error { return refused }}, rpc.ClientConfig{})
+		var delivery *rpc.DeliveryError
+		if _, err := echo.Call(t.Context(), client, echoArgs{}); !errors.As(err, &delivery) || !errors.Is(err, refused) {
+			t.Errorf("refused: %v", err)
+		}
+		if err := note.Cast(t.Context(), client, echoArgs{}); !errors.As(err, &delivery) || !errors.Is(err, refused) {
+			t.Errorf("refused: %v", err)
+		}
+		server := rpc.NewServer(faulty{bus, nil, func(context.Context) error { return refused }}, rpc.ServerConfig{Target: target, Server: "h9"})
+		// conforms: RPC-SERVER-06, ODD-50
+		if err := server.Run(t.Context()); !errors.Is(err, refused) || !strings.Contains(err.Error(), "compute") || !strings.Contains(err.Error(), "h9") {
+			t.Errorf("Run: %v", err)
+		}
+	})
+}
+
+// Nobody to take a request: an error at once, of its own type, that says where; a fanout to nobody is none.
+// conforms: RPC-CLIENT-25, RPC-CLIENT-26, RPC-CLIENT-30, ERR-01, ERR-02
+func TestNobodyIsToldApart(t *testing.T) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
+		c.serve(rpc.ServerConfig{}, echo.Handle(handleEcho))
+		start := time.Now()
+		for want, client := range map[string]*rpc.Client{
+			`topic "nosuch"`: c.client.On("nosuch"), `server "h9"`: c.client.To("h9"), `exchange "other"`: c.client.In("other"),
+		} {
+			_, err := echo.Call(t.Context(), client, echoArgs{})
+			var (
+				none     *rpc.NoServerError
+				timeout  *rpc.TimeoutError
+				delivery *rpc.DeliveryError
+				target   *rpc.TargetError
+				remote   *rpc.RemoteError
+				version  *rpc.VersionError
+			)
+			if !errors.As(err, &none) || errors.As(err, &timeout) || errors.As(err, &delivery) || errors.As(err, &target) || errors.As(err, &remote) || errors.As(err, &version) {
+				t.Errorf("error %v, want a NoServerError and nothing else", err)
+			}
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%q does not say %s", err, want)
+			}
+		}
+		if err := note.Cast(t.Context(), c.client.On("nosuch").Fanout(), echoArgs{}); err != nil {
+			t.Errorf("a fanout to nobody: %v", err)
+		}
+		if took := time.Since(start); took != 0 {
+			t.Errorf("it took %s", took)
+		}
+	})
+}
+
+// What is sent once Listen has returned is served, in the order in which it was sent, by the servers of that name together.
+// conforms: RPC-SERVER-01, RPC-SERVER-04, RPC-SERVER-25, RPC-SERVER-27, RPC-CLIENT-29
+func TestOneQueuePerServerName(t *testing.T) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
+		var (
+			mu     sync.Mutex
+			orders [2][]int
+			runs   = map[string]int{}
+		)
+		var servers [2]*rpc.Server
+		for i := range servers {
+			bus := c.bus.Open(memory.Config{})
+			defer func() { _ = bus.Close(context.Background()) }()
+			servers[i] = rpc.NewServer(bus, rpc.ServerConfig{Target: target, Server: "twin", Workers: 1}, note.Handle(func(_ context.Context, a echoArgs) error {
+				n, err := strconv.Atoi(string(a.Arg))
+				mu.Lock()
+				defer mu.Unlock()
+				orders[i] = append(orders[i], n)
+				runs[string(a.Arg)]++
+				return err
+			}))
+			if err := servers[i].Listen(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for n := range 100 {
+			if err := note.Cast(t.Context(), c.client.To("twin"), echoArgs{json.RawMessage(strconv.Itoa(n))}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		if len(runs) != 0 {
+			t.Error("served before Run")
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		for _, s := range servers {
+			wg.Go(func() {
+				if err := s.Run(ctx); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		cancel()
+		wg.Wait()
+		if len(runs) != 100 || len(orders[0])+len(orders[1]) != 100 {
+			t.Errorf("%d of 100 ran, %d and %d times", len(runs), len(orders[0]), len(orders[1]))
+		}
+		for i, order := range orders {
+			for n := 1; n < len(order); n++ {
+				if order[n] < order[n-1] {
+					t.Errorf("server %d ran %d after %d", i, order[n], order[n-1])
+				}
+			}
+		}
+	})
+}
+
+// A reply that the bus refuses becomes a failure that says so; one that cannot be sent at all is logged.
+// conforms: RPC-SERVER-12, RPC-SERVER-14, ODD-31
+func TestReplyRefused(t *testing.T) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
+		var mu sync.Mutex
+		refuse := func(m *transport.Message) bool { return len(m.Failure) == 0 }
+		c.run(faulty{Transport: c.bus.Open(memory.Config{}), send: func(_ context.Context, _ transport.Address, m *transport.Message) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if refuse(m) {
+				return transport.ErrRejected
+			}
+			return nil
+		}}, rpc.ServerConfig{}, echo.Handle(handleEcho))
+		var remote *rpc.RemoteError
+		if _, err := echo.Call(t.Context(), c.client, echoArgs{}); !errors.As(err, &remote) || !strings.Contains(remote.Message, "cannot be sent") {
+			t.Errorf("a refused result: %v", err)
+		}
+		mu.Lock()
+		refuse = func(*transport.Message) bool { return true }
+		mu.Unlock()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := echo.Call(ctx, c.client, echoArgs{}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("everything refused: %v", err)
+		}
+		if log := c.log.String(); strings.Count(log, "reply not sent") != 1 {
+			t.Errorf("the log says %s", log)
+		}
+	})
+}
+
+// A failure takes its wire form on every bus: what arrives is a copy, never the handler's own value.
+// conforms: EXC-16, FAKE-09, DISP-11
+func TestFailuresAreCopies(t *testing.T) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
+		own := instanceNotFound.Errorf("i-1")
+		fail := rpc.NewCall[struct{}, any](target, "fail")
+		c.serve(rpc.ServerConfig{}, fail.Handle(func(context.Context, struct{}) (any, error) { return nil, own }))
+		for _, client := range []*rpc.Client{c.client, rpc.Local(fail.Handle(func(context.Context, struct{}) (any, error) { return nil, own }))} {
+			_, err := fail.Call(t.Context(), client, struct{}{})
+			var remote *rpc.RemoteError
+			if !errors.As(err, &remote) || remote == own || errors.Is(err, own) || !errors.Is(err, instanceNotFound) || remote.Message != "i-1" {
+				t.Errorf("%#v", err)
+			}
+			var none *rpc.NoSuchMethodError
+			if _, err := whoami.Call(t.Context(), client, struct{}{}); !errors.As(err, &none) {
+				t.Errorf("a method that was not given to the server: %v", err)
+			}
+		}
+	})
+}
+
+// A call ends with its first reply; one that comes again is nobody's.
+// conforms: DUP-07
+func TestSecondReply(t *testing.T) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
+		p := c.peer(transport.Address{Kind: transport.Topic, Topic: "compute", Server: "twice"})
+		for n := range 3 {
+			want := strconv.Itoa(n)
+			go func() {
+				d := p.next()
+				for _, result := range []string{want, `"again"`} {
+					p.send(transport.Address{Kind: transport.Reply, Topic: d.Message.ReplyTo},
+						&transport.Message{ID: d.Message.ID, UniqueID: "same", Result: json.RawMessage(result), Ending: true})
+				}
+			}()
+			if got, err := echo.Call(t.Context(), c.client, echoArgs{}); err != nil || string(got) != want {
+				t.Errorf("got %s, %v; want %s", got, err, want)
+			}
+		}
+	})
+}
+
+// A ping of the user's own stays, wherever it stands among the endpoints.
+// conforms: DISP-26, ODD-52
+func TestOwnPingAmongOthers(t *testing.T) {
+	inCloud(t, func(c *cloud) {
+		own := rpc.NewCall[struct{}, string](target, "oslo_rpc_server_ping")
+		mine := own.Handle(func(context.Context, struct{}) (string, error) { return "mine", nil })
+		c.serve(rpc.ServerConfig{Server: "first", Ping: true}, mine, echo.Handle(handleEcho))
+		c.serve(rpc.ServerConfig{Server: "last", Ping: true}, echo.Handle(handleEcho), mine)
+		for _, server := range []string{"first", "last"} {
+			if got, err := rpc.Ping.Call(c.t.Context(), c.client.On("compute").To(server), struct{}{}); err != nil || got != "mine" {
+				c.t.Errorf("%s: %q, %v", server, got, err)
 			}
 		}
 	})
