@@ -22,6 +22,7 @@ type acks struct {
 	mu      sync.Mutex
 	pending []uint64            // tags to acknowledge with the next round
 	queued  bool                // the socket will call gather
+	round   uint64              // in this round of the socket
 	floor   uint64              // every tag up to this one is settled
 	settled map[uint64]struct{} // and these above it
 	out     int                 // handed to the receiver and not settled
@@ -45,15 +46,15 @@ func (a *acks) ack(ctx context.Context, tag uint64) error {
 	a.mu.Lock()
 	a.pending = append(a.pending, tag)
 	now := (a.lazy == 0 || len(a.pending) >= a.lazy || a.closing) && !a.queued
-	a.queued = a.queued || now
-	a.mu.Unlock()
 	if now {
-		a.sock.atFlush(a.gather)
+		a.queue()
 	}
+	round := a.round
+	a.mu.Unlock()
 	if a.lazy > 0 {
 		return nil
 	}
-	if err := a.sock.flush(ctx); err != nil {
+	if err := a.sock.flushed(ctx, round); err != nil {
 		return fmt.Errorf("rabbit: acknowledge: %w: %w; the broker will deliver the message again", transport.ErrNotSent, err)
 	}
 	if a.ch.IsClosed() {
@@ -65,12 +66,15 @@ func (a *acks) ack(ctx context.Context, tag uint64) error {
 // push sends lazy acknowledgements on their way.
 func (a *acks) push() {
 	a.mu.Lock()
-	now := len(a.pending) > 0 && !a.queued
-	a.queued = a.queued || now
-	a.mu.Unlock()
-	if now {
-		a.sock.atFlush(a.gather)
+	defer a.mu.Unlock()
+	if len(a.pending) > 0 && !a.queued {
+		a.queue()
 	}
+}
+
+// queue has the socket call gather. The caller holds the lock, within which the socket's is taken, never the other way.
+func (a *acks) queue() {
+	a.queued, a.round = true, a.sock.atFlush(a.gather)
 }
 
 // gather writes what is pending. The socket calls it.

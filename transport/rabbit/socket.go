@@ -3,6 +3,7 @@ package rabbit
 import (
 	"context"
 	"net"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -32,7 +33,8 @@ type socket struct {
 	pending []byte   // taken, not yet handed to the kernel
 	writing int      // bytes being handed over now
 	spare   []byte   // the other buffer
-	before  []func() // called before the next round, each may Write
+	before  []func() // called at the start of the next round, each may Write
+	calling bool     // a round is at that
 	started uint64   // rounds
 	ended   uint64
 	changed chan struct{} // closed at the end of a round; nil when nobody waits for it
@@ -54,25 +56,29 @@ func (s *socket) Write(p []byte) (int, error) {
 		return 0, s.err
 	}
 	s.pending = append(s.pending, p...)
+	taken := s.calling // by the round that is going on
 	s.mu.Unlock()
-	s.nudge()
+	if !taken {
+		s.nudge()
+	}
 	return len(p), nil
 }
 
-// atFlush has f called in the socket's goroutine just before its next round.
-func (s *socket) atFlush(f func()) {
+// atFlush has f called in the socket's goroutine at the start of its next round, and returns which that is.
+func (s *socket) atFlush(f func()) (round uint64) {
 	s.mu.Lock()
 	s.before = append(s.before, f)
+	round = s.started + 1
 	s.mu.Unlock()
 	s.nudge()
+	return round
 }
 
-// flush returns when everything taken before the call, and all that atFlush was given, is with the kernel.
-func (s *socket) flush(ctx context.Context) error {
+// flushed returns when a round is over, and what it wrote is with the kernel.
+func (s *socket) flushed(ctx context.Context, round uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.nudge() // the round that takes it all may have begun already; then the next is an empty one
-	for round := s.started + 1; s.ended < round; {
+	for s.ended < round {
 		if err := s.wait(ctx); err != nil {
 			return err
 		}
@@ -121,6 +127,8 @@ func (s *socket) nudge() {
 func (s *socket) run() {
 	defer close(s.done)
 	for range s.wake {
+		// Whoever is about to write goes first: one system call for many of them.
+		runtime.Gosched()
 		if !s.round() {
 			return
 		}
@@ -132,13 +140,14 @@ func (s *socket) round() bool {
 	s.mu.Lock()
 	s.started++
 	before := s.before
-	s.before = nil
+	s.before, s.calling = nil, true
 	s.mu.Unlock()
 	for _, f := range before {
 		f()
 	}
 
 	s.mu.Lock()
+	s.calling = false
 	buf := s.pending
 	s.pending, s.spare = s.spare[:0], nil
 	s.writing = len(buf)

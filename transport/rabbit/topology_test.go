@@ -192,7 +192,7 @@ func next(t *testing.T, in <-chan amqp.Delivery) amqp.Delivery {
 }
 
 // raw opens a channel of the test's own.
-func raw(t *testing.T, url string) *amqp.Channel {
+func raw(t testing.TB, url string) *amqp.Channel {
 	t.Helper()
 	conn, err := amqp.Dial(strings.Replace(url, "rabbit://", "amqp://", 1))
 	if err != nil {

@@ -1,0 +1,201 @@
+package rabbit_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/goslo/goslo/internal/brokertest"
+	"github.com/goslo/goslo/transport"
+	"github.com/goslo/goslo/transport/rabbit"
+	"github.com/goslo/goslo/wire"
+)
+
+func replyTo(queue string) transport.Address {
+	return transport.Address{Kind: transport.Reply, Topic: queue}
+}
+
+// A reply whose queue is missing does not hold its sender, and arrives when the queue is back.
+//
+// conforms: RMQ-REPLY-01, RMQ-REPLY-02, CFG-26
+func TestReplyWaitsForItsQueue(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	url := node.URLVhost(node.NewVhost(t))
+	bus := openURL(t, url, rabbit.Config{})
+	m := &transport.Message{ID: "call", UniqueID: wire.NewID(), Result: json.RawMessage(`42`), Ending: true}
+	start := time.Now()
+	if err := bus.Send(t.Context(), replyTo("reply_late"), m); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(start); took > 5*time.Second {
+		t.Errorf("sending took %v", took)
+	}
+	ch := raw(t, url)
+	if _, err := ch.QueueDeclare("reply_late", false, false, false, false, nil); err != nil {
+		t.Fatal(err)
+	}
+	in, err := ch.Consume("reply_late", "", true, false, false, false, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := wire.Parse(next(t, in).Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.ID != "call" || string(got.Result) != "42" || !got.Ending {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// A reply whose queue does not come back is given up with one line in the log, and further ones for that
+// queue are refused at once. A heartbeat is not kept at all.
+//
+// conforms: RMQ-REPLY-02, RMQ-REPLY-03, RMQ-REPLY-05
+func TestReplyIsGivenUp(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	var log lines
+	url := node.URLVhost(node.NewVhost(t)) + "?kombu_missing_consumer_retry_timeout=1"
+	bus := openURL(t, url, rabbit.Config{Logger: log.logger()})
+	beat := &transport.Message{ID: "call-1"}
+	if err := bus.Send(t.Context(), replyTo("reply_gone"), beat); err != nil {
+		t.Fatal(err)
+	}
+	brokertest.Await(t, "a heartbeat to a missing queue to fail", func() bool {
+		return errors.Is(bus.Send(t.Context(), replyTo("reply_gone"), beat), transport.ErrNoListener)
+	})
+	reply := &transport.Message{ID: "call-1", Ending: true}
+	if err := bus.Send(t.Context(), replyTo("reply_gone"), reply); err != nil {
+		t.Errorf("a reply to a queue that may come back: %v", err)
+	}
+	brokertest.Await(t, "the reply to be given up", func() bool { return log.count("given up", "reply_gone", "call-1") == 1 })
+	if err := bus.Send(t.Context(), replyTo("reply_gone"), reply); !errors.Is(err, transport.ErrNoListener) {
+		t.Errorf("a reply to a queue that was given up: %v, want ErrNoListener", err)
+	}
+}
+
+// Acknowledgements of many workers at once, in any order, settle exactly the deliveries that were
+// acknowledged: one that is kept stays, and comes back when the listener closes.
+//
+// conforms: RMQ-CONS-01
+func TestAcksOfManyWorkers(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	vhost := node.NewVhost(t)
+	bus := openURL(t, node.URLVhost(vhost), rabbit.Config{})
+	l, err := bus.Listen(t.Context(), server("stock"), transport.ListenOptions{Prefetch: 50})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = 500
+	var senders, workers sync.WaitGroup
+	for range n {
+		senders.Go(func() {
+			if err := bus.Send(t.Context(), topic("stock"), &transport.Message{Method: "m"}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	var kept *transport.Delivery
+	work := make(chan *transport.Delivery, n)
+	for range 16 {
+		workers.Go(func() {
+			for d := range work {
+				if err := d.Ack(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	seen := map[string]bool{}
+	for i := range n {
+		d, err := l.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seen[d.Message.UniqueID] || d.Redelivered {
+			t.Fatalf("delivery %d of %d came twice", i, n)
+		}
+		seen[d.Message.UniqueID] = true
+		if i == n/3 {
+			kept = d
+		} else {
+			work <- d
+		}
+	}
+	close(work)
+	senders.Wait()
+	workers.Wait()
+	brokertest.Await(t, "all but one to be settled", func() bool {
+		q, ok := node.FindQueue(t, vhost, "stock")
+		return ok && q.Messages == 1 && q.Unacked == 1
+	})
+	if err := kept.Requeue(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	again, err := l.Next(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again.Message.UniqueID != kept.Message.UniqueID || !again.Redelivered {
+		t.Errorf("got %+v again, want the one given back", again)
+	}
+	if err := again.Ack(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What cannot be read is rejected without requeue, logged once, and does not stop what comes after.
+//
+// conforms: RMQ-CONS-03, ENV-03, ENV-04, ENV-05, RMQ-PUB-12
+func TestUnreadableIsRejected(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	vhost := node.NewVhost(t)
+	var log lines
+	bus := openURL(t, node.URLVhost(vhost), rabbit.Config{Logger: log.logger()})
+	l := listen(t, bus, server("stock"))
+	ch := raw(t, node.URLVhost(vhost))
+	bad := []struct{ contentType, body string }{
+		{"application/json", `not JSON`},
+		{"application/json", `"text"`},
+		{"application/json", `[1]`},
+		{"application/json", `{"oslo.version":"3.0","oslo.message":"{}"}`},
+		{"application/json", `{"oslo.version":"2.0","oslo.message":{}}`},
+		{"application/x-python-serialize", `{"method":"m"}`},
+		{"", `{"method":"m"}`},
+	}
+	for _, m := range bad {
+		if err := ch.PublishWithContext(t.Context(), "openstack", "stock", false, false, amqp.Publishing{ContentType: m.contentType, Body: []byte(m.body)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	receives(t, bus, l, topic("stock"))
+	if n := log.count("cannot be read"); n != len(bad) {
+		t.Errorf("%d log lines, want %d:\n%s", n, len(bad), log.String())
+	}
+	brokertest.Await(t, "an empty queue", func() bool {
+		q, _ := node.FindQueue(t, vhost, "stock")
+		return q.Messages == 0
+	})
+}
+
+// A message above the limit is refused before it is sent.
+func TestTooLarge(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	bus := openURL(t, node.URLVhost(node.NewVhost(t)), rabbit.Config{MaxMessage: 1000})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	m := &transport.Message{Method: "m", Args: json.RawMessage(`{"a":"` + strings.Repeat("x", 1000) + `"}`)}
+	if err := bus.Send(ctx, topic("stock"), m); !errors.Is(err, transport.ErrRejected) {
+		t.Errorf("%v, want ErrRejected", err)
+	}
+}
