@@ -128,8 +128,8 @@ type seen struct {
 	DeliveryMode    uint8
 	Priority        uint8
 	Expiration      string
-	Headers         map[string]any
-	Other           [6]string // properties that nobody sets
+	Headers         map[string]any // empty also when there is no table: amqp091-go leaves an empty one out
+	Other           [6]string      // properties that nobody sets
 	Envelope        map[string]any
 	Message         map[string]any
 }

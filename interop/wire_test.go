@@ -68,6 +68,9 @@ func TestRequestsOnTheWire(t *testing.T) {
 			if diff := gocmp.Diff(got[0], got[1]); diff != "" {
 				t.Errorf("(-%s +%s)\n%s", peers[0], peers[1], diff)
 			}
+			if got[1].DeliveryMode != amqp.Persistent || got[1].ContentType != "application/json" || got[1].ContentEncoding != "utf-8" {
+				t.Errorf("the properties are %+v", got[1])
+			}
 			var want map[string]any
 			for _, m := range strings.Fields(c.members) {
 				if _, ok := got[1].Message[m]; !ok {

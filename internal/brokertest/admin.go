@@ -20,7 +20,8 @@ type Queue struct {
 	AutoDelete bool `json:"auto_delete"`
 	Exclusive  bool
 	Arguments  map[string]any
-	Messages   int // ready and unacknowledged
+	Types      map[string]string // AMQP types of the Arguments, as the broker calls them
+	Messages   int               // ready and unacknowledged
 	Unacked    int
 	Consumers  int
 }
@@ -42,6 +43,15 @@ type Binding struct {
 	Kind        string // "queue" or "exchange"
 	RoutingKey  string `json:"routing_key"`
 	Arguments   map[string]any
+}
+
+// A Consumer is a subscription to a queue as the broker describes it.
+type Consumer struct {
+	Queue     string
+	Tag       string
+	Ack       bool // the broker waits for acknowledgements
+	Prefetch  int
+	Arguments map[string]any
 }
 
 // A Connection is a client's connection as the broker describes it.
@@ -209,7 +219,7 @@ func (n *RabbitNode) ListQueues(t testing.TB, vhost string) []Queue {
 		Describe = fun(Q) ->
 			I = maps:from_list(rabbit_amqqueue:info(Q, [name, type, durable, auto_delete, exclusive, arguments, messages, messages_unacknowledged, consumers])),
 			#{name := {resource, _, _, Name}, arguments := Args} = I,
-			I#{name := Name, arguments := rabbit_misc:amqp_table(Args), unacked => maps:get(messages_unacknowledged, I),
+			I#{name := Name, arguments := rabbit_misc:amqp_table(Args), types => maps:from_list([{K, T} || {K, T, _} <- Args]), unacked => maps:get(messages_unacknowledged, I),
 				type := case maps:get(type, I) of rabbit_classic_queue -> classic; rabbit_quorum_queue -> quorum; rabbit_stream_queue -> stream; Other -> Other end}
 		end,
 		rabbit_json:encode([Describe(Q) || Q <- rabbit_amqqueue:list(%s)]).`, bin(vhost))
@@ -240,6 +250,15 @@ func (n *RabbitNode) ListBindings(t testing.TB, vhost string) []Binding {
 	return list[Binding](t, n, `
 		rabbit_json:encode([#{source => Source, destination => Name, kind => Kind, routing_key => Key, arguments => rabbit_misc:amqp_table(Args)} ||
 			{binding, {resource, _, exchange, Source}, Key, {resource, _, Kind, Name}, Args} <- rabbit_binding:list(%s), Source =/= <<>>]).`, bin(vhost))
+}
+
+// ListConsumers lists the consumers of a vhost.
+func (n *RabbitNode) ListConsumers(t testing.TB, vhost string) []Consumer {
+	t.Helper()
+	return list[Consumer](t, n, `
+		rabbit_json:encode([#{queue => Name, tag => proplists:get_value(consumer_tag, I), ack => proplists:get_value(ack_required, I),
+				prefetch => proplists:get_value(prefetch_count, I), arguments => rabbit_misc:amqp_table(proplists:get_value(arguments, I))} ||
+			I <- rabbit_amqqueue:consumers_all(%s), {resource, _, queue, Name} <- [proplists:get_value(queue_name, I)]]).`, bin(vhost))
 }
 
 // ListConnections lists the connections of all clients.

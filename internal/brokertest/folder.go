@@ -2,14 +2,13 @@ package brokertest
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
-
-	"math/rand/v2"
 )
 
 const (

@@ -43,7 +43,7 @@ func TestSharedNodeShowsWhatClientsMade(t *testing.T) {
 	}
 
 	none := map[string]any{}
-	queues := []brokertest.Queue{{Name: "tills", Type: "classic", Durable: true, Arguments: map[string]any{"x-expires": 60000.0}}}
+	queues := []brokertest.Queue{{Name: "tills", Type: "classic", Durable: true, Arguments: map[string]any{"x-expires": 60000.0}, Types: map[string]string{"x-expires": "signedint"}}}
 	if diff := cmp.Diff(queues, n.ListQueues(t, v)); diff != "" {
 		t.Error("queues (-want +got)", diff)
 	}
@@ -54,6 +54,13 @@ func TestSharedNodeShowsWhatClientsMade(t *testing.T) {
 	bindings := []brokertest.Binding{{Source: "orders", Destination: "tills", Kind: "queue", RoutingKey: "paid.#", Arguments: none}}
 	if diff := cmp.Diff(bindings, n.ListBindings(t, v)); diff != "" {
 		t.Error("bindings (-want +got)", diff)
+	}
+	if _, err := ch.Consume("tills", "bell", false, false, false, false, nil); err != nil {
+		t.Fatal(err)
+	}
+	consumers := []brokertest.Consumer{{Queue: "tills", Tag: "bell", Ack: true, Arguments: none}}
+	if diff := cmp.Diff(consumers, n.ListConsumers(t, v)); diff != "" {
+		t.Error("consumers (-want +got)", diff)
 	}
 	brokertest.Await(t, "the connection in the list", func() bool {
 		for _, c := range n.ListConnections(t) {
