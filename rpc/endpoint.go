@@ -173,7 +173,7 @@ func (m method) call(ctx context.Context, args json.RawMessage) (result json.Raw
 	return m.run(ctx, args)
 }
 
-// An expectedError marks a failure that its endpoint declared as normal, so that interceptors and the log can tell.
+// An expectedError marks a failure that its endpoint declared as normal, so that the log can tell.
 type expectedError struct{ cause error }
 
 func (e *expectedError) Error() string { return e.cause.Error() }

@@ -44,7 +44,7 @@ type Phase string
 const (
 	NotSent     Phase = "not sent"           // the bus was away, blocked or full: nobody has it
 	Unconfirmed Phase = "sent, unconfirmed"  // it left; whether the bus has it is unknown
-	Queued      Phase = "queued"             // the bus has it, and no server has taken it
+	Queued      Phase = "queued"             // messages wait on the bus, and most likely it is one of them
 	Taken       Phase = "taken, no reply"    // no longer on the bus: a server took it, or the reply was lost
 	Running     Phase = "running"            // a server works on it: it sent signs of life
 	Delivered   Phase = "sent and confirmed" // the bus took it, and cannot tell what became of it
