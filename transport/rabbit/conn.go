@@ -66,7 +66,7 @@ type link struct {
 }
 
 func newLink(s *settings, role string, log *slog.Logger) *link {
-	return &link{settings: s, role: role, log: log, changed: make(chan struct{}), done: make(chan struct{})}
+	return &link{settings: s, role: role, log: log, since: time.Now(), changed: make(chan struct{}), done: make(chan struct{})}
 }
 
 // open connects for the first time: every host is tried once, and the error tells about all of them.

@@ -3,6 +3,7 @@ package rabbit
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -94,7 +95,7 @@ func tlsReason(err error) error {
 	if errors.As(err, &record) {
 		return fmt.Errorf("%w; the port does not speak TLS (5671 usually does)", err)
 	}
-	var unknown *tls.CertificateVerificationError
+	var unknown x509.UnknownAuthorityError
 	if errors.As(err, &unknown) {
 		return fmt.Errorf("%w; ssl_ca_file names the authority to trust", err)
 	}

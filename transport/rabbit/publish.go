@@ -28,6 +28,7 @@ type publisher struct {
 type outlet struct {
 	session *session
 	ch      *amqp.Channel
+	closes  chan *amqp.Error
 	gone    chan struct{} // closed when the channel has ended
 	why     *amqp.Error   // written before gone is closed; nil when it was closed from here
 }
@@ -67,7 +68,7 @@ func (p *publisher) open(s *session) (o *outlet, returns, barrier chan amqp.Retu
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	o = &outlet{session: s, ch: ch, gone: make(chan struct{})}
+	o = &outlet{session: s, ch: ch, closes: ch.NotifyClose(make(chan *amqp.Error, 1)), gone: make(chan struct{})}
 	// The library sends a return first to the one, then to the other, and only then reads on. So by the time
 	// it has read the confirm that follows, the return has been dealt with.
 	returns = ch.NotifyReturn(make(chan amqp.Return))
@@ -80,12 +81,11 @@ func (p *publisher) open(s *session) (o *outlet, returns, barrier chan amqp.Retu
 
 // serve reads returns until the channel ends.
 func (p *publisher) serve(o *outlet, returns, barrier chan amqp.Return) {
-	closes := o.ch.NotifyClose(make(chan *amqp.Error, 1))
 	for r := range returns {
 		p.returned(r)
 		<-barrier
 	}
-	o.why = <-closes
+	o.why = <-o.closes
 }
 
 // outlet waits for a live channel that the broker lets us publish on.

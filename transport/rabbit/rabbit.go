@@ -173,7 +173,7 @@ func (s *listeners) close() []*listener {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
-	var list []*listener
+	list := make([]*listener, 0, len(s.all))
 	for l := range s.all {
 		list = append(list, l)
 	}

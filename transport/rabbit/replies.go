@@ -175,7 +175,7 @@ func (r *replies) round(ctx context.Context) (again bool) {
 	still := make(map[string]bool)
 	done := make(map[*returnedReply]bool)
 	for _, p := range todo {
-		err := error(transport.ErrNoListener)
+		err := transport.ErrNoListener
 		if !still[p.key] {
 			err = r.resend(ctx, &p.publication)
 		}

@@ -103,11 +103,11 @@ func reject(why error) error { return fmt.Errorf("%w: %w", transport.ErrRejected
 
 // publish returns when the broker has confirmed p, sending it as often as connections break.
 func (t *Transport) publish(ctx context.Context, via *publisher, p *publication) error {
-	class := transport.ErrNotSent
+	class, published := transport.ErrNotSent, false
 	for refusals := 0; ; {
 		o, err := via.outlet(ctx)
 		if err != nil {
-			if errors.Is(err, transport.ErrClosed) && class == transport.ErrNotSent {
+			if errors.Is(err, transport.ErrClosed) && !published {
 				return err
 			}
 			return fmt.Errorf("%w: %w", class, err)
@@ -123,7 +123,7 @@ func (t *Transport) publish(ctx context.Context, via *publisher, p *publication)
 		}
 		confirm, err := o.ch.PublishWithDeferredConfirm(p.exchange.name, p.key, p.mandatory, false, p.properties())
 		if err == nil {
-			class = transport.ErrInDoubt
+			class, published = transport.ErrInDoubt, true
 			select {
 			case <-confirm.Done():
 			case <-ctx.Done():
