@@ -180,6 +180,9 @@ func (c *Conn) rest(ctx context.Context) error {
 	}
 }
 
+// confirmed begins JetStream's answer when the message is stored; an error's begins otherwise.
+const confirmed = `{"stream":"`
+
 // stored is JetStream's answer to a publication.
 type stored struct {
 	Error *struct {
@@ -225,6 +228,9 @@ func (c *Conn) cast(ctx context.Context, to transport.Address, m *transport.Mess
 			continue
 		case noResponders(answer):
 			return c.nobody(ctx, l)
+		}
+		if len(answer.Data) > len(confirmed) && string(answer.Data[:len(confirmed)]) == confirmed {
+			return nil
 		}
 		var s stored
 		if err := json.Unmarshal(answer.Data, &s); err != nil {

@@ -195,6 +195,9 @@ func (m *member) greet(ctx context.Context, conn net.Conn) (net.Conn, error) {
 	if err := m.judge(hello.Name); err != nil {
 		return nil, err
 	}
+	if err := samePeer(conn); err != nil {
+		return nil, err
+	}
 	rest, err := r.Peek(r.Buffered())
 	if err != nil {
 		return nil, err

@@ -9,7 +9,9 @@
 // (store_dir) and whoever takes over was given the same folder.
 //
 // Only processes of the same user can join: they hold the key in the user's runtime folder (mode 0600),
-// with which the server and its clients recognise each other. The key itself never travels.
+// with which clients prove themselves to the server. The key itself never travels. Clients go by the server's
+// name, which holds the public half of the key, and on Linux by the kernel's word that the other end of the
+// connection is this user's.
 //
 // [NewBroker] is the same bus as a process of its own.
 //

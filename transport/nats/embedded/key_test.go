@@ -1,10 +1,12 @@
 package embedded_test
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -232,4 +234,46 @@ func TestStoreDirIsOneBuses(t *testing.T) {
 	other := cfg
 	other.Port = freePort(t)
 	refuses(t, other, "another bus", "store_dir", cfg.StoreDir)
+}
+
+// TestImpostor puts a program of another user on the port, which copies the name of our bus.
+func TestImpostor(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Log("only root can run a program as another user; proven when the tests run as root")
+		return
+	}
+	cfg := testConfig(t)
+	bus, err := embedded.Open(testContext(t), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", cfg.Port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	hello, err := bufio.NewReader(conn).ReadString('\n')
+	if err := errorsOf(err, conn.Close(), bus.Close(testContext(t))); err != nil {
+		t.Fatal(err)
+	}
+	script := `import os,socket,sys
+os.setegid(65534); os.seteuid(65534)
+s=socket.socket(); s.setsockopt(socket.SOL_SOCKET,socket.SO_REUSEADDR,1)
+s.bind(("127.0.0.1",int(sys.argv[1]))); s.listen(); print("ready",flush=True)
+while True:
+    c,_=s.accept(); c.sendall(sys.argv[2].encode()); c.recv(100)
+`
+	cmd := exec.CommandContext(testContext(t), "/usr/bin/python3", "-c", script, fmt.Sprint(cfg.Port), hello)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "ready\n" {
+		t.Fatalf("the impostor says %q, %v", line, err)
+	}
+	refuses(t, cfg, "user with ID 65534")
 }
