@@ -145,6 +145,9 @@ func (d dispatcher) find(r *Request) (method, error) {
 		}
 		matched = true
 	}
+	if matched && r.Method == "" {
+		return method{}, classTypeError.Errorf("the request names no method") // as in Python (conformance DISP-16)
+	}
 	if matched {
 		return method{}, &NoSuchMethodError{Method: r.Method, Namespace: r.Target.Namespace}
 	}

@@ -138,7 +138,8 @@ func decodeArgs[A any](method string, raw json.RawMessage) (A, error) {
 		raw = json.RawMessage("{}")
 	}
 	if !isObject(raw) {
-		return args, &argumentError{method, fmt.Errorf("args must be an object, not %s", kindOf(raw))}
+		// Python looks for the items of what it takes for a dictionary (conformance DISP-16).
+		return args, classAttributeError.Errorf("%s(): args must be an object, not %s", method, kindOf(raw))
 	}
 	if out, ok := any(&args).(*json.RawMessage); ok {
 		*out = raw

@@ -57,6 +57,7 @@ var (
 	classTimeout         = ErrorClass{exceptionsMod, "MessagingTimeout"}
 	classUndeliverable   = ErrorClass{exceptionsMod, "MessageUndeliverable"}
 	classDeliveryFailure = ErrorClass{exceptionsMod, "MessageDeliveryFailure"}
+	classAttributeError  = ErrorClass{builtins, "AttributeError"}
 	classTypeError       = ErrorClass{builtins, "TypeError"}
 	classRuntimeError    = ErrorClass{builtins, "RuntimeError"}
 )
@@ -96,7 +97,7 @@ func (e *RemoteError) Is(target error) bool {
 	return ok && c == e.Class
 }
 
-// remoteError reads a failure from a reply.
+// remoteError reads a failure from a reply. Its Args are never nil: one without arguments is passed on as such.
 func remoteError(raw json.RawMessage) (*RemoteError, error) {
 	f, err := wire.ParseFailure(raw)
 	if err != nil {
@@ -105,7 +106,7 @@ func remoteError(raw json.RawMessage) (*RemoteError, error) {
 	return &RemoteError{
 		Class:     ErrorClass{f.Module, f.Class},
 		Message:   f.Message,
-		Args:      f.Args,
+		Args:      append([]json.RawMessage{}, f.Args...),
 		Kwargs:    f.Kwargs,
 		Traceback: f.Traceback,
 	}, nil

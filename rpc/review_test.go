@@ -542,11 +542,11 @@ func TestOddRequests(t *testing.T) {
 		p := c.peer(replyAddress)
 		for _, test := range []struct{ why, method, args, result, class string }{
 			{"no args", "raw", "", "{}", ""},
-			{"null args", "raw", "null", "", "TypeError"},
-			{"an array", "raw", "[1]", "", "TypeError"},
+			{"null args", "raw", "null", "", "AttributeError"},
+			{"an array", "raw", "[1]", "", "AttributeError"},
 			{"an argument of the wrong type", "sleep", `{"seconds":"x"}`, "", "TypeError"},
 			{"no JSON", "sleep", `{`, "", "TypeError"},
-			{"no method", "", "{}", "", "NoSuchMethod"},
+			{"no method", "", "{}", "", "TypeError"},
 		} {
 			p.send(topicAddress, &transport.Message{
 				Method: test.method, Version: "1.0", Args: json.RawMessage(test.args), ID: "1", ReplyTo: p.in.Addr(),
