@@ -115,7 +115,7 @@ func Open(ctx context.Context, cfg Config) (*Conn, error) {
 		<-c.gone
 		return nil, fmt.Errorf("nats: subscribe: %w", err)
 	}
-	c.keeper.start(c)
+	c.keeper.start(ctx, c)
 	return c, nil
 }
 

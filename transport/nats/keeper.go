@@ -25,11 +25,11 @@ type keeper struct {
 	one map[listener]struct{}
 }
 
-func (k *keeper) start(c *Conn) {
+func (k *keeper) start(ctx context.Context, c *Conn) {
 	k.conn = c
 	k.kick = make(chan struct{}, 1)
 	k.one = map[listener]struct{}{}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // it outlives Open
 	k.cancel = cancel
 	k.done.Go(func() { k.run(ctx) })
 }

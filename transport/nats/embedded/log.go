@@ -1,7 +1,6 @@
 package embedded
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -15,10 +14,17 @@ type serverLog struct {
 }
 
 func (l *serverLog) tell(level, format string, v []any) {
-	if l.log.Enabled(context.Background(), slog.LevelDebug) {
-		l.log.Debug("embedded: server: "+fmt.Sprintf(format, v...), "level", level)
-	}
+	l.log.Debug("embedded: server says", "level", level, "message", said{format, v})
 }
+
+// said is formatted only when it is logged.
+type said struct {
+	format string
+	v      []any
+}
+
+// LogValue implements slog.LogValuer.
+func (s said) LogValue() slog.Value { return slog.StringValue(fmt.Sprintf(s.format, s.v...)) }
 
 // Noticef implements server.Logger.
 func (l *serverLog) Noticef(format string, v ...any) { l.tell("notice", format, v) }
