@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +13,8 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"github.com/goslo/goslo"
+	"github.com/goslo/goslo/internal/brokertest"
 	"github.com/goslo/goslo/rpc"
 )
 
@@ -213,7 +216,7 @@ func TestTimeouts(t *testing.T) {
 	})
 }
 
-// conforms: RPC-CLIENT-25, RPC-CLIENT-30, RPC-CLIENT-12
+// conforms: RPC-CLIENT-25, RPC-CLIENT-30, RPC-CLIENT-12, RMQ-PUB-04, RMQ-PUB-06
 func TestACallToNobody(t *testing.T) {
 	t.Parallel()
 	w := inTown(t)
@@ -249,32 +252,89 @@ func TestACallToNobody(t *testing.T) {
 func TestAMonitoredCallNoticesADeadServer(t *testing.T) {
 	t.Parallel()
 	w := inTown(t)
-	server, err := startPython(t, "server.py")
-	if err != nil {
-		t.Fatal(err)
-	}
-	const topic = "shop_mortal"
-	server.Do(t, "start", map[string]any{"url": w.url, "topic": topic, "server": "mortal"}, nil)
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
-	defer cancel()
-	failed := make(chan error, 1)
-	go func() {
-		m := rpc.NewCall[slowArgs, float64](rpc.Target{Topic: topic}, "slow")
-		_, err := m.Call(ctx, w.caller.Monitored(2*time.Second), slowArgs{300})
-		failed <- err
-	}()
-	w.awaitTaken(t, topic)
+	slow := request{method: "slow", args: `{"seconds": 300, "tag": "begun"}`, monitor: seconds(2), timeout: 5 * limit}
+
+	t.Run("Go client and Python server", func(t *testing.T) {
+		t.Parallel()
+		server := startPython(t, "server.py")
+		const topic = "mortal_python"
+		server.Do(t, "start", map[string]any{"url": w.url, "topic": topic, "server": "one"}, nil)
+		got := w.callWhileItsServerDies(t, golang, topic, slow, server.Kill)
+		if got.member("type") != `"*rpc.TimeoutError"` || got.member("monitor") != `"2s"` {
+			t.Errorf("%+v, want a *TimeoutError of the monitoring period", got)
+		}
+	})
+	t.Run("Python client and Go server", func(t *testing.T) {
+		t.Parallel()
+		network := brokertest.NewProxy(t, w.node.Addr())
+		ctx, cancel := context.WithTimeout(t.Context(), limit)
+		defer cancel()
+		bus, err := goslo.Open(ctx, "rabbit://guest:guest@"+network.Addr()+"/"+w.vhost)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const topic = "mortal_go"
+		s := newShop(bus, w.log, topic, "one")
+		if err := s.Listen(ctx); err != nil {
+			t.Fatal(err)
+		}
+		end := run(s)
+		t.Cleanup(func() {
+			soon, cancel := context.WithTimeout(context.Background(), time.Second)
+			defer cancel()
+			_ = bus.Close(soon) // the broker is away
+			end()
+		})
+		got := w.callWhileItsServerDies(t, python, topic, slow, network.Cut)
+		if got.member("class") != `"MessagingTimeout"` {
+			t.Errorf("%+v, want MessagingTimeout", got)
+		}
+	})
+}
+
+// callWhileItsServerDies calls, has the server die once the method has begun, and returns what the client saw.
+func (w *town) callWhileItsServerDies(t *testing.T, client peer, topic string, r request, die func()) outcome {
+	t.Helper()
+	seen := make(chan outcome, 1)
+	go func() { seen <- w.call(t, client, topic, r) }()
+	brokertest.Await(t, "the begin of the method", func() bool { return w.noted(t, topic, "one", "begun") > 0 })
+	die()
 	began := time.Now()
-	server.Kill()
-	err = <-failed
-	var e *rpc.TimeoutError
-	if !errors.As(err, &e) || e.Monitor != 2*time.Second {
-		t.Fatalf("%v, want a *TimeoutError of the monitoring period", err)
-	}
-	if errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("%v is the deadline's, want the monitor's", err)
-	}
-	if took := time.Since(began); took > 15*time.Second {
+	got := <-seen
+	if took := time.Since(began); took > 20*time.Second {
 		t.Errorf("noticed after %v, want about 2 s", took)
+	}
+	return got
+}
+
+// conforms: RPC-SERVER-25
+func TestOneQueueKeepsTheOrder(t *testing.T) {
+	t.Parallel()
+	w := inTown(t)
+	for _, client := range peers {
+		t.Run(string(client)+" client", func(t *testing.T) {
+			t.Parallel()
+			const n = 50
+			topic := "order_" + string(client)
+			arrived := make(chan string, n)
+			note := rpc.NewCast[noteArgs](rpc.Target{Topic: topic}, "note")
+			s := rpc.NewServer(w.bus, rpc.ServerConfig{Target: rpc.Target{Topic: topic}, Server: "one", Workers: 1, Drain: time.Second},
+				note.Handle(func(_ context.Context, a noteArgs) error {
+					arrived <- a.Tag
+					return nil
+				}))
+			if err := s.Listen(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(run(s))
+			for i := range n {
+				w.cast(t, client, topic, strconv.Itoa(i), way{})
+			}
+			for i := range n {
+				if got, want := <-arrived, strconv.Itoa(i); got != want {
+					t.Fatalf("got %s, want %s", got, want)
+				}
+			}
+		})
 	}
 }

@@ -100,6 +100,31 @@ func TestCastsArriveWhereTheyAreSent(t *testing.T) {
 	}
 }
 
+// A fanout goes to the topic's fanout exchange, which every exchange shares.
+//
+// conforms: RMQ-TOPO-04, ODD-33
+func TestFanoutsIgnoreTheExchange(t *testing.T) {
+	t.Parallel()
+	w := inTown(t)
+	for _, server := range peers {
+		tags := map[peer]string{python: "elsewhere-python", golang: "elsewhere-go"}
+		order := w.order(server.topic(), request{method: "note", args: `{"tag": "` + tags[python] + `"}`})
+		order["exchange"], order["fanout"] = "elsewhere", true
+		w.client.Do(t, "cast", order, nil)
+		note := rpc.NewCast[noteArgs](rpc.Target{Exchange: "elsewhere", Topic: server.topic()}, "note")
+		if err := note.Cast(t.Context(), w.caller.Fanout(), noteArgs{tags[golang]}); err != nil {
+			t.Fatal(err)
+		}
+		for client, tag := range tags {
+			for _, name := range []string{"one", "two"} {
+				brokertest.Await(t, "the fanout of a "+string(client)+" client at a "+string(server)+" server", func() bool {
+					return w.noted(t, server.topic(), name, tag) == 1
+				})
+			}
+		}
+	}
+}
+
 // conforms: RPC-CLIENT-05
 func TestACallToAllIsRefused(t *testing.T) {
 	t.Parallel()

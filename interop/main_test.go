@@ -139,20 +139,12 @@ func (w *town) end() {
 const limit = 60 * time.Second
 
 // startPython starts a program of one test's own.
-func startPython(t *testing.T, program string) (*interop.Python, error) {
+func startPython(t *testing.T, program string) *interop.Python {
 	t.Helper()
 	p, err := interop.Start(program)
-	if err == nil {
-		t.Cleanup(p.Stop)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return p, err
-}
-
-// awaitTaken returns when a topic's queue has had a message and a server has taken it: nothing waits there, and a consumer listens.
-func (w *town) awaitTaken(t *testing.T, topic string) {
-	t.Helper()
-	brokertest.Await(t, "a call taken from "+topic, func() bool {
-		q, ok := w.node.FindQueue(t, w.vhost, topic)
-		return ok && q.Consumers > 0 && q.Messages == 0
-	})
+	t.Cleanup(p.Stop)
+	return p
 }

@@ -140,6 +140,7 @@ func describe(t *testing.T, err error) string {
 		d["last"] = last[strings.LastIndexByte(last, '\n')+1:]
 	case errors.As(err, &timeout):
 		d["phase"] = timeout.Phase
+		d["monitor"] = timeout.Monitor.String()
 	default:
 		d["text"] = err.Error()
 	}

@@ -135,6 +135,8 @@ func noMethod(method string) *failure {
 
 // TestNeitherClientCanTellTheServersApart has both clients make each request of both servers. What the
 // client sees is what the case says, and all that it sees is the same from either server.
+//
+// conforms: DEB-01
 func TestNeitherClientCanTellTheServersApart(t *testing.T) {
 	t.Parallel()
 	w := inTown(t)

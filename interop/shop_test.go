@@ -51,6 +51,7 @@ type (
 	}
 	slowArgs struct {
 		Seconds float64 `json:"seconds"`
+		Tag     string  `json:"tag"` // noted at the start
 	}
 	noteArgs struct {
 		Tag string `json:"tag"`
@@ -118,6 +119,11 @@ func (s *shop) context(ctx context.Context, _ none) (json.RawMessage, error) {
 }
 
 func (s *shop) slow(ctx context.Context, a slowArgs) (float64, error) {
+	if a.Tag != "" {
+		if _, err := s.note(ctx, noteArgs{a.Tag}); err != nil {
+			return 0, err
+		}
+	}
 	timer := time.NewTimer(time.Duration(a.Seconds * float64(time.Second)))
 	defer timer.Stop()
 	select {

@@ -40,8 +40,8 @@ func topologyOf(t *testing.T, n *brokertest.RabbitNode, vhost string) topology {
 	}
 	for i := range o.Consumers {
 		c := &o.Consumers[i]
-		c.Queue, c.Tag = name(c.Queue), ""
-		c.Prefetch = 0 // unlimited in Python, the workers in Go
+		c.Queue = name(c.Queue)
+		c.Prefetch = 0 // they differ, see checkPrefetch
 	}
 	slices.SortFunc(o.Queues, func(a, b brokertest.Queue) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(o.Exchanges, func(a, b brokertest.Exchange) int { return strings.Compare(a.Name, b.Name) })
@@ -65,7 +65,7 @@ func widths(types map[string]string) map[string]string {
 // TestTopologiesAreTheSame has each language serve and call in a vhost of its own, and compares the vhosts.
 //
 // conforms: RMQ-TOPO-01, RMQ-TOPO-02, RMQ-TOPO-03, RMQ-TOPO-04, RMQ-TOPO-05, RMQ-TOPO-06, RMQ-TOPO-09, RMQ-TOPO-15, RMQ-TOPO-23
-// conforms: TGT-09, RPC-SERVER-04, RMQ-CONS-01, RMQ-CONN-03
+// conforms: TGT-09, RPC-SERVER-04, RMQ-CONS-01, RMQ-CONS-04, RMQ-CONN-03, DEB-04, DEB-08
 func TestTopologiesAreTheSame(t *testing.T) {
 	t.Parallel()
 	n := brokertest.Rabbit(t)
@@ -101,14 +101,7 @@ func pythonTopologies(t *testing.T, n *brokertest.RabbitNode) (serving, stopped 
 	t.Helper()
 	vhost := n.NewVhost(t)
 	url := n.URLVhost(vhost)
-	client, err := startPython(t, "client.py")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err := startPython(t, "server.py")
-	if err != nil {
-		t.Fatal(err)
-	}
+	client, server := startPython(t, "client.py"), startPython(t, "server.py")
 	order := map[string]any{"url": url, "topic": "stock", "server": "one", "method": "whoami"}
 	server.Do(t, "start", order, nil)
 	var o outcome
@@ -140,7 +133,7 @@ func goTopologies(t *testing.T, n *brokertest.RabbitNode) (serving, stopped topo
 	}()
 	client := rpc.NewClient(bus, rpc.ClientConfig{})
 	whoami := rpc.NewCall[none, string](rpc.Target{Topic: "stock"}, "whoami")
-	server := rpc.NewServer(bus, rpc.ServerConfig{Target: rpc.Target{Topic: "stock"}, Server: "one", Drain: time.Second},
+	server := rpc.NewServer(bus, rpc.ServerConfig{Target: rpc.Target{Topic: "stock"}, Server: "one", Workers: 7, Drain: time.Second},
 		whoami.Handle(func(context.Context, none) (string, error) { return "one", nil }))
 	if err := server.Listen(ctx); err != nil {
 		t.Fatal(err)
@@ -154,6 +147,8 @@ func goTopologies(t *testing.T, n *brokertest.RabbitNode) (serving, stopped topo
 	}
 	awaitConsumers(t, n, vhost)
 	checkConnectionNames(t, n, vhost)
+	checkPrefetch(t, n, vhost)
+	checkConnections(t, n, vhost)
 	serving = topologyOf(t, n, vhost)
 	end()
 	awaitNoFanout(t, n, vhost)
@@ -177,6 +172,38 @@ func awaitNoFanout(t *testing.T, n *brokertest.RabbitNode, vhost string) {
 	brokertest.Await(t, "the end of the fanout queue", func() bool {
 		return len(n.ListExchanges(t, vhost)) == 1 && len(n.ListConsumers(t, vhost)) == 1
 	})
+}
+
+// checkPrefetch checks that the broker hands a server no more than its workers can take on.
+//
+// conforms: RMQ-CONS-02, ODD-10
+func checkPrefetch(t *testing.T, n *brokertest.RabbitNode, vhost string) {
+	t.Helper()
+	for _, c := range n.ListConsumers(t, vhost) {
+		if strings.HasPrefix(c.Queue, "stock") && c.Prefetch != 7 {
+			t.Errorf("prefetch of %s is %d, want that of the 7 workers", c.Queue, c.Prefetch)
+		}
+	}
+}
+
+// checkConnections checks that a program that calls and serves has two connections, and channels on them.
+//
+// conforms: RMQ-CONN-01, RMQ-POOL-01, ODD-04
+func checkConnections(t *testing.T, n *brokertest.RabbitNode, vhost string) {
+	t.Helper()
+	open := 0
+	for _, c := range n.ListConnections(t) {
+		if c.Vhost != vhost {
+			continue
+		}
+		open++
+		if c.Channels < 2 {
+			t.Errorf("a connection with %d channels, want several", c.Channels)
+		}
+	}
+	if open != 2 {
+		t.Errorf("%d connections, want one to send and one to listen", open)
+	}
 }
 
 var connectionName = regexp.MustCompile(`^[^:]+:[0-9]+:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)

@@ -133,7 +133,7 @@ func (w *town) send(t *testing.T, by peer, topic, kind string, fanout bool, r re
 
 // TestRepliesOnTheWire compares what the two servers answer to the same body.
 //
-// conforms: ENV-01, ENV-08, ENV-09, ENV-23, EXC-01, RMQ-REPLY-01, RMQ-PUB-01, RMQ-PUB-02, RMQ-PUB-03
+// conforms: ENV-01, ENV-08, ENV-09, ENV-23, EXC-01, RMQ-REPLY-01, RMQ-PUB-01, RMQ-PUB-02, RMQ-PUB-03, ODD-17
 func TestRepliesOnTheWire(t *testing.T) {
 	t.Parallel()
 	w := inTown(t)
@@ -217,6 +217,9 @@ func TestRepliesOnTheWire(t *testing.T) {
 				t.Errorf("%d replies, want %d", len(got[1]), n)
 			}
 			for _, s := range got[1] {
+				if s.DeliveryMode != amqp.Persistent || s.Exchange != "" || s.Expiration != "" {
+					t.Errorf("the reply's properties are %+v", s)
+				}
 				if len(s.Message) != 5 {
 					t.Errorf("the reply has the members %v", s.Message)
 				}
@@ -437,7 +440,7 @@ func TestRepliesThatClientsTake(t *testing.T) {
 
 // A sign of life that nobody asked for breaks a Python caller; the Go caller ignores it.
 //
-// conforms: RPC-CLIENT-24
+// conforms: RPC-CLIENT-24, ODD-29
 func TestAnUnaskedHeartbeatIsIgnored(t *testing.T) {
 	t.Parallel()
 	w := inTown(t)

@@ -55,7 +55,9 @@ class Shop:
     def whoami(self, ctxt):
         return self.name
 
-    def slow(self, ctxt, seconds):
+    def slow(self, ctxt, seconds, tag=None):
+        if tag:
+            self.note(ctxt, tag)
         time.sleep(seconds)
         return seconds
 
