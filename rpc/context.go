@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"time"
 
@@ -54,6 +55,18 @@ func (c RequestContext) JSON() json.RawMessage {
 	}
 	return append(strconv.AppendFloat(out, c.monitor.Seconds(), 'f', -1, 64), '}')
 }
+
+// MarshalJSON returns JSON's result, so that NewRequestContext can be given another context, or a struct that embeds one.
+func (c RequestContext) MarshalJSON() ([]byte, error) { return c.JSON(), nil }
+
+// String returns the request id alone, because a context may hold a token. It is what logs and %v show.
+func (c RequestContext) String() string { return "request context " + c.RequestID() }
+
+// GoString returns String.
+func (c RequestContext) GoString() string { return c.String() }
+
+// LogValue returns String, where a JSON log would show the members.
+func (c RequestContext) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
 // Decode stores the context in v, a pointer to a struct or map.
 func (c RequestContext) Decode(v any) error {

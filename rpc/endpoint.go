@@ -18,7 +18,8 @@ type Endpoint struct {
 	namespaces []string // its own first, then those accepted for old callers
 	version    string   // implemented
 	methods    map[string]method
-	whole      bool // made by NewEndpoint: not to be gathered with others
+	whole      bool  // made by NewEndpoint: not to be gathered with others
+	invalid    error // a mistake in NewEndpoint, which Listen returns
 }
 
 type method struct {
@@ -40,10 +41,17 @@ func NewEndpoint(t Target, methods ...Endpoint) Endpoint {
 	e := Endpoint{namespaces: []string{t.Namespace}, version: implemented(t.Version), methods: map[string]method{}, whole: true}
 	for _, m := range methods {
 		for name, f := range m.methods {
+			if _, twice := e.methods[name]; twice {
+				e.invalid = twoHandlers(name, t.Namespace, e.version)
+			}
 			e.methods[name] = f
 		}
 	}
 	return e
+}
+
+func twoHandlers(name, namespace, version string) error {
+	return fmt.Errorf("rpc: two handlers for method %q in namespace %q, version %s", name, namespace, version)
 }
 
 // Accept returns the endpoint serving further namespaces too: oslo's legacy_namespaces. "" is for callers without one.
@@ -94,6 +102,9 @@ func newDispatcher(own Target, endpoints []Endpoint) (dispatcher, error) {
 	}
 	groups := map[[2]string]int{}
 	for _, e := range endpoints {
+		if e.invalid != nil {
+			return nil, e.invalid
+		}
 		if _, err := wire.Compatible(e.version, e.version); err != nil {
 			return nil, fmt.Errorf("rpc: version %q of an endpoint: %w", e.version, err)
 		}
@@ -117,7 +128,7 @@ func newDispatcher(own Target, endpoints []Endpoint) (dispatcher, error) {
 		}
 		for name, m := range e.methods {
 			if _, twice := d[at].methods[name]; twice {
-				return nil, fmt.Errorf("rpc: two handlers for method %q in namespace %q, version %s", name, key[0], key[1])
+				return nil, twoHandlers(name, key[0], key[1])
 			}
 			d[at].methods[name] = m
 		}

@@ -1,10 +1,13 @@
 package rpc_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -299,6 +302,26 @@ func TestRequestContext(t *testing.T) {
 	}
 	if _, err := rpc.NewRequestContext([]int{1}); err == nil {
 		t.Error("an array was taken for a context")
+	}
+}
+
+// A context may hold a token, which must not get into a log.
+func TestRequestContextKeepsItsSecrets(t *testing.T) {
+	t.Parallel()
+	rc, err := rpc.NewRequestContext(map[string]string{"request_id": "req-1", "auth_token": "s3cret"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("m", "context", rc)
+	slog.New(slog.NewTextHandler(&log, nil)).Info("m", "context", rc)
+	shown := log.String() + fmt.Sprintf("%v %+v %#v %s", rc, rc, rc, rc)
+	if strings.Contains(shown, "s3cret") || strings.Count(shown, "req-1") != 6 {
+		t.Errorf("shown as %s", shown)
+	}
+	again, err := rpc.NewRequestContext(rc)
+	if err != nil || string(again.JSON()) != string(rc.JSON()) {
+		t.Errorf("made of another context: %s, %v", again.JSON(), err)
 	}
 }
 

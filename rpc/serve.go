@@ -99,13 +99,19 @@ func (s *Server) reply(ctx context.Context, r *Request, request *transport.Messa
 		defer cancel()
 	}
 	m := &transport.Message{Ending: true, Result: result}
+	var failed *RemoteError
 	if err != nil {
-		s.fail(m, r, asRemote(err))
+		failed = asRemote(err)
+		s.fail(m, r, failed)
 	}
 	err = s.sendReply(ctx, request, m)
-	if errors.Is(err, transport.ErrRejected) && m.Failure == nil {
-		// The result cannot travel. Its caller had better hear why than wait. (upstream is silent: RPC-SERVER-12)
-		s.fail(m, r, classRuntimeError.Errorf("the result of %s cannot be sent: %v", r.Method, err))
+	if errors.Is(err, transport.ErrRejected) {
+		// It cannot travel. Its caller had better hear why than wait. (upstream is silent: RPC-SERVER-12)
+		what, class := "result", classRuntimeError
+		if failed != nil {
+			what, class = "failure", failed.Class
+		}
+		s.fail(m, r, class.Errorf("the %s of %s cannot be sent: %v", what, r.Method, err))
 		err = s.sendReply(ctx, request, m)
 	}
 	if err != nil {

@@ -74,8 +74,9 @@ type Delivery struct {
 	// Redelivered says that the bus has handed this message to some listener before.
 	Redelivered bool
 
-	// Undelivered is set on a Reply listener only: the bus gave back the request whose Message.ID this
-	// is, and Undelivered says why (ErrNoListener). Nothing else of Message is meaningful then.
+	// Undelivered is set on a Reply listener only: the bus, or a server with no room for it, gave back the
+	// request whose Message.ID this is, and Undelivered says why: it wraps ErrNoListener or ErrRejected.
+	// Nothing else of Message is meaningful then.
 	Undelivered error
 
 	// Settler settles the delivery. It is never nil.
@@ -155,8 +156,9 @@ func (a Address) String() string {
 	return s
 }
 
-// A Message is a request, a reply or a heartbeat, as every bus carries it. A request has a Method; a
-// message without one is a reply. Raw JSON fields are shared, not copied: nobody changes their bytes.
+// A Message is a request, a reply or a heartbeat, as every bus carries it. A request has a Method or, from a
+// peer that forgot it, at least Args; a message with neither is a reply. Raw JSON fields are shared, not copied:
+// nobody changes their bytes. A bus may rewrite their text, not what it says: blanks, and how characters are escaped.
 type Message struct {
 	// Of a request.
 	Method    string
