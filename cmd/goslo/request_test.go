@@ -131,8 +131,21 @@ func TestTimeout(t *testing.T) {
 	s := newShell(t)
 	server := s.serve(t)
 	got := s.run(t, "call", "lab", "sleep", `{"seconds": 60}`, "--timeout", "0.3").want(t, 4)
-	got.wantErr(t, "sleep on lab", "timed out after")
-	server.wait(t, "sleep") // its deadline travels: the server gives up too
+	got.wantErr(t, "sleep on lab", "--timeout")
+	server.wait(t, "sleep") // its deadline travels: the server gives up too, now and then before the caller does
+}
+
+func TestServerStandsStill(t *testing.T) {
+	t.Parallel()
+	s := newShell(t)
+	s.start(t, "broker").wait(t, "ready")
+	server := s.serve(t)
+	if err := server.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	got := s.run(t, "call", "lab", "echo", "--timeout", "0.5").want(t, 4)
+	got.wantErr(t, "echo on lab", "timed out after 5", "--timeout")
+	s.run(t, "ping", "lab/h1", "--timeout", "500ms").want(t, 4)
 }
 
 func TestInterruptedCall(t *testing.T) {

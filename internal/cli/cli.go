@@ -75,7 +75,7 @@ Exit codes, the same everywhere:
   1  the remote method failed, or the demo did not happen as it should
   2  the command line is wrong
   3  nobody listens where the request was sent
-  4  no answer in time
+  4  no answer in time, from the server or from one that it asked in turn
   5  the bus cannot be reached, or refuses
   130  interrupted before the end`
 

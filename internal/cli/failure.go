@@ -32,6 +32,10 @@ var kinds = map[int]string{
 	codeInterrupted: "interrupted",
 }
 
+// messagingTimeout is how a server says that time ran out over there: its handler's deadline, which is the
+// caller's and can pass on either side first, or a call that the handler made.
+var messagingTimeout = rpc.ErrorClass{Module: "oslo_messaging.exceptions", Name: "MessagingTimeout"}
+
 // A usageError is a command line, or a file that it names, that cannot be used.
 type usageError struct{ cause error }
 
@@ -96,6 +100,8 @@ func code(ctx context.Context, err error) int {
 		return codeInterrupted
 	case errors.As(err, &noServer):
 		return codeNoServer
+	case errors.Is(err, messagingTimeout):
+		return codeTimeout
 	case errors.As(err, &timeout) && timeout.Phase != rpc.NotSent && timeout.Phase != rpc.Unconfirmed:
 		return codeTimeout
 	case errors.As(err, &timeout), errors.As(err, &delivery), errors.As(err, &bus):
@@ -122,6 +128,8 @@ func (a *app) advice(code int, err error) string {
 		return "start a server there (goslo serve TOPIC), or name the bus that has one with --url or --config-file"
 	case code == codeNoServer:
 		return "check that the service runs, the spelling of topic and server, the --exchange, and that this is the service's bus"
+	case errors.Is(err, messagingTimeout):
+		return "look in the server's log for what it waited for, or wait longer with --timeout"
 	case errors.As(err, &timeout):
 		return phaseAdvice[timeout.Phase]
 	case code == codeBus:
