@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
@@ -17,7 +18,8 @@ import (
 type acks struct {
 	ch   *amqp.Channel
 	sock *socket
-	lazy int // > 0: acknowledgements wait until there are so many, or until gather is called
+	lazy int         // > 0: acknowledgements wait until there are so many, or for lazyFor
+	late *time.Timer // calls push; nil unless lazy
 
 	mu      sync.Mutex
 	pending []uint64            // tags to acknowledge with the next round
@@ -30,8 +32,15 @@ type acks struct {
 	idle    chan struct{}       // closed when closing and nothing is out
 }
 
+// lazyFor is how long a lazy acknowledgement waits for others.
+const lazyFor = 20 * time.Millisecond
+
 func newAcks(ch *amqp.Channel, sock *socket, lazy int) *acks {
-	return &acks{ch: ch, sock: sock, lazy: lazy, settled: make(map[uint64]struct{}), idle: make(chan struct{})}
+	a := &acks{ch: ch, sock: sock, lazy: lazy, settled: make(map[uint64]struct{}), idle: make(chan struct{})}
+	if lazy > 0 {
+		a.late = time.AfterFunc(lazyFor, a.push)
+	}
+	return a
 }
 
 // handOut counts a delivery that the receiver will settle.
@@ -45,9 +54,12 @@ func (a *acks) handOut() {
 func (a *acks) ack(ctx context.Context, tag uint64) error {
 	a.mu.Lock()
 	a.pending = append(a.pending, tag)
-	now := (a.lazy == 0 || len(a.pending) >= a.lazy || a.closing) && !a.queued
-	if now {
+	switch {
+	case a.queued:
+	case a.lazy == 0 || len(a.pending) >= a.lazy || a.closing:
 		a.queue()
+	case len(a.pending) == 1:
+		a.late.Reset(lazyFor)
 	}
 	round := a.round
 	a.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -162,7 +163,7 @@ func (s *settings) options(u *transport.URL) error {
 	o.Bool("amqp_durable_queues", &s.topology.durable)
 	o.Bool("amqp_auto_delete", &s.topology.autoDelete)
 	o.Bool("rabbit_quorum_queue", &s.topology.quorum)
-	o.Int("rabbit_transient_queues_ttl", &ttl, 0, 1<<31/1000)
+	o.Int("rabbit_transient_queues_ttl", &ttl, 0, math.MaxInt32/1000)
 	o.Int("rabbit_qos_prefetch_count", &s.prefetch, 0, 1<<16-1)
 	o.Int("heartbeat_timeout_threshold", &heartbeat, 0, 1<<16-1)
 	o.OneOf("rabbit_login_method", &s.login, "AMQPLAIN", "PLAIN", "EXTERNAL")

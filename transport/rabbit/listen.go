@@ -332,29 +332,19 @@ func (l *listener) Next(ctx context.Context) (*transport.Delivery, error) {
 			var d amqp.Delivery
 			var ok bool
 			var i int
-			if l.lazy > 0 && sub != nil {
-				// Nothing there to read: the moment to acknowledge what was read.
-				select {
-				case d, ok = <-from[0]:
-				default:
-					sub.acks.push()
-				}
-			}
-			if !ok {
-				select {
-				case d, ok = <-from[0]:
-				case d, ok = <-from[1]:
-					i = 1
-				case d, ok = <-from[2]:
-					i = 2
-				case <-changed:
-					fresh = false
-					continue
-				case <-l.stopping:
-					return nil, transport.ErrClosed
-				case <-ctx.Done():
-					return nil, ctx.Err()
-				}
+			select {
+			case d, ok = <-from[0]:
+			case d, ok = <-from[1]:
+				i = 1
+			case d, ok = <-from[2]:
+				i = 2
+			case <-changed:
+				fresh = false
+				continue
+			case <-l.stopping:
+				return nil, transport.ErrClosed
+			case <-ctx.Done():
+				return nil, ctx.Err()
 			}
 			if !ok {
 				from[i] = none // until changed says that it is back

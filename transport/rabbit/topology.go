@@ -85,7 +85,7 @@ func (t topology) expiry() amqp.Table {
 	if t.ttl == 0 {
 		return nil
 	}
-	return amqp.Table{amqp.QueueTTLArg: t.ttl.Milliseconds()}
+	return amqp.Table{amqp.QueueTTLArg: int32(t.ttl.Milliseconds())} // of the type that Python uses; options keep it in range
 }
 
 // A job is declaring, deleting or asking, in the goroutine that owns a session's setup channel.
