@@ -1,6 +1,7 @@
 package rabbit
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -61,14 +62,15 @@ func (s *settings) dial(ctx context.Context, e endpoint) (*amqp.Connection, *soc
 		err = ctx.Err()
 	}
 	if err != nil {
+		cause := sock.cause()
 		_ = sock.Close() // the handshake's error is the one to tell
-		return nil, nil, s.explain(ctx, e, err)
+		return nil, nil, s.explain(ctx, e, err, cause)
 	}
 	return broker, sock, nil
 }
 
-// explain says in the words of the URL what the broker refused.
-func (s *settings) explain(ctx context.Context, e endpoint, err error) error {
+// explain says in the words of the URL what the broker refused. Cause is why the connection broke, if it did.
+func (s *settings) explain(ctx context.Context, e endpoint, err, cause error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("connect to %s: no AMQP answer: %w", e.addr, ctx.Err())
 	}
@@ -83,8 +85,8 @@ func (s *settings) explain(ctx context.Context, e endpoint, err error) error {
 		return fmt.Errorf("connect to %s: the broker refused virtual host %q to user %q: %s", e.addr, s.vhost, e.user, refusal.Reason)
 	case refusal.Code == amqp.AccessRefused:
 		return fmt.Errorf("connect to %s: the broker refused user %q with login method %s: check the name and the password", e.addr, e.user, s.login)
-	case refusal.Code == amqp.FrameError && !refusal.Server:
-		return fmt.Errorf("connect to %s: the connection ended before the AMQP handshake was over: %s; is it an AMQP 0-9-1 port, and is TLS right?", e.addr, refusal.Reason)
+	case !refusal.Server:
+		return fmt.Errorf("connect to %s: the connection ended before the AMQP handshake was over: %w; is it an AMQP 0-9-1 port, and is TLS right?", e.addr, cmp.Or(cause, err))
 	}
 	return fmt.Errorf("connect to %s: %w", e.addr, err)
 }

@@ -1,6 +1,7 @@
 package rabbit
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"runtime"
@@ -39,6 +40,7 @@ type socket struct {
 	ended   uint64
 	changed chan struct{} // closed at the end of a round; nil when nobody waits for it
 	err     error         // why nothing more can be written
+	deaf    error         // why nothing more can be read
 	closing bool
 }
 
@@ -62,6 +64,24 @@ func (s *socket) Write(p []byte) (int, error) {
 		s.nudge()
 	}
 	return len(p), nil
+}
+
+// Read reads, and remembers why that ended: the library does not always pass it on.
+func (s *socket) Read(p []byte) (int, error) {
+	n, err := s.Conn.Read(p)
+	if err != nil {
+		s.mu.Lock()
+		s.deaf = cmp.Or(s.deaf, err)
+		s.mu.Unlock()
+	}
+	return n, err
+}
+
+// cause says why the connection broke: the end of reading, which tells more, or that of writing.
+func (s *socket) cause() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return cmp.Or(s.deaf, s.err)
 }
 
 // atFlush has f called in the socket's goroutine at the start of its next round, and returns which that is.
