@@ -200,7 +200,7 @@ func TestTimeouts(t *testing.T) {
 	both(t, func(t *testing.T, client, server peer) {
 		began := time.Now()
 		// Signs of life do not prolong the call beyond its deadline.
-		got := w.call(t, client, server.topic(), request{method: "slow", args: `{"seconds": 30}`, timeout: seconds(3), monitor: seconds(2)})
+		got := w.call(t, client, server.topic(), request{method: "slow", args: `{"seconds": 8}`, timeout: seconds(3), monitor: seconds(2)})
 		if took := time.Since(began); took < 3*time.Second || took > 20*time.Second {
 			t.Errorf("took %v, want 3 s", took)
 		}
@@ -282,8 +282,8 @@ func TestAMonitoredCallNoticesADeadServer(t *testing.T) {
 		t.Cleanup(func() {
 			soon, cancel := context.WithTimeout(context.Background(), time.Second)
 			defer cancel()
-			_ = bus.Close(soon) // the broker is away
-			end()
+			_ = bus.Close(soon) // the broker is away, and the server's listener with it
+			_ = end()
 		})
 		got := w.callWhileItsServerDies(t, python, topic, slow, network.Cut)
 		if got.member("class") != `"MessagingTimeout"` {
@@ -326,7 +326,12 @@ func TestOneQueueKeepsTheOrder(t *testing.T) {
 			if err := s.Listen(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			t.Cleanup(run(s))
+			end := run(s)
+			t.Cleanup(func() {
+				if err := end(); err != nil {
+					t.Error(err)
+				}
+			})
 			for i := range n {
 				w.cast(t, client, topic, strconv.Itoa(i), way{})
 			}

@@ -2,6 +2,7 @@ package interop_test
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
 	"time"
@@ -46,7 +47,7 @@ type town struct {
 	bus    transport.Transport
 	caller *rpc.Client
 	log    *records // of the Go servers
-	ends   []func()
+	ends   []func() error
 }
 
 var (
@@ -65,7 +66,7 @@ func inTown(t *testing.T) *town {
 		w.client, w.server = w.python(t, "client.py"), w.python(t, "server.py")
 		w.bus = w.open(t)
 		w.caller = rpc.NewClient(w.bus, rpc.ClientConfig{})
-		w.ends = append(w.ends, func() { _ = w.caller.Close(context.Background()) })
+		w.ends = append(w.ends, func() error { return w.caller.Close(context.Background()) })
 		w.serve(t, golang, golang.topic(), "one")
 		w.serve(t, golang, golang.topic(), "two")
 		w.serve(t, golang, golang.other(), "one")
@@ -86,7 +87,10 @@ func (w *town) python(t *testing.T, program string) *interop.Python {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.ends = append(w.ends, p.Stop)
+	w.ends = append(w.ends, func() error {
+		p.Stop()
+		return nil
+	})
 	return p
 }
 
@@ -98,7 +102,7 @@ func (w *town) open(t *testing.T) transport.Transport {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.ends = append(w.ends, func() { _ = bus.Close(context.Background()) })
+	w.ends = append(w.ends, func() error { return bus.Close(context.Background()) })
 	return bus
 }
 
@@ -119,20 +123,22 @@ func (w *town) serve(t *testing.T, p peer, topic, server string) {
 }
 
 // run runs a server until the returned function is called.
-func run(s *rpc.Server) (end func()) {
+func run(s *rpc.Server) (end func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
-	return func() {
+	return func() error {
 		cancel()
-		<-done
+		return <-done
 	}
 }
 
-func (w *town) end() {
+func (w *town) end() error {
+	var problems error
 	for i := len(w.ends) - 1; i >= 0; i-- {
-		w.ends[i]()
+		problems = errors.Join(problems, w.ends[i]())
 	}
+	return problems
 }
 
 // limit bounds what a test waits for in Go, on a machine with much else to do.

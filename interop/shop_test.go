@@ -73,7 +73,7 @@ func newShop(bus transport.Transport, log *records, topic, name string) *rpc.Ser
 			Handle(func(context.Context, none) (string, error) { return v, nil })
 	}
 	return rpc.NewServer(bus, rpc.ServerConfig{
-		Target: rpc.Target{Topic: topic}, Server: name, Ping: true, Logger: slog.New(log.handler()), Drain: time.Second,
+		Target: rpc.Target{Topic: topic}, Server: name, Ping: true, Logger: slog.New(log.handler()), Drain: 10 * time.Second,
 	},
 		rpc.NewEndpoint(rpc.Target{Version: "1.5"}, s.endpoints()...),
 		rpc.NewEndpoint(rpc.Target{Namespace: "control", Version: "2.0"}, which("control 2.0")),

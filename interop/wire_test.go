@@ -3,6 +3,7 @@ package interop_test
 import (
 	"context"
 	"encoding/json"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -33,10 +34,7 @@ func (p *rawPeer) answer(t *testing.T, from <-chan amqp.Delivery) amqp.Delivery 
 func TestRequestsOnTheWire(t *testing.T) {
 	t.Parallel()
 	w := inTown(t)
-	p := w.raw(t)
-	const topic = "wire_requests"
-	queue := p.queue(t, "raw_requests", topic)
-	for _, c := range []struct {
+	for i, c := range []struct {
 		name   string
 		kind   string
 		fanout bool
@@ -55,6 +53,10 @@ func TestRequestsOnTheWire(t *testing.T) {
 		{name: "fanout", kind: "cast", fanout: true, request: request{method: "m"}, members: `_unique_id args method`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			p := w.raw(t)
+			topic := "wire_requests_" + strconv.Itoa(i)
+			queue := p.queue(t, "raw_requests_"+strconv.Itoa(i), topic)
 			var got [2]seen
 			for i, client := range peers {
 				done := make(chan struct{})

@@ -18,7 +18,10 @@ func Main(m *testing.M, o ...goleak.Option) {
 	brokers.main = true
 	brokers.mu.Unlock()
 	code := m.Run()
-	brokers.stop()
+	if err := brokers.stop(); err != nil {
+		fmt.Fprintln(os.Stderr, "what the tests share did not end well:", err)
+		code = max(code, 1)
+	}
 	if code == 0 {
 		if err := goleak.Find(o...); err != nil {
 			fmt.Fprintln(os.Stderr, "goroutines left over after the tests:", err)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -356,12 +357,12 @@ type shared struct {
 	main bool // Main runs
 	node *RabbitNode
 	err  error
-	ends []func()
+	ends []func() error
 }
 
 // AtEnd has f called by [Main] after the tests, before it ends the shared broker: for what several tests
-// share besides it. The last added is called first.
-func AtEnd(f func()) {
+// share besides it. The last added is called first. An error fails the test binary.
+func AtEnd(f func() error) {
 	brokers.mu.Lock()
 	defer brokers.mu.Unlock()
 	brokers.ends = append(brokers.ends, f)
@@ -385,16 +386,20 @@ func (s *shared) running() bool {
 	return s.main
 }
 
-func (s *shared) stop() {
+func (s *shared) stop() error {
+	s.mu.Lock()
+	ends := s.ends
+	s.mu.Unlock()
+	var problems error
+	for _, end := range slices.Backward(ends) {
+		problems = errors.Join(problems, end())
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.main = false
-	for i := len(s.ends) - 1; i >= 0; i-- {
-		s.ends[i]()
-	}
-	s.ends = nil
+	s.main, s.ends = false, nil
 	if s.node != nil {
 		s.node.discard()
 		s.node = nil
 	}
+	return problems
 }
