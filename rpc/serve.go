@@ -12,6 +12,10 @@ import (
 	"github.com/goslo/goslo/wire"
 )
 
+// afterCaller is how long after its caller's deadline a handler's context ends: buses carry whole milliseconds, and a
+// caller shall find that it ran out of time by its own clock, not by a failure that says so.
+const afterCaller = 10 * time.Millisecond
+
 // serve runs one request in a worker: acknowledge, run, reply.
 func (s *Server) serve(base context.Context, d *transport.Delivery) {
 	m := d.Message
@@ -43,7 +47,7 @@ func (s *Server) serve(base context.Context, d *transport.Delivery) {
 	})
 	if m.Expires > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, m.Expires)
+		ctx, cancel = context.WithTimeout(ctx, m.Expires+afterCaller)
 		defer cancel()
 	}
 	quiet := s.heartbeats(base, m)

@@ -25,7 +25,7 @@ func TestMemoryForDuplicates(t *testing.T) {
 		t := c.t
 		var ran atomic.Int32
 		handler := note.Handle(func(context.Context, echoArgs) error { ran.Add(1); return nil })
-		c.serve(rpc.ServerConfig{Server: "h1"}, handler)
+		c.serve(rpc.ServerConfig{Server: "h1", Workers: 1}, handler)
 		c.serve(rpc.ServerConfig{Server: "h2"}, handler)
 		p := c.peer(replyAddress)
 		send := func(server string, id int) {

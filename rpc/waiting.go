@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/goslo/goslo/internal/nearest"
@@ -103,6 +104,8 @@ func (c *caller) timedOut(r *Request, p *pending, b bus, monitor time.Duration) 
 	}
 	switch {
 	case !b.asked:
+	case errors.Is(b.err, context.DeadlineExceeded):
+		e.Detail = "the bus did not answer when it was asked why"
 	case b.err != nil:
 		e.Detail = fmt.Sprintf("the bus was asked about %s: %v", r.address(), b.err)
 	case !b.state.Exists:
@@ -147,6 +150,9 @@ func (c *caller) nearest(ctx context.Context, r *Request) string {
 	topics, err := namer.Topics(ctx, r.Target.Exchange)
 	if err != nil {
 		return "" // a suggestion is not worth an error
+	}
+	if slices.Contains(topics, r.Target.Topic) {
+		return "" // the topic is right; it is the server that is not there
 	}
 	topic, _ := nearest.To(r.Target.Topic, topics)
 	return topic
