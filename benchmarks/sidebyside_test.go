@@ -34,7 +34,7 @@ func BenchmarkCallSideBySide(b *testing.B) {
 	goslo := newPair(b, openRabbit(b))
 	bare := newBareEcho(b, node.URL())
 	python := newPythonEcho(b, node.URL())
-	sideBySide(b, inProcess("goslo", goslo.call), inProcess("bare", bare.call), python.contender())
+	sideBySide(b, node, inProcess("goslo", goslo.call), inProcess("bare", bare.call), python.contender())
 }
 
 // BenchmarkCastSideBySide alternates confirmed casts by Goslo and deferred confirms of bare amqp091-go.
@@ -42,26 +42,32 @@ func BenchmarkCastSideBySide(b *testing.B) {
 	node := brokertest.Rabbit(b)
 	goslo := newPair(b, openRabbit(b))
 	bare := newBareEcho(b, node.URL())
-	sideBySide(b, inProcess("goslo", goslo.cast), inProcess("bare", bare.cast))
+	sideBySide(b, node, inProcess("goslo", goslo.cast), inProcess("bare", bare.cast))
 }
 
-// sideBySide compares the first contender with each of the others.
-func sideBySide(b *testing.B, contenders ...contender) {
+// sideBySide compares the first contender with each of the others. CPU times are per operation: of this
+// process, client and server together, and of the broker.
+func sideBySide(b *testing.B, node *brokertest.RabbitNode, contenders ...contender) {
 	b.Helper()
 	for _, callers := range []int{1, 16, 64} {
 		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
-			rates, cpus := make([][]float64, len(contenders)), make([][]float64, len(contenders))
+			rates, cpus, brokers := make([][]float64, len(contenders)), make([][]float64, len(contenders)), make([][]float64, len(contenders))
 			for i := range contenders { // warm up
 				contenders[i].run(b, callers, *round/5)
 			}
 			for b.Loop() {
 				for i, c := range contenders {
+					before, started := node.CPUTime(b), time.Now()
 					perSecond, cpu := c.run(b, callers, *round)
-					rates[i], cpus[i] = append(rates[i], perSecond), append(cpus[i], float64(cpu.Microseconds()))
+					broker := (node.CPUTime(b) - before).Seconds() / (perSecond * time.Since(started).Seconds())
+					rates[i] = append(rates[i], perSecond)
+					cpus[i] = append(cpus[i], float64(cpu.Microseconds()))
+					brokers[i] = append(brokers[i], broker*1e6)
 				}
 			}
 			for i, c := range contenders {
 				b.ReportMetric(median(rates[i]), c.name+"/s")
+				b.ReportMetric(median(brokers[i]), c.name+"-broker-us")
 				if cpu := median(cpus[i]); cpu > 0 {
 					b.ReportMetric(cpu, c.name+"-cpu-us")
 				}

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // A process is a child that does not outlive this one.
@@ -108,18 +109,44 @@ func (p *process) output() string {
 	return string(b)
 }
 
-// startTime is when a process began, in clock ticks since the machine's start: with the process id it
-// names a process for good. It is "" when there is no such process.
-func startTime(pid int) string {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return ""
+// clockTick is what the kernel counts CPU time of processes in.
+const clockTick = time.Second / 100
+
+// cpuTime is the CPU time that the process and its threads have used, in user and kernel mode.
+func (p *process) cpuTime() (time.Duration, error) {
+	fields := statFields(p.pid)
+	if fields == nil {
+		return 0, fmt.Errorf("cpu time of %s (pid %d): no such process", p.name, p.pid)
 	}
-	// The second field is the program's name in parentheses, and may hold blanks. Field 22 is the start.
-	_, rest, ok := strings.Cut(string(b), ") ")
-	fields := strings.Fields(rest)
-	if !ok || len(fields) < 20 || fields[0] == "Z" {
+	user, err := strconv.Atoi(fields[11])
+	if err != nil {
+		return 0, err
+	}
+	kernel, err := strconv.Atoi(fields[12])
+	return time.Duration(user+kernel) * clockTick, err
+}
+
+// startTime is when a process began, in clock ticks since the machine's start: with the process id it
+// names a process for good. It is "" when there is no such process. It is field 22 of its stat file.
+func startTime(pid int) string {
+	fields := statFields(pid)
+	if fields == nil || fields[0] == "Z" {
 		return ""
 	}
 	return fields[19]
+}
+
+// statFields are the fields of /proc/PID/stat from the third on; nil when there is no such process.
+func statFields(pid int) []string {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return nil
+	}
+	// The second field is the program's name in parentheses, and may hold blanks.
+	_, rest, ok := strings.Cut(string(b), ") ")
+	fields := strings.Fields(rest)
+	if !ok || len(fields) < 20 {
+		return nil
+	}
+	return fields
 }

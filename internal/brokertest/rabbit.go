@@ -299,6 +299,16 @@ func (n *RabbitNode) Kill() {
 	n.control.close()
 }
 
+// CPUTime is the CPU time that the node has used since its last start.
+func (n *RabbitNode) CPUTime(t testing.TB) time.Duration {
+	t.Helper()
+	used, err := n.server.cpuTime()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return used
+}
+
 // Stop ends the node in an orderly way: clients are told. Restart brings it back.
 func (n *RabbitNode) Stop(t testing.TB) {
 	t.Helper()
