@@ -221,3 +221,38 @@ func TestStoreSurvivesItsHost(t *testing.T) {
 		})
 	}
 }
+
+// TestTakeOverFromABrokerOpenToOthers: the sockets of a server on all addresses are IPv6's, and it is this user's
+// all the same.
+func TestTakeOverFromABrokerOpenToOthers(t *testing.T) {
+	t.Parallel()
+	ctx := testContext(t)
+	cfg := testConfig(t)
+	b, err := embedded.NewBroker(embedded.BrokerConfig{Listen: fmt.Sprintf("0.0.0.0:%d", cfg.Port), RuntimeDir: cfg.RuntimeDir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	life, end := context.WithCancel(ctx)
+	defer end()
+	ended := make(chan error, 1)
+	go func() { ended <- b.Run(life) }()
+	bus := open(t, cfg)
+	if bus.Hosting() {
+		t.Error("the client hosts the bus, though a broker does")
+	}
+	end()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	topic := transport.Address{Kind: transport.Topic, Topic: "compute"}
+	for !bus.Hosting() {
+		if _, err := bus.Inspect(ctx, topic); ctx.Err() != nil {
+			t.Fatalf("nobody took over: %v", err)
+		}
+	}
+	soon, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	if _, err := bus.Inspect(soon, topic); err != nil {
+		t.Errorf("the bus that took over: %v", err)
+	}
+}
