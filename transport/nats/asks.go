@@ -12,7 +12,8 @@ import (
 // asks pairs what we ask of servers and of other clients with what they answer. One subscription serves all.
 type asks struct {
 	conn   *Conn
-	prefix string // of the subjects that answers come to
+	prefix string        // of the subjects that answers come to
+	ended  chan struct{} // the subscription's goroutine is gone
 
 	mu      sync.Mutex
 	last    uint64
@@ -23,10 +24,12 @@ func (a *asks) start(c *Conn) error {
 	a.conn = c
 	a.prefix = c.prefix + replyToken + "." + newToken() + "."
 	a.waiting = map[uint64]chan<- *nats.Msg{}
+	a.ended = make(chan struct{})
 	sub, err := c.nc.Subscribe(a.prefix+"*", a.answer)
 	if err != nil {
 		return err
 	}
+	onEnd(sub, func() { close(a.ended) })
 	return sub.SetPendingLimits(-1, -1)
 }
 

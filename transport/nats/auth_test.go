@@ -277,6 +277,7 @@ func TestConfigErrors(t *testing.T) {
 		"nats://u:hunter2@h/?token=x":              "one of",
 		"nats://u:hunter2@h,u:hunter3@i/":          "same user and password",
 		"nats://h/?tls_ca=/x":                      "tls=true",
+		"nats+tls://h/?tls=false":                  "tls=false",
 		"nats://h/?tls=true&tls_ca=/nonexistent":   "/nonexistent",
 		"nats://h/?tls=true&tls_cert=/nonexistent": "tls_key",
 		"nats://h/?storage=tape":                   "file, memory",

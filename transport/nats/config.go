@@ -104,6 +104,9 @@ func ConfigFromURL(u *transport.URL) (Config, error) {
 	if err := o.Finish(); err != nil {
 		return c, err
 	}
+	if u.Scheme == "nats+tls" && !useTLS {
+		return c, fmt.Errorf("nats: url %s: nats+tls:// demands TLS and tls=false refuses it; leave one of them out", u)
+	}
 	if err := c.readHosts(u); err != nil {
 		return c, fmt.Errorf("nats: url %s: %w", u, err)
 	}

@@ -169,16 +169,21 @@ func (c *Conn) connect(ctx context.Context) error {
 		options = append(options, nats.Secure(c.cfg.TLS))
 	}
 	c.nc, err = nats.Connect(strings.Join(urls, ","), options...)
-	if !stop() && err == nil {
-		c.nc.Close()
-		err = ctx.Err()
+	if err == nil {
+		c.js, err = jetstream.New(c.nc)
+		if !stop() {
+			err = ctx.Err()
+		}
+		if err != nil {
+			c.nc.Close()
+			<-c.gone
+		}
 	}
 	if err != nil {
 		end()
 		return explain(c.cfg, d.last(err))
 	}
-	c.js, err = jetstream.New(c.nc)
-	return err
+	return nil
 }
 
 // A dialer remembers why it failed: nats.go does not say.
@@ -323,6 +328,7 @@ func (c *Conn) Close(ctx context.Context) error {
 	c.endDials() // or Close waits for a dial in progress
 	c.nc.Close()
 	<-c.gone
+	<-c.asks.ended
 	for _, l := range listeners {
 		l.end()
 	}

@@ -16,11 +16,16 @@ import (
 // probeQuiet is how long after one listener's answer to wait for the next one's.
 const probeQuiet = 30 * time.Millisecond
 
+// probePatience is how long to wait for the first listener's answer, or half of the context's time.
+const probePatience = time.Second
+
 // probeLimit bounds the listeners that are counted.
 const probeLimit = 4096
 
-// Inspect implements [transport.Inspector]. Listeners are asked and count themselves; calls that wait in
-// them are not in Waiting, casts that nobody took are. Waiting is -1 for fanout and reply addresses.
+// Inspect implements [transport.Inspector]. Listeners are asked and count themselves; Listeners is -1 when the
+// topic has some and none answers. Calls that wait in listeners are not in Waiting, casts that nobody took are.
+// Waiting is -1 for a fanout address, and where the server has no JetStream. A reply address is
+// errors.ErrUnsupported.
 func (c *Conn) Inspect(ctx context.Context, at transport.Address) (transport.AddressState, error) {
 	s := transport.AddressState{Listeners: -1, Waiting: -1}
 	err := c.inspect(ctx, at, &s)
@@ -45,13 +50,15 @@ func (c *Conn) inspect(ctx context.Context, at transport.Address, s *transport.A
 	if err != nil {
 		return err
 	}
-	s.Listeners = 0
+	if names != nil {
+		s.Listeners = 0
+	}
 	for _, name := range names {
 		if at.Kind == transport.Fanout || at.Server == "" || name == at.Server {
 			s.Listeners++
 		}
 	}
-	s.Exists = s.Listeners > 0
+	s.Exists = s.Listeners > 0 || names == nil && at.Server == ""
 	if at.Kind == transport.Fanout {
 		return nil
 	}
@@ -80,7 +87,8 @@ func (c *Conn) inspect(ctx context.Context, at transport.Address, s *transport.A
 	return nil
 }
 
-// probe asks a topic's listeners for their servers' names.
+// probe asks a topic's listeners for their servers' names. The answer is nil, not empty, where listeners are
+// subscribed and do not answer, as when their process is stopped or the network has just lost them.
 func (c *Conn) probe(ctx context.Context, l *link, at transport.Address) ([]string, error) {
 	at.Server = ""
 	answers := make(chan *nats.Msg, probeLimit)
@@ -90,17 +98,22 @@ func (c *Conn) probe(ctx context.Context, l *link, at transport.Address) ([]stri
 	if err != nil {
 		return nil, c.publishError(err, 0)
 	}
+	patience := probePatience
+	if deadline, ok := ctx.Deadline(); ok {
+		patience = min(patience, time.Until(deadline)/2)
+	}
+	quiet := time.NewTimer(patience)
+	defer quiet.Stop()
 	var names []string
-	var quiet <-chan time.Time
 	for {
 		select {
 		case m := <-answers:
 			if noResponders(m) {
-				return nil, nil
+				return []string{}, nil
 			}
 			names = append(names, string(m.Data))
-			quiet = time.After(probeQuiet)
-		case <-quiet:
+			quiet.Reset(probeQuiet)
+		case <-quiet.C:
 			return names, nil
 		case <-l.lost:
 			return nil, errLinkLost

@@ -68,7 +68,8 @@ func (k *keeper) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case now := <-ticker.C:
+		case <-ticker.C:
+			now := time.Now() // the tick may have waited for a rebuild
 			for _, l := range k.conn.snapshot() {
 				if l.tick(now) {
 					k.rebuild(l)
@@ -93,7 +94,7 @@ func (k *keeper) rebuildOne(ctx context.Context, l listener) {
 	switch err := l.rebuild(ctx); {
 	case err == nil:
 		k.conn.log.Info("nats: listening again", "listener", l.Addr())
-	case errors.Is(err, context.Canceled), errors.Is(err, transport.ErrClosed):
+	case errors.Is(err, context.Canceled), errors.Is(err, transport.ErrClosed), errors.Is(err, errNoJetStream):
 	default:
 		k.conn.log.Error("nats: cannot listen again yet", "listener", l.Addr(), "error", err)
 	}

@@ -42,7 +42,8 @@ type topicListener struct {
 	waiting   bool
 	dropped   int
 	queues    [2]castQueue
-	held      map[string]struct{} // acknowledgement subjects of casts in backlog or unsettled
+	held      map[string]time.Time // acknowledgement subjects of casts in backlog or unsettled, and when they were claimed last
+	given     bool                 // the backlog went back; what still comes follows
 }
 
 // An arrival is a message in the backlog.
@@ -91,23 +92,22 @@ func (c *Conn) listen(ctx context.Context, from transport.Address, o transport.L
 		done:     make(chan struct{}),
 		wake:     make(chan struct{}, 1),
 		inbox:    c.prefix + replyToken + "." + newToken() + ".",
-		held:     map[string]struct{}{},
+		held:     map[string]time.Time{},
 	}
 	shared := from
 	shared.Server = ""
 	l.queues[0] = newCastQueue(l, shared, "0")
 	l.queues[1] = newCastQueue(l, from, "1")
-	if err := c.add(l); err != nil {
-		return nil, err
-	}
 	if err := l.open(ctx, shared); err != nil {
+		err = errors.Join(err, l.Close(ctx))
 		c.remove(l)
-		return nil, errors.Join(err, l.Close(ctx))
+		return nil, err
 	}
 	return l, nil
 }
 
-// open subscribes, makes the queues and starts to take from them.
+// open subscribes, makes the queues and starts to take from them. The connection, which may be closed
+// meanwhile, learns of the listener when its subscriptions are complete.
 func (l *topicListener) open(ctx context.Context, shared transport.Address) error {
 	c := l.conn
 	for _, s := range []struct {
@@ -124,16 +124,28 @@ func (l *topicListener) open(ctx context.Context, shared transport.Address) erro
 			return err
 		}
 		l.ended.Add(1)
-		sub.SetClosedHandler(func(string) { l.ended.Done() })
+		onEnd(sub, l.ended.Done)
 		l.subs = append(l.subs, sub)
 		if err := sub.SetPendingLimits(-1, -1); err != nil {
 			return err
 		}
 	}
-	if err := l.rebuild(ctx); err != nil {
+	if err := c.add(l); err != nil {
+		return err
+	}
+	if err := l.rebuild(ctx); err != nil && !errors.Is(err, errNoJetStream) {
 		return err
 	}
 	return flush(ctx, c.nc)
+}
+
+// onEnd has done called once the subscription has ended, even if it has already.
+func onEnd(sub *nats.Subscription, done func()) {
+	done = sync.OnceFunc(done)
+	sub.SetClosedHandler(func(string) { done() })
+	if !sub.IsValid() {
+		done()
+	}
 }
 
 // Addr implements [transport.Listener].
@@ -147,11 +159,17 @@ func (l *topicListener) receive(m *nats.Msg, kind transport.Kind, server bool) {
 		}
 		return
 	}
+	a := arrival{msg: m, kind: kind, server: server, at: time.Now()}
 	l.mu.Lock()
+	if l.given {
+		l.mu.Unlock()
+		l.giveBackOne(a)
+		return
+	}
 	if l.backlog.len() < MaxWaitingCalls && l.bytes < MaxWaitingBytes {
 		l.dropped = 0
 		l.bytes += len(m.Data)
-		l.push(arrival{msg: m, kind: kind, server: server, at: time.Now()})
+		l.push(a)
 		return
 	}
 	l.dropped++
@@ -322,13 +340,21 @@ func (d *delivery) settle(verdict string) error {
 		l.signal()
 		return nil
 	}
-	_, mine := l.held[d.ack]
+	claimed, mine := l.held[d.ack]
 	delete(l.held, d.ack)
 	d.queue.held--
 	pull := d.queue.want()
+	idle := len(l.held) == 0
 	l.signal()
+	if idle && l.isDone() {
+		l.conn.remove(l)
+	}
 	if !mine {
 		return fmt.Errorf("nats: settle: %w, and the message went back to its queue", transport.ErrClosed)
+	}
+	if age := time.Since(claimed); age >= ackWait {
+		d.queue.pull(pull)
+		return fmt.Errorf("nats: settle: nothing was heard of this process for %v, so the message went back to its queue", age.Round(time.Second))
 	}
 	err := l.conn.nc.Publish(d.ack, []byte(verdict))
 	d.queue.pull(pull)
@@ -349,12 +375,14 @@ func (l *topicListener) rebuild(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// tick implements listener.
+// tick implements listener. A claim that ran out is not renewed: somebody else may have the message by now.
 func (l *topicListener) tick(now time.Time) bool {
 	l.mu.Lock()
 	claims := make([]string, 0, len(l.held))
-	for ack := range l.held {
-		claims = append(claims, ack)
+	for ack, claimed := range l.held {
+		if now.Sub(claimed) < ackWait {
+			claims = append(claims, ack)
+		}
 	}
 	broken := false
 	for i := range l.queues {
@@ -363,10 +391,24 @@ func (l *topicListener) tick(now time.Time) bool {
 	l.mu.Unlock()
 	for _, ack := range claims {
 		if err := l.conn.nc.Publish(ack, []byte("+WPI")); err != nil {
-			break // the connection is away, and rebuilding it looks after the rest
+			break // the connection is away; claims last a while longer
 		}
+		l.mu.Lock()
+		if _, mine := l.held[ack]; mine {
+			l.held[ack] = now
+		}
+		l.mu.Unlock()
 	}
 	return broken
+}
+
+func (l *topicListener) isDone() bool {
+	select {
+	case <-l.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // end implements listener.
@@ -385,11 +427,12 @@ func (l *topicListener) Close(ctx context.Context) error {
 			l.conn.log.Debug("nats: unsubscribe", "subject", sub.Subject, "error", err)
 		}
 	}
-	if err := waitGroup(ctx, &l.ended); err != nil {
-		return fmt.Errorf("nats: close listener %s: %w", l.Addr(), err)
-	}
+	err := waitGroup(ctx, &l.ended)
 	l.giveBack()
 	l.forget()
+	if err != nil {
+		return fmt.Errorf("nats: close listener %s: %w", l.Addr(), err)
+	}
 	if l.conn.link.Load() == nil {
 		return nil
 	}
@@ -402,6 +445,7 @@ func (l *topicListener) Close(ctx context.Context) error {
 // giveBack returns what Next never returned: casts to their queues, calls to the topic's other servers.
 func (l *topicListener) giveBack() {
 	l.mu.Lock()
+	l.given = true
 	left := make([]arrival, 0, l.backlog.len())
 	for l.backlog.len() > 0 {
 		a := l.backlog.pop()
@@ -412,18 +456,22 @@ func (l *topicListener) giveBack() {
 	}
 	l.mu.Unlock()
 	for _, a := range left {
-		var err error
-		switch {
-		case a.queue != nil:
-			err = l.conn.nc.Publish(a.msg.Reply, []byte("-NAK"))
-		case a.kind == transport.Topic:
-			if reply, alive := remainingTTL(a.msg.Reply, time.Since(a.at)); alive {
-				err = l.conn.nc.PublishRequest(a.msg.Subject, reply, a.msg.Data)
-			}
+		l.giveBackOne(a)
+	}
+}
+
+func (l *topicListener) giveBackOne(a arrival) {
+	var err error
+	switch {
+	case a.queue != nil:
+		err = l.conn.nc.Publish(a.msg.Reply, []byte("-NAK"))
+	case a.kind == transport.Topic:
+		if reply, alive := remainingTTL(a.msg.Reply, time.Since(a.at)); alive {
+			err = l.conn.nc.PublishRequest(a.msg.Subject, reply, a.msg.Data)
 		}
-		if err != nil {
-			l.conn.log.Error("nats: message not given back", "subject", a.msg.Subject, "error", err)
-		}
+	}
+	if err != nil {
+		l.conn.log.Error("nats: message not given back", "subject", a.msg.Subject, "error", err)
 	}
 }
 

@@ -32,7 +32,7 @@ type castQueue struct {
 	asked    int  // messages asked for and not here yet
 	held     int  // messages here and unsettled
 	ready    bool // the queue exists, as far as we know
-	off      bool // the server has no JetStream
+	off      bool // the server has no JetStream, as far as we know
 	deadline time.Time
 }
 
@@ -50,13 +50,8 @@ func newCastQueue(l *topicListener, a transport.Address, token string) castQueue
 // want says how many messages to ask for now, and counts them as asked for. The mutex is held.
 func (q *castQueue) want() int {
 	n := q.listener.prefetch - q.held - q.asked
-	if n <= 0 || q.asked > q.listener.prefetch/2 || !q.ready {
+	if n <= 0 || q.asked > q.listener.prefetch/2 || !q.ready || q.listener.isDone() {
 		return 0
-	}
-	select {
-	case <-q.listener.done:
-		return 0
-	default:
 	}
 	q.asked += n
 	q.deadline = time.Now().Add(pullExpires + pullGrace)
@@ -82,23 +77,25 @@ func (q *castQueue) rebuild(ctx context.Context) error {
 	l.mu.Lock()
 	q.ready, q.asked = false, 0
 	l.mu.Unlock()
-	select {
-	case <-l.done:
+	if l.isDone() {
 		return nil
-	default:
 	}
 	err := l.conn.ensureQueue(ctx, q.subject)
 	off := errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) || errors.Is(err, nats.ErrNoResponders)
 	if err != nil && !off {
 		return err
 	}
-	if off {
-		l.conn.log.Warn("nats: this listener receives no casts", "listener", l.Addr(), "error", errNoJetStream)
-	}
 	l.mu.Lock()
+	news := off && !q.off
 	q.ready, q.off = !off, off
 	n := q.want()
 	l.mu.Unlock()
+	if news {
+		l.conn.log.Warn("nats: this listener receives no casts until the server has JetStream", "listener", l.Addr(), "subject", q.subject, "error", errNoJetStream)
+	}
+	if off {
+		return errNoJetStream
+	}
 	q.pull(n)
 	return nil
 }
@@ -108,12 +105,7 @@ func (q *castQueue) overdue(now time.Time) bool {
 	if q.asked > 0 && now.After(q.deadline) {
 		q.ready = false
 	}
-	select {
-	case <-q.listener.done:
-		return false
-	default:
-		return !q.ready && !q.off
-	}
+	return !q.ready && !q.listener.isDone()
 }
 
 // receiveCast takes a pulled cast, or word of what became of a pull. It runs on the subscription's goroutine
@@ -122,12 +114,18 @@ func (l *topicListener) receiveCast(m *nats.Msg) {
 	for i := range l.queues {
 		switch q := &l.queues[i]; m.Subject {
 		case q.subject:
+			a := arrival{msg: m, kind: transport.Topic, server: q.server, queue: q, at: time.Now()}
 			l.mu.Lock()
+			if l.given {
+				l.mu.Unlock()
+				l.giveBackOne(a)
+				return
+			}
 			q.asked = max(q.asked-1, 0)
 			q.held++
-			l.held[m.Reply] = struct{}{}
+			l.held[m.Reply] = a.at
 			n := q.want()
-			l.push(arrival{msg: m, kind: transport.Topic, server: q.server, queue: q, at: time.Now()})
+			l.push(a)
 			q.pull(n)
 			return
 		case q.inbox:

@@ -47,7 +47,7 @@ func (c *Conn) listenReply(ctx context.Context) (*replyListener, error) {
 		return nil, err
 	}
 	l.sub = sub
-	sub.SetClosedHandler(func(string) { close(l.ended) })
+	onEnd(sub, func() { close(l.ended) })
 	if err := sub.SetPendingLimits(-1, -1); err != nil {
 		return nil, err
 	}

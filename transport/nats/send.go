@@ -24,7 +24,10 @@ const (
 
 // JetStream's error codes that concern a sender.
 const (
-	codeTTLDisabled = 10166 // the stream was made without AllowMsgTTL
+	codeNoJetStreamForAccount = 10039
+	codeNoStream              = 10059
+	codeNoJetStream           = 10076
+	codeTTLDisabled           = 10166 // the stream was made without AllowMsgTTL
 )
 
 // replyPatience bounds how long a reply waits for the connection to come back.
@@ -32,6 +35,9 @@ const replyPatience = 30 * time.Second
 
 // probePause is the time between two looks whether servers are back after the bus was away.
 const probePause = 50 * time.Millisecond
+
+// lookTimeout bounds one look whether a stream exists.
+const lookTimeout = 2 * time.Second
 
 // errLinkLost: the connection broke while an answer was awaited.
 var errLinkLost = errors.New("the connection was lost")
@@ -201,7 +207,7 @@ func (c *Conn) cast(ctx context.Context, to transport.Address, m *transport.Mess
 	}
 	if m.Expires > 0 {
 		msg.Header[headerTTL] = []string{strconv.FormatInt(max(m.Expires.Milliseconds(), 1), 10)}
-		msg.Header["Nats-TTL"] = []string{strconv.FormatInt(int64((m.Expires+time.Second-1)/time.Second), 10)}
+		msg.Header["Nats-TTL"] = []string{strconv.FormatInt(int64((m.Expires-1)/time.Second)+1, 10)}
 	}
 	for {
 		l, err := c.await(ctx)
@@ -227,7 +233,10 @@ func (c *Conn) cast(ctx context.Context, to transport.Address, m *transport.Mess
 			}
 			continue
 		case noResponders(answer):
-			return c.nobody(ctx, l)
+			if err := c.nobody(ctx, l, msg.Subject); err != nil {
+				return err
+			}
+			continue
 		}
 		if len(answer.Data) > len(confirmed) && string(answer.Data[:len(confirmed)]) == confirmed {
 			return nil
@@ -247,13 +256,33 @@ func (c *Conn) cast(ctx context.Context, to transport.Address, m *transport.Mess
 	}
 }
 
-// nobody explains why no stream took a cast: there is none for the address, or none at all.
-func (c *Conn) nobody(ctx context.Context, l *link) error {
-	answer, err := c.asks.ask(ctx, l, &nats.Msg{Subject: "$JS.API.INFO"})
-	if err == nil && noResponders(answer) {
+// nobody finds out why no stream took a cast. Nil means that there is one and that it may be tried again, after a
+// rest: it was made this moment, or its cluster is about to choose who leads it.
+func (c *Conn) nobody(ctx context.Context, l *link, subject string) error {
+	name := streamName(subject)
+	look, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	answer, err := c.asks.ask(look, l, &nats.Msg{Subject: "$JS.API.STREAM.INFO." + name})
+	why := "stream " + name + " exists but takes nothing: nobody leads it, or it was made for another subject than " + subject
+	var s stored
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("%w: whether there is a stream %s is unknown: %w", transport.ErrNotSent, name, context.Cause(ctx))
+	case err != nil:
+		why = "whether there is a stream " + name + " cannot be found out: " + err.Error()
+	case noResponders(answer):
+		return fmt.Errorf("%w: %w", transport.ErrRejected, errNoJetStream)
+	case json.Unmarshal(answer.Data, &s) != nil:
+		why = "what the server says of stream " + name + " cannot be read"
+	case s.Error != nil && s.Error.ErrCode == codeNoStream:
+		return fmt.Errorf("%w: no server has ever listened there", transport.ErrNoListener)
+	case s.Error != nil && (s.Error.ErrCode == codeNoJetStream || s.Error.ErrCode == codeNoJetStreamForAccount):
 		return fmt.Errorf("%w: %w", transport.ErrRejected, errNoJetStream)
 	}
-	return fmt.Errorf("%w: no server has ever listened there", transport.ErrNoListener)
+	if err := c.rest(ctx); err != nil {
+		return fmt.Errorf("%s: %w", why, err)
+	}
+	return nil
 }
 
 var errNoJetStream = errors.New("the server has no JetStream, which casts need; start nats-server with -js, or put jetstream {} into its configuration")
