@@ -246,7 +246,7 @@ func TestQueueDeleted(t *testing.T) {
 		}
 		for _, to := range []transport.Address{topic, server} {
 			m := &transport.Message{Method: what + " for " + to.String(), UniqueID: what + to.Server}
-			for err := error(transport.ErrNoListener); err != nil; { // until the queue is back; a server that deletes it answers nothing
+			for err := transport.ErrNoListener; err != nil; { // until the queue is back; a server that deletes it answers nothing
 				ctx, cancel := context.WithTimeout(testContext(t), time.Second)
 				err = bus.Send(ctx, to, m)
 				cancel()

@@ -262,13 +262,14 @@ func (l *topicListener) delivery(a arrival) *transport.Delivery {
 		}
 	}
 	if ttl > 0 && waited >= ttl {
-		d.settle("+TERM")
+		l.conn.log.Info("nats: message dropped: it waited for longer than its sender does", "subject", a.msg.Subject, "waited", waited, "sender", ttl)
+		d.drop()
 		return nil
 	}
 	message, err := wire.Parse(a.msg.Data)
 	if err != nil {
 		l.conn.log.Error("nats: message dropped: it cannot be read", "subject", a.msg.Subject, "bytes", len(a.msg.Data), "error", err)
-		d.settle("+TERM")
+		d.drop()
 		return nil
 	}
 	if ttl > 0 {
@@ -327,6 +328,13 @@ func (d *delivery) Requeue(context.Context) error {
 		return err
 	}
 	return fmt.Errorf("nats: requeue a call or fanout message: %w", errors.ErrUnsupported)
+}
+
+// drop removes a message that nobody is to have from its queue.
+func (d *delivery) drop() {
+	if err := d.settle("+TERM"); err != nil {
+		d.listener.conn.log.Debug("nats: drop a message", "listener", d.listener.Addr(), "error", err)
+	}
 }
 
 func (d *delivery) settle(verdict string) error {

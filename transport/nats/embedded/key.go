@@ -46,7 +46,7 @@ func runtimeDir(configured string) (string, error) {
 // userDir is a folder of this user alone, the same for all of the user's sessions where possible.
 func userDir() (string, error) {
 	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
-		info, err := os.Stat(dir)
+		info, err := os.Stat(dir) //nolint:gosec // The user names the folder; whose it is is looked at next.
 		if err != nil {
 			return "", fmt.Errorf("look at $XDG_RUNTIME_DIR: %w", err)
 		}
@@ -106,7 +106,7 @@ func readPrivate(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only read
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
@@ -136,7 +136,7 @@ func makeKey(dir, path string) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name())
+	defer func() { _ = os.Remove(f.Name()) }() // what is left over is private, and never read
 	_, err = f.Write(seed)
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err

@@ -3,6 +3,7 @@ package embedded_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -82,7 +83,7 @@ func TestInsecureKeyIsRefused(t *testing.T) {
 			t.Parallel()
 			cfg, key := prepare(t)
 			switch err := spoil.do(cfg, key); {
-			case err == errNotRoot:
+			case errors.Is(err, errNotRoot):
 				t.Skip("only root can give a file to another user")
 			case err != nil:
 				t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -65,7 +66,9 @@ func (c child) run(config string) error {
 		fmt.Println(bus.Hosting()) // whatever is asked
 	}
 	cancel()
-	<-served
+	if err := <-served; err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
 	return bus.Close(context.Background())
 }
 

@@ -44,7 +44,7 @@ func socketOwner(path, addresses string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only read
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
 		fields := strings.Fields(lines.Text()) // sl local remote state queues timer retransmissions uid ...
