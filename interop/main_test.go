@@ -3,6 +3,7 @@ package interop_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"sync"
 	"testing"
 	"time"
@@ -14,7 +15,13 @@ import (
 	"github.com/goslo/goslo/transport"
 )
 
-func TestMain(m *testing.M) { brokertest.Main(m) }
+func TestMain(m *testing.M) {
+	// The tests wait for brokers, timeouts and Python; as many as processors at a time would take minutes. -parallel overrides it.
+	if err := flag.Set("test.parallel", "16"); err != nil {
+		panic(err)
+	}
+	brokertest.Main(m)
+}
 
 // A peer is a language, as a client or as a server.
 type peer string

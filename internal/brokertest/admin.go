@@ -222,7 +222,9 @@ func (n *RabbitNode) ListQueues(t testing.TB, vhost string) []Queue {
 			I#{name := Name, arguments := rabbit_misc:amqp_table(Args), types => maps:from_list([{K, T} || {K, T, _} <- Args]), unacked => maps:get(messages_unacknowledged, I),
 				type := case maps:get(type, I) of rabbit_classic_queue -> classic; rabbit_quorum_queue -> quorum; rabbit_stream_queue -> stream; Other -> Other end}
 		end,
-		rabbit_json:encode([Describe(Q) || Q <- rabbit_amqqueue:list(%s)]).`, bin(vhost))
+		%% A queue may end between the list and the question.
+		Ask = fun(Q) -> try [Describe(Q)] catch exit:_ -> [] end end,
+		rabbit_json:encode(lists:flatmap(Ask, rabbit_amqqueue:list(%s))).`, bin(vhost))
 }
 
 // ListExchanges lists the exchanges of a vhost that somebody declared: not the default one, nor amq.*.
@@ -261,15 +263,15 @@ func (n *RabbitNode) ListConsumers(t testing.TB, vhost string) []Consumer {
 			I <- rabbit_amqqueue:consumers_all(%s), {resource, _, queue, Name} <- [proplists:get_value(queue_name, I)]]).`, bin(vhost))
 }
 
-// ListConnections lists the connections of all clients.
+// ListConnections lists the connections of all clients that have introduced themselves.
 func (n *RabbitNode) ListConnections(t testing.TB) []Connection {
 	t.Helper()
 	return list[Connection](t, n, `
 		rabbit_json:encode([#{pid => list_to_binary(pid_to_list(Pid)), vhost => proplists:get_value(vhost, I), user => proplists:get_value(user, I),
 				state => proplists:get_value(state, I), channels => proplists:get_value(channels, I),
-				client_properties => rabbit_misc:amqp_table(proplists:get_value(client_properties, I))} ||
+				client_properties => rabbit_misc:amqp_table(Properties)} ||
 			I <- rabbit_networking:connection_info_all([pid, vhost, user, state, channels, client_properties]),
-			Pid <- [proplists:get_value(pid, I)], is_pid(Pid)]).`)
+			Pid <- [proplists:get_value(pid, I)], is_pid(Pid), Properties <- [proplists:get_value(client_properties, I)], is_list(Properties)]).`)
 }
 
 // FindQueue returns the queue of that name, and whether there is one.
