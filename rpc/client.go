@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/goslo/goslo/transport"
@@ -47,6 +48,7 @@ type caller struct {
 	run     Func // interceptors around send
 	timeout time.Duration
 	replies *replies
+	timers  sync.Pool // of *time.Timer, stopped
 }
 
 // NewClient returns a client of the bus. It does no I/O.

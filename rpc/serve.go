@@ -41,15 +41,14 @@ func (s *Server) serve(base context.Context, d *transport.Delivery) {
 	s.track(r)
 	defer s.untrack(r)
 
-	ctx := context.WithValue(base, contextKey{}, &carried{
+	ctx := &handlerContext{Context: base, carried: carried{
 		request: r,
 		context: RequestContext{raw: m.Context, arrived: true, monitor: m.Monitor},
-	})
+	}}
 	if m.Expires > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, m.Expires+afterCaller)
-		defer cancel()
+		ctx.deadline = r.Received.Add(m.Expires + afterCaller)
 	}
+	defer ctx.release()
 	quiet := s.heartbeats(base, m)
 	result, err := s.guarded(ctx, r)
 	quiet()

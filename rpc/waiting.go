@@ -21,7 +21,8 @@ func (c *caller) wait(ctx context.Context, r *Request, p *pending) (*transport.M
 	var state bus
 	if deadline, ok := ctx.Deadline(); ok && c.inspects() {
 		left := time.Until(deadline)
-		timer := time.NewTimer(left - min(left/10, lookWithin))
+		timer := c.timer(left - min(left/10, lookWithin))
+		defer c.timers.Put(timer)
 		defer timer.Stop()
 		look = timer.C
 	}
@@ -71,6 +72,15 @@ func (c *caller) wait(ctx context.Context, r *Request, p *pending) (*transport.M
 			return nil, c.timedOut(r, p, state, r.Monitor)
 		}
 	}
+}
+
+// timer returns one of the timers that calls use one after the other.
+func (c *caller) timer(d time.Duration) *time.Timer {
+	if t, ok := c.timers.Get().(*time.Timer); ok {
+		t.Reset(d)
+		return t
+	}
+	return time.NewTimer(d)
 }
 
 // bus is what the bus knew about a request's address; the zero value when it was not, or cannot be, asked.

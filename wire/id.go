@@ -12,5 +12,7 @@ func NewID() string {
 	rand.Read(b[:]) // It never fails since Go 1.24.
 	b[6] = b[6]&0x0f | 0x40
 	b[8] = b[8]&0x3f | 0x80
-	return hex.EncodeToString(b[:])
+	var text [32]byte
+	hex.Encode(text[:], b[:])
+	return string(text[:])
 }

@@ -23,9 +23,17 @@ func Unmarshal(data []byte, v any) error {
 	if err != nil {
 		return in(err, "value", "")
 	}
-	if raw, ok := v.(*json.RawMessage); ok && raw != nil {
-		*raw = append((*raw)[:0], text...)
-		return nil
+	switch out := v.(type) {
+	case *json.RawMessage:
+		if out != nil {
+			*out = append((*out)[:0], text...)
+			return nil
+		}
+	case *string: // the most usual result; checked already
+		if out != nil && text[0] == '"' {
+			*out = string(unquote(text[1 : len(text)-1]))
+			return nil
+		}
 	}
 	if nonFinite {
 		text = quoteNonFinite(text)

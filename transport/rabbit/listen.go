@@ -27,6 +27,7 @@ type listener struct {
 	queues   []queue
 	addr     string
 	prefetch int
+	turn     int // the queue that Next looks at first; Next's alone
 	lazy     int
 
 	stop     context.CancelFunc // gives up on everything
@@ -316,6 +317,9 @@ func (l *listener) Next(ctx context.Context) (*transport.Delivery, error) {
 		return nil, transport.ErrClosed
 	default:
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	var none <-chan amqp.Delivery
 	for {
 		l.mu.Lock()
@@ -329,22 +333,22 @@ func (l *listener) Next(ctx context.Context) (*transport.Delivery, error) {
 		from := [3]<-chan amqp.Delivery{none, none, none}
 		copy(from[:], in)
 		for fresh := true; fresh; {
-			var d amqp.Delivery
-			var ok bool
-			var i int
-			select {
-			case d, ok = <-from[0]:
-			case d, ok = <-from[1]:
-				i = 1
-			case d, ok = <-from[2]:
-				i = 2
-			case <-changed:
-				fresh = false
-				continue
-			case <-l.stopping:
-				return nil, transport.ErrClosed
-			case <-ctx.Done():
-				return nil, ctx.Err()
+			d, i, ok := l.arrived(&from)
+			if !ok {
+				select {
+				case d, ok = <-from[0]:
+				case d, ok = <-from[1]:
+					i = 1
+				case d, ok = <-from[2]:
+					i = 2
+				case <-changed:
+					fresh = false
+					continue
+				case <-l.stopping:
+					return nil, transport.ErrClosed
+				case <-ctx.Done():
+					return nil, ctx.Err()
+				}
 			}
 			if !ok {
 				from[i] = none // until changed says that it is back
@@ -355,6 +359,23 @@ func (l *listener) Next(ctx context.Context) (*transport.Delivery, error) {
 			}
 		}
 	}
+}
+
+// arrived takes what is there already, without the price of a select over everything that may happen. The
+// queues take turns, so that a busy one does not keep the others waiting.
+func (l *listener) arrived(from *[3]<-chan amqp.Delivery) (d amqp.Delivery, i int, ok bool) {
+	for range from {
+		i = l.turn
+		l.turn = (l.turn + 1) % len(from)
+		select {
+		case d, ok = <-from[i]:
+			if ok {
+				return d, i, true
+			}
+		default:
+		}
+	}
+	return d, 0, false
 }
 
 func (l *listener) hand(sub *subscription, i int, d *amqp.Delivery, m *transport.Message) *transport.Delivery {
@@ -375,6 +396,7 @@ func (l *listener) read(sub *subscription, d *amqp.Delivery) *transport.Message 
 	default:
 		var m *transport.Message
 		if m, err = wire.Parse(d.Body); err == nil {
+			m.Expires = expires(d.Expiration)
 			return m
 		}
 	}

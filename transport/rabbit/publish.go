@@ -129,6 +129,15 @@ func expiration(d time.Duration) string {
 	return strconv.FormatInt(d.Milliseconds(), 10)
 }
 
+// expires reads the property back; anything but a number of milliseconds is no expiration to RabbitMQ either.
+func expires(property string) time.Duration {
+	ms, err := strconv.ParseInt(property, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return time.Duration(ms) * time.Millisecond
+}
+
 // returns holds the unique ids of messages that the broker gave back, until their senders ask.
 type returns struct {
 	mu    sync.Mutex

@@ -172,9 +172,13 @@ func TestUnreadableIsRejected(t *testing.T) {
 		{"application/x-python-serialize", `{"method":"m"}`},
 		{"", `{"method":"m"}`},
 	}
+	if err := ch.Confirm(false); err != nil {
+		t.Fatal(err)
+	}
 	for _, m := range bad {
-		if err := ch.PublishWithContext(t.Context(), "openstack", "stock", false, false, amqp.Publishing{ContentType: m.contentType, Body: []byte(m.body)}); err != nil {
-			t.Fatal(err)
+		confirm, err := ch.PublishWithDeferredConfirm("openstack", "stock", false, false, amqp.Publishing{ContentType: m.contentType, Body: []byte(m.body)})
+		if err != nil || !confirm.Wait() { // so that they are in the queue before what receives sends on another connection
+			t.Fatalf("publish %s: %v", m.body, err)
 		}
 	}
 	receives(t, bus, l, topic("stock"))
