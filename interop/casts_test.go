@@ -142,7 +142,7 @@ func TestACallToAllIsRefused(t *testing.T) {
 	}
 }
 
-// conforms: RPC-CLIENT-17, RPC-CLIENT-18, RPC-CLIENT-20, VER-01, VER-02, VER-05
+// conforms: RPC-CLIENT-17, RPC-CLIENT-18, RPC-CLIENT-20, VER-01, VER-02, VER-04
 func TestVersionCapsAgree(t *testing.T) {
 	t.Parallel()
 	w := inTown(t)

@@ -334,7 +334,7 @@ func TestUndecodableRequestsAreRejectedForGood(t *testing.T) {
 	}
 }
 
-// conforms: DUP-02, DUP-03, DUP-06, DUP-08
+// conforms: DUP-02, DUP-03, DUP-06
 func TestADuplicateRunsOnce(t *testing.T) {
 	t.Parallel()
 	w := inTown(t)
