@@ -48,7 +48,8 @@ type Conn struct {
 	asks   asks
 	keeper keeper
 
-	link atomic.Pointer[link] // nil while the connection is away
+	link   atomic.Pointer[link] // nil while the connection is away
+	socket atomic.Pointer[socket]
 
 	mu        sync.Mutex
 	back      chan struct{} // closed when the connection comes back
@@ -134,7 +135,13 @@ func (c *Conn) connect(ctx context.Context) error {
 	d := &dialer{dial: func(network, address string) (net.Conn, error) {
 		ctx, cancel := context.WithTimeout(life, connectTimeout)
 		defer cancel()
-		return c.cfg.Dial(ctx, network, address)
+		conn, err := c.cfg.Dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		s := newSocket(conn)
+		c.socket.Store(s)
+		return s, nil
 	}}
 	urls := make([]string, len(c.cfg.Servers))
 	for i, s := range c.cfg.Servers {
@@ -267,17 +274,30 @@ func (c *Conn) trouble(_ *nats.Conn, s *nats.Subscription, err error) {
 	c.log.Error("nats: error of the connection", "subject", subject, "error", err)
 }
 
-// await returns the live link, waiting for one until ctx ends. The error wraps ErrNotSent or ErrClosed.
+// await returns the live link with room for a message, waiting for it until ctx ends. The error wraps ErrNotSent
+// or ErrClosed.
 func (c *Conn) await(ctx context.Context) (*link, error) {
 	for {
 		if l := c.link.Load(); l != nil {
-			return l, nil
+			crowd := c.socket.Load().crowd()
+			if crowd == nil {
+				return l, nil
+			}
+			select {
+			case <-crowd:
+			case <-l.lost:
+			case <-c.closed:
+				return nil, transport.ErrClosed
+			case <-ctx.Done():
+				return nil, fmt.Errorf("%w: %s takes no bytes: %w", transport.ErrNotSent, c.nc.ConnectedAddr(), context.Cause(ctx))
+			}
+			continue
 		}
 		c.mu.Lock()
 		back := c.back
 		c.mu.Unlock()
-		if l := c.link.Load(); l != nil {
-			return l, nil
+		if c.link.Load() != nil {
+			continue
 		}
 		select {
 		case <-back:
