@@ -31,6 +31,15 @@
 // limits they are dropped, and an error is logged. What waited longer than its Message.Expires is dropped.
 //
 // A cast is confirmed once stored. Sending it again with the same UniqueID within two minutes stores it once.
+// That nobody ever listened is said only after the server was asked whether there is a stream; without the right to
+// publish to $JS.API.STREAM.INFO.* such a cast is tried until its context ends.
+//
+// A queue hands a cast to somebody else when it has not heard of who has it for 15 s. A listener that was cut off
+// for so long does not acknowledge it any more, so that it does not run twice. Acknowledgements themselves are not
+// confirmed: a cast whose acknowledgement is lost with the connection is delivered again, as Redelivered.
+//
+// How long a cast has waited is told by the server's clock and the listener's: where they differ by more than
+// Message.Expires, casts that expire may be dropped too early or run too late. Dropped ones are logged.
 //
 // # Goroutines
 //
