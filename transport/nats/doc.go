@@ -18,8 +18,8 @@
 //
 // A cast's queue is a work-queue stream of its own with one durable pull consumer, made by the first server
 // that listens and never removed, as with oslo.messaging's queues on RabbitMQ. So a subject that nobody ever
-// listened on belongs to no stream, and what was confirmed is stored. (One stream with interest retention for all queues would confirm such a cast and
-// then forget it.)
+// listened on belongs to no stream, and what was confirmed is stored. (One stream with interest retention for
+// all queues would confirm such a cast and then forget it.)
 //
 // # Guarantees
 //

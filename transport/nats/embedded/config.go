@@ -24,7 +24,8 @@ type Config struct {
 	Name string
 	// Port is the loopback port. Default: DefaultPort, or the one that follows from Name.
 	Port int
-	// StoreDir is the folder to keep messages in when this process hosts the bus. Default: memory.
+	// StoreDir is the folder to keep messages in when this process hosts the bus; one that every user may
+	// write to is refused. Default: memory.
 	StoreDir string
 	// RuntimeDir holds the key that members of the bus share. Default: goslo in $XDG_RUNTIME_DIR, or in
 	// the user's cache folder.

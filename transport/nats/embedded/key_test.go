@@ -226,6 +226,16 @@ func TestStoreDirOfAnotherHost(t *testing.T) {
 	refuses(t, mine, "in memory", "store_dir", mine.StoreDir)
 }
 
+func TestStoreDirOpenToAll(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t)
+	cfg.StoreDir = t.TempDir()
+	if err := os.Chmod(cfg.StoreDir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	refuses(t, cfg, "store_dir", cfg.StoreDir, "0777")
+}
+
 func TestStoreDirIsOneBuses(t *testing.T) {
 	t.Parallel()
 	cfg := testConfig(t)

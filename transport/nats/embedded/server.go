@@ -70,6 +70,13 @@ func startServer(runtime string, k key, host string, port int, storeDir string, 
 		return h, err
 	}
 	if storeDir != "" {
+		info, err := os.Stat(dir)
+		if err != nil {
+			return h, err
+		}
+		if mode := info.Mode().Perm(); mode&0o002 != 0 {
+			return h, fmt.Errorf("every user may write to store_dir %s (mode %04o), and so change what it keeps; give a folder of this user's own", dir, mode)
+		}
 		if err := h.lock(filepath.Join(dir, "goslo.lock")); err != nil {
 			if errors.Is(err, errBusy) {
 				err = fmt.Errorf("another bus, on another port, keeps its messages in store_dir %s", dir)
