@@ -14,23 +14,26 @@ import (
 	"github.com/goslo/goslo/wire"
 )
 
-// A bareEcho does what a call does with amqp091-go alone and no guarantee: a connection for the client and one
-// for the server, messages of the same bytes, automatic acknowledgement, no confirms. Its cast is what
-// a confirmed cast costs at the least: a deferred confirm, awaited.
+// A bareEcho does what a call does with amqp091-go alone: a connection for the client and one for the server, and
+// messages of the same bytes, already encoded. Without guarantees, acknowledgement is automatic and nothing is
+// confirmed. With those that a call has, requests are mandatory, confirmed and expire, and deliveries are acknowledged, eight
+// at a time. Its cast is what a confirmed cast costs at the least: a deferred confirm, awaited.
 type bareEcho struct {
+	guarantees     bool
 	request, reply []byte
 	requests       *amqp.Channel
 	replyTo        string
-	casts          *amqp.Channel
+	casts          *amqp.Channel // with confirms
+	key, sinkKey   string
 
 	next    atomic.Int64
 	mu      sync.Mutex
 	pending map[string]chan struct{}
 }
 
-func newBareEcho(b *testing.B, url string) *bareEcho {
+func newBareEcho(b *testing.B, url string, guarantees bool) *bareEcho {
 	b.Helper()
-	e := &bareEcho{pending: map[string]chan struct{}{}}
+	e := &bareEcho{guarantees: guarantees, pending: map[string]chan struct{}{}}
 	e.request = must(wire.AppendEnvelope(nil, &transport.Message{
 		Method: "echo", Version: "1.0", Args: sampleArgs(b), Context: requestContext(b).JSON(),
 		ID: wire.NewID(), ReplyTo: "reply_" + wire.NewID(), UniqueID: wire.NewID(),
@@ -51,19 +54,20 @@ func newBareEcho(b *testing.B, url string) *bareEcho {
 	}
 	e.replyTo = queue(answers)
 	served := queue(work)
-	in := must(work.Consume(served, "", true, false, false, false, nil))(b)
-	out := must(answers.Consume(e.replyTo, "", true, false, false, false, nil))(b)
+	in := must(work.Consume(served, "", !guarantees, false, false, false, nil))(b)
+	out := must(answers.Consume(e.replyTo, "", !guarantees, false, false, false, nil))(b)
 	sunk := queue(work)
 	sink := must(work.Consume(sunk, "", true, false, false, false, nil))(b)
-	if err := work.QueueBind(served, "bare", "amq.topic", false, nil); err != nil {
-		b.Fatal(err)
-	}
-	if err := work.QueueBind(sunk, "bare.sink", "amq.topic", false, nil); err != nil {
-		b.Fatal(err)
+	e.key, e.sinkKey = served, sunk
+	for _, q := range []string{served, sunk} {
+		if err := work.QueueBind(q, q, "amq.topic", false, nil); err != nil {
+			b.Fatal(err)
+		}
 	}
 	var loops sync.WaitGroup
 	loops.Go(func() {
 		for d := range in {
+			e.acknowledge(d)
 			if err := back.PublishWithContext(context.Background(), "", d.ReplyTo, false, false,
 				publishing(e.reply, d.CorrelationId, "")); err != nil {
 				b.Error(err)
@@ -72,6 +76,7 @@ func newBareEcho(b *testing.B, url string) *bareEcho {
 	})
 	loops.Go(func() {
 		for d := range out {
+			e.acknowledge(d)
 			e.mu.Lock()
 			waiting := e.pending[d.CorrelationId]
 			delete(e.pending, d.CorrelationId)
@@ -98,21 +103,35 @@ func publishing(body []byte, id, replyTo string) amqp.Publishing {
 	}
 }
 
+func (e *bareEcho) acknowledge(d amqp.Delivery) {
+	if e.guarantees && d.DeliveryTag%8 == 0 {
+		_ = d.Ack(true) // a lost connection shows in the calls
+	}
+}
+
 func (e *bareEcho) call() error {
 	id := strconv.FormatInt(e.next.Add(1), 10)
 	answered := make(chan struct{}, 1)
 	e.mu.Lock()
 	e.pending[id] = answered
 	e.mu.Unlock()
-	if err := e.requests.PublishWithContext(context.Background(), "amq.topic", "bare", false, false, publishing(e.request, id, e.replyTo)); err != nil {
+	p, via := publishing(e.request, id, e.replyTo), e.requests
+	if e.guarantees {
+		p.Expiration, via = "60000", e.casts
+	}
+	confirm, err := via.PublishWithDeferredConfirm("amq.topic", e.key, e.guarantees, false, p)
+	if err != nil {
 		return err
+	}
+	if e.guarantees {
+		confirm.Wait()
 	}
 	<-answered
 	return nil
 }
 
 func (e *bareEcho) cast() error {
-	confirm, err := e.casts.PublishWithDeferredConfirm("amq.topic", "bare.sink", true, false, publishing(e.request, "", ""))
+	confirm, err := e.casts.PublishWithDeferredConfirm("amq.topic", e.sinkKey, true, false, publishing(e.request, "", ""))
 	if err != nil {
 		return err
 	}

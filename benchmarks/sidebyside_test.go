@@ -26,23 +26,23 @@ func inProcess(name string, op func() error) contender {
 	}}
 }
 
-// BenchmarkCallSideBySide alternates Goslo, a bare amqp091-go echo of the same bytes, and Python's
-// oslo.messaging on one RabbitMQ. An iteration is a round of all of them; the figures are medians over the
+// BenchmarkCallSideBySide alternates Goslo, a bare amqp091-go echo of the same bytes without any guarantee, the
+// same with the guarantees of a call, and Python's oslo.messaging on one RabbitMQ. An iteration is a round of all of them; the figures are medians over the
 // rounds. Run it with -benchtime 5x or more.
 func BenchmarkCallSideBySide(b *testing.B) {
 	node := brokertest.Rabbit(b)
 	goslo := newPair(b, openRabbit(b))
-	bare := newBareEcho(b, node.URL())
-	python := newPythonEcho(b, node.URL())
-	sideBySide(b, node, inProcess("goslo", goslo.call), inProcess("bare", bare.call), python.contender())
+	sideBySide(b, node, inProcess("goslo", goslo.call),
+		inProcess("bare", newBareEcho(b, node.URL(), false).call),
+		inProcess("bare-safe", newBareEcho(b, node.URL(), true).call),
+		newPythonEcho(b, node.URL()).contender())
 }
 
 // BenchmarkCastSideBySide alternates confirmed casts by Goslo and deferred confirms of bare amqp091-go.
 func BenchmarkCastSideBySide(b *testing.B) {
 	node := brokertest.Rabbit(b)
 	goslo := newPair(b, openRabbit(b))
-	bare := newBareEcho(b, node.URL())
-	sideBySide(b, node, inProcess("goslo", goslo.cast), inProcess("bare", bare.cast))
+	sideBySide(b, node, inProcess("goslo", goslo.cast), inProcess("bare", newBareEcho(b, node.URL(), false).cast))
 }
 
 // sideBySide compares the first contender with each of the others. CPU times are per operation: of this
