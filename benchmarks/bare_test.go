@@ -85,7 +85,7 @@ func newBareEcho(b *testing.B, url string, guarantees bool) *bareEcho {
 		}
 	})
 	loops.Go(func() {
-		for range sink { //nolint:revive // consumed, as a server does
+		for range sink { // as a server takes them
 		}
 	})
 	b.Cleanup(func() {

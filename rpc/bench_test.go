@@ -38,7 +38,9 @@ func BenchmarkCallOverMemory(b *testing.B) {
 	b.Cleanup(func() {
 		_ = client.Close(context.Background())
 		cancel()
-		<-ended
+		if err := <-ended; err != nil {
+			b.Error(err)
+		}
 	})
 	arg := echoArgs{json.RawMessage(`"` + strings.Repeat("x", 198) + `"`)}
 	b.Run("serial", func(b *testing.B) {

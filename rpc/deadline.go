@@ -9,12 +9,12 @@ import (
 // A handlerContext is a handler's context: it carries the request, and ends with its caller's deadline. The
 // timer for that is armed only when someone waits for the end, which most handlers never do.
 type handlerContext struct {
-	context.Context
+	context.Context //nolint:containedctx // it is one
 	carried  carried
 	deadline time.Time
 
 	once   sync.Once
-	armed  context.Context
+	armed  context.Context //nolint:containedctx // the same with a timer
 	cancel context.CancelFunc
 }
 

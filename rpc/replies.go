@@ -97,7 +97,7 @@ func (r *replies) open(ctx context.Context) error {
 		}
 		return err
 	}
-	loop, stop := context.WithCancel(context.Background()) //nolint:contextcheck // it outlives, and must not keep, the first caller's context
+	loop, stop := context.WithCancel(context.Background()) //nolint:forbidigo // it outlives, and must not keep, the first caller's context
 	r.listener, r.stop, r.done = l, stop, make(chan struct{})
 	r.mu.Lock()
 	r.addr = l.Addr()

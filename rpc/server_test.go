@@ -71,7 +71,7 @@ func TestIdleServerIsSmall(t *testing.T) { //nolint:paralleltest // It measures 
 		servers[i] = rpc.NewServer(bus, rpc.ServerConfig{Target: target, Server: strconv.Itoa(i)}, echo.Handle(handleEcho))
 	}
 	after := heap()
-	if each := (int64(after) - int64(before)) / n; each > 16<<10 { //nolint:gosec // heaps are smaller than that
+	if each := (int64(after) - int64(before)) / n; each > 16<<10 {
 		t.Errorf("an idle server takes %d bytes", each)
 	}
 	runtime.KeepAlive(servers)
