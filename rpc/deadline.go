@@ -10,8 +10,8 @@ import (
 // timer for that is armed only when someone waits for the end, which most handlers never do.
 type handlerContext struct {
 	context.Context //nolint:containedctx // it is one
-	carried  carried
-	deadline time.Time
+	carried         carried
+	deadline        time.Time
 
 	once   sync.Once
 	armed  context.Context //nolint:containedctx // the same with a timer
