@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/goslo/goslo/transport"
 )
 
+// conforms: URL-23, URL-24
 func TestOpenRefusesWhatCannotWork(t *testing.T) {
 	t.Parallel()
 	url, options, config := isA[*transport.URLError], isA[*transport.OptionsError], isA[*goslo.ConfigError]
@@ -75,12 +77,23 @@ func TestOpenSaysThatTheBusIsAway(t *testing.T) {
 	}
 }
 
+// conforms: URL-04
+func TestWithoutURLTheBusIsEmbedded(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "no such folder") // in which the bus of this test cannot keep its key
+	t.Setenv("XDG_RUNTIME_DIR", dir)
+	bus, err := goslo.Open(t.Context(), "")
+	if err == nil || bus != nil || !strings.Contains(err.Error(), "embedded") || !strings.Contains(err.Error(), dir) {
+		t.Errorf("Open = %v, %v", bus, err)
+	}
+}
+
 // TestEmbedded is not parallel: the folder of the bus's key is named by the environment.
 func TestEmbedded(t *testing.T) {
 	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
 	roundTrip(t, goslo.Config{URL: fmt.Sprintf("embedded://:%d", freePort(t)), Program: "test"})
 }
 
+// conforms: TRN-04, URL-23
 func TestMemory(t *testing.T) {
 	t.Parallel()
 	for _, url := range []string{"memory://goslo-test", "fake://goslo-test-fake", "MEMORY://goslo-test-upper"} {

@@ -176,7 +176,7 @@ func TestOrderOfChecks(t *testing.T) {
 }
 
 // Nobody to take a request: an error at once, of its own type, that says where; a fanout to nobody is none.
-// conforms: RPC-CLIENT-25, RPC-CLIENT-26, RPC-CLIENT-30, ERR-01, ERR-02
+// conforms: RPC-CLIENT-25, RPC-CLIENT-26, RPC-CLIENT-30, TRN-12, ERR-01, ERR-02
 func TestNobodyIsToldApart(t *testing.T) {
 	inCloud(t, func(c *cloud) {
 		t := c.t

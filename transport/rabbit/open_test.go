@@ -83,12 +83,16 @@ func TestLogin(t *testing.T) {
 	node := brokertest.Rabbit(t)
 	node.AddVhost(t, "a b%41")
 	t.Cleanup(func() { node.DeleteVhost(t, "a b%41") })
+	node.AddUser(t, "who/ever", "s/la@sh")
+	node.SetPermissions(t, "who/ever", "/", ".*", ".*", ".*")
 	for _, url := range []string{
 		"rabbit://guest:guest@" + node.Addr() + "/?rabbit_login_method=PLAIN",
 		"rabbit://guest:guest@" + node.Addr() + "/?rabbit_login_method=AMQPLAIN",
 		"kombu://" + node.Addr(),
 		"rabbit://" + node.Addr() + "//",
 		"rabbit://" + node.Addr() + "/%2F",
+		// conforms: URL-34
+		"rabbit://who%2Fever:s%2Fla%40sh@" + node.Addr() + "/",
 		// conforms: URL-33
 		"rabbit://" + node.Addr() + "/a%2520b%252541",
 	} {
