@@ -198,11 +198,11 @@ func TestAllocations(t *testing.T) { //nolint:paralleltest // It counts the allo
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := testing.AllocsPerRun(100, func() { _, err = wire.AppendEnvelope(nil, m) }); n > 2 || err != nil {
-		t.Errorf("AppendEnvelope allocates %v times, want 2 at most: %v", n, err)
+	if n := testing.AllocsPerRun(100, func() { _, err = wire.AppendEnvelope(nil, m) }); n > 3 || err != nil {
+		t.Errorf("AppendEnvelope allocates %v times, want 3 at most: %v", n, err)
 	}
-	if n := testing.AllocsPerRun(100, func() { _, err = wire.Parse(body) }); n > 10 || err != nil {
-		t.Errorf("Parse allocates %v times, want 10 at most: %v", n, err)
+	if n := testing.AllocsPerRun(100, func() { _, err = wire.Parse(body) }); n > 12 || err != nil {
+		t.Errorf("Parse allocates %v times, want 12 at most: %v", n, err)
 	}
 	if strings.Count(string(body), "_context_") < 10 || len(body) < 1800 {
 		t.Errorf("the message measured is too small: %s", body)
