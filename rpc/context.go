@@ -28,7 +28,7 @@ func NewRequestContext(v any) (RequestContext, error) {
 		return RequestContext{}, fmt.Errorf("rpc: encode request context: %w", err)
 	}
 	if !isObject(raw) {
-		return RequestContext{}, fmt.Errorf("rpc: request context must encode to a JSON object, not to %s", kindOf(raw))
+		return RequestContext{}, fmt.Errorf("rpc: request context must encode to a JSON object, not to %s", wire.KindOf(raw))
 	}
 	return RequestContext{raw: raw}, nil
 }

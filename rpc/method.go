@@ -127,7 +127,7 @@ func encodeArgs(method string, args any) (json.RawMessage, error) {
 	}
 	if !isObject(raw) {
 		return nil, fmt.Errorf("rpc: %s: arguments must encode to a JSON object (named arguments), %T encodes to %s",
-			method, args, kindOf(raw))
+			method, args, wire.KindOf(raw))
 	}
 	return raw, nil
 }
@@ -139,7 +139,7 @@ func decodeArgs[A any](method string, raw json.RawMessage) (A, error) {
 	}
 	if !isObject(raw) {
 		// Python looks for the items of what it takes for a dictionary (conformance DISP-16).
-		return args, classAttributeError.Errorf("%s(): args must be an object, not %s", method, kindOf(raw))
+		return args, classAttributeError.Errorf("%s(): args must be an object, not %s", method, wire.KindOf(raw))
 	}
 	if out, ok := any(&args).(*json.RawMessage); ok {
 		*out = raw
@@ -154,24 +154,4 @@ func decodeArgs[A any](method string, raw json.RawMessage) (A, error) {
 func isObject(raw json.RawMessage) bool {
 	raw = bytes.TrimLeft(raw, " \t\r\n")
 	return len(raw) > 0 && raw[0] == '{'
-}
-
-func kindOf(raw json.RawMessage) string {
-	raw = bytes.TrimLeft(raw, " \t\r\n")
-	if len(raw) == 0 {
-		return "nothing"
-	}
-	switch raw[0] {
-	case '{':
-		return "an object"
-	case '[':
-		return "an array"
-	case '"':
-		return "a string"
-	case 't', 'f':
-		return "a boolean"
-	case 'n':
-		return "null"
-	}
-	return "a number"
 }

@@ -211,7 +211,7 @@ func rawField(field string, value json.RawMessage, first byte, depth int) ([]byt
 		return nil, nil
 	}
 	if first != 0 && text[0] != first {
-		return nil, fmt.Errorf("wire: %s: %s where an object belongs", field, kindOf(text))
+		return nil, fmt.Errorf("wire: %s: %s where an object belongs", field, KindOf(text))
 	}
 	return text, nil
 }

@@ -74,7 +74,7 @@ func (f field) text() string {
 // string is a string as a string and null as "".
 func (f field) string(name string) (string, error) {
 	if !f.null() && f.value[0] != '"' {
-		return "", &ParseError{Field: name, Offset: f.at, Problem: kindOf(f.value) + " where a string belongs"}
+		return "", &ParseError{Field: name, Offset: f.at, Problem: KindOf(f.value) + " where a string belongs"}
 	}
 	return f.text(), nil
 }
@@ -96,7 +96,7 @@ func (e *envelope) check() error {
 		return &ParseError{Field: versionKey, Offset: e.version.at, Problem: "not the version " + envelopeVersion + " that is read here: " + shown([]byte(version))}
 	}
 	if e.message.value[0] != '"' {
-		return &ParseError{Field: messageKey, Offset: e.message.at, Problem: kindOf(e.message.value) + " where a string belongs"}
+		return &ParseError{Field: messageKey, Offset: e.message.at, Problem: KindOf(e.message.value) + " where a string belongs"}
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"strconv"
 	"unicode/utf8"
 )
@@ -367,8 +368,12 @@ func runeLen(b []byte) int {
 	return n
 }
 
-// kindOf names the kind of a scanned value for errors.
-func kindOf(value []byte) string {
+// KindOf names the kind of a JSON value by its first character, for errors: "an object", "a number", "nothing".
+func KindOf(value []byte) string {
+	value = bytes.TrimLeft(value, " \t\r\n")
+	if len(value) == 0 {
+		return "nothing"
+	}
 	switch value[0] {
 	case '{':
 		return "an object"
