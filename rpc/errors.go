@@ -60,6 +60,9 @@ type TimeoutError struct {
 	LastSign time.Duration
 	// Monitor is the monitoring period that ran out, or 0 when it was the deadline.
 	Monitor time.Duration
+	// Unattended says that nobody listened at the address any more: the server has died, left or lost its connection.
+	// False also when the bus could not tell.
+	Unattended bool
 	// Detail says what the bus knew at that moment and what to do about it; "" when it could not tell.
 	Detail string
 	Cause  error // what the transport said, if it was about sending; else nil

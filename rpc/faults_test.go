@@ -84,6 +84,7 @@ func TestPhaseIsWhatTheBusKnows(t *testing.T) {
 			{transport.AddressState{Exists: true, Listeners: 2, Waiting: -1}, rpc.Delivered, ""},
 			{transport.AddressState{Exists: true, Listeners: 0, Waiting: -1}, rpc.Delivered, "nobody listens there now"},
 			{transport.AddressState{Exists: true, Listeners: -1, Waiting: 3}, rpc.Queued, "3 messages wait"},
+			{transport.AddressState{Exists: true, Listeners: -1, Waiting: 1}, rpc.Queued, "1 message waits"},
 			{transport.AddressState{Exists: true, Listeners: -1, Waiting: 0}, rpc.Taken, "no message waits"},
 			{transport.AddressState{Exists: true, Listeners: 0, Waiting: 3}, rpc.Queued, "start the service"},
 			{transport.AddressState{Exists: true, Listeners: 2, Waiting: 3}, rpc.Queued, "2 listen"},
@@ -101,6 +102,9 @@ func TestPhaseIsWhatTheBusKnows(t *testing.T) {
 			}
 			if !strings.Contains(e.Detail, test.detail) || (test.detail == "") != (e.Detail == "") || strings.Contains(e.Detail, "-1") {
 				t.Errorf("%+v: %q, want %q", test.state, e.Detail, test.detail)
+			}
+			if want := test.state.Listeners == 0; e.Unattended != want {
+				t.Errorf("%+v: unattended = %t", test.state, e.Unattended)
 			}
 		}
 	})

@@ -112,6 +112,7 @@ func (c *caller) timedOut(r *Request, p *pending, b bus, monitor time.Duration) 
 	if last := c.replies.lastSign(p); !last.IsZero() {
 		e.Phase, e.LastSign = Running, time.Since(last)
 	}
+	e.Unattended = b.asked && b.err == nil && (!b.state.Exists || b.state.Listeners == 0)
 	switch {
 	case !b.asked:
 	case errors.Is(b.err, context.DeadlineExceeded):
@@ -127,13 +128,13 @@ func (c *caller) timedOut(r *Request, p *pending, b bus, monitor time.Duration) 
 	case e.Phase == Running:
 	case b.state.Waiting > 0 && b.state.Listeners == 0:
 		e.Phase = Queued
-		e.Detail = fmt.Sprintf("nobody listens there now, and %d messages wait: start the service", b.state.Waiting)
+		e.Detail = fmt.Sprintf("nobody listens there now, and %s: start the service", waiting(b.state.Waiting))
 	case b.state.Waiting > 0 && b.state.Listeners > 0:
 		e.Phase = Queued
-		e.Detail = fmt.Sprintf("%d listen, and %d messages wait: the service is too busy, or hangs", b.state.Listeners, b.state.Waiting)
+		e.Detail = fmt.Sprintf("%d listen, and %s: the service is too busy, or hangs", b.state.Listeners, waiting(b.state.Waiting))
 	case b.state.Waiting > 0:
 		e.Phase = Queued
-		e.Detail = fmt.Sprintf("%d messages wait: the service is away, too busy, or hangs", b.state.Waiting)
+		e.Detail = waiting(b.state.Waiting) + ": the service is away, too busy, or hangs"
 	case b.state.Waiting == 0 && b.state.Listeners == 0:
 		e.Phase = Taken
 		e.Detail = "nobody listens there any more: the server has died or lost its connection after it took the request"
@@ -147,6 +148,13 @@ func (c *caller) timedOut(r *Request, p *pending, b bus, monitor time.Duration) 
 		e.Detail = "no message waits: the method is slow or hangs, its server has died, or the reply was lost"
 	}
 	return e
+}
+
+func waiting(n int) string {
+	if n == 1 {
+		return "1 message waits"
+	}
+	return fmt.Sprintf("%d messages wait", n)
 }
 
 // nearest finds the topic that the caller may have meant, where the bus knows its topics.
