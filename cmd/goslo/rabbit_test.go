@@ -41,6 +41,28 @@ func TestRabbit(t *testing.T) {
 	}
 }
 
+func TestServerDiesInTheMiddle(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	for name, flags := range map[string][]string{
+		"until the deadline": {"--timeout", "3"},
+		"monitored":          {"--timeout", "60", "--monitor", "2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newShell(t).with("GOSLO_URL=" + node.URLVhost(node.NewVhost(t)))
+			server := s.serve(t, "--log-level", "debug")
+			call := s.start(t, append([]string{"call", "lab", "sleep", `{"seconds": 60}`}, flags...)...)
+			server.waitErr(t, "request taken")
+			server.end(t, syscall.SIGKILL)
+			code, _ := call.end(t, 0)
+			if said := call.err.String(); code != 4 || !strings.Contains(said, "nobody listens there") || !strings.Contains(said, "start the service again") {
+				t.Errorf("exit code %d, want 4\n%s", code, said)
+			}
+		})
+	}
+}
+
 func TestRabbitRefusesUs(t *testing.T) {
 	t.Parallel()
 	node := brokertest.Rabbit(t)

@@ -95,6 +95,7 @@ func TestRefusals(t *testing.T) {
 	t.Parallel()
 	s := newShell(t)
 	s.serve(t)
+	s.run(t, "call", "lab", "sleep", `{"seconds": "a"}`).want(t, 1).wantErr(t, "TypeError", "types of the arguments")
 	s.run(t, "call", "lab", "nosuch").want(t, 1).wantErr(t, "no such method", "--namespace")
 	s.run(t, "call", "lab", "stop").want(t, 1).wantErr(t, "no such method")
 	s.run(t, "call", "lab", "echo", "--version", "3.0").want(t, 1).wantErr(t, `version "3.0"`, "--version")
@@ -130,7 +131,7 @@ func TestTimeout(t *testing.T) {
 	t.Parallel()
 	s := newShell(t)
 	server := s.serve(t)
-	got := s.run(t, "call", "lab", "sleep", `{"seconds": 60}`, "--timeout", "0.3").want(t, 4)
+	got := s.run(t, "call", "lab", "sleep", `{"seconds": 1e30}`, "--timeout", "0.3").want(t, 4)
 	got.wantErr(t, "sleep on lab", "--timeout")
 	server.wait(t, "sleep") // its deadline travels: the server gives up too, now and then before the caller does
 }

@@ -20,6 +20,9 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"call", "lab"}, "usage: goslo call TOPIC[/SERVER] METHOD [JSON-ARGS]"},
 		{[]string{"call", "lab", "echo", "{}", "more"}, `"more" is one argument too many`},
 		{[]string{"call", "lab", "echo", "{"}, "JSON-ARGS is not JSON"},
+		{[]string{"call", "lab", "echo", "{\"é\":\n \"é\" 1}"}, "line 2, column 6: invalid character '1'"},
+		{[]string{"call", "lab", "echo", ""}, "JSON-ARGS is empty"},
+		{[]string{"call", "lab", "echo", "{\"arg\": \"\xff\"}"}, "not text in UTF-8"},
 		{[]string{"call", "lab", "echo", "[1]"}, "must be a JSON object"},
 		{[]string{"call", "lab", "echo", "@/nosuch/file"}, "/nosuch/file"},
 		{[]string{"call", "lab", "echo", "{}", "--context", "7"}, "--context must be a JSON object"},
@@ -41,6 +44,10 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"ping", "lab", "--url", "rabbit://u:secret@h/?sls=1"}, "did you mean ssl?"},
 		{[]string{"ping", "lab", "--config-file", "/nosuch.conf"}, "/nosuch.conf"},
 		{[]string{"demo", "--listen", "nosuch"}, "--listen"},
+		{[]string{"broker", "--listen", "nosuch"}, "it is host:port"},
+		{[]string{"broker", "--listen", "127.0.0.1:70000"}, "not within 1 to 65535"},
+		{[]string{"help", "nosuch"}, `unknown command "nosuch"`},
+		{[]string{"completion", "nosuch"}, `unknown command "nosuch"`},
 	} {
 		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
 			t.Parallel()
@@ -59,15 +66,30 @@ func TestUsageErrors(t *testing.T) {
 
 func TestUsageErrorAsJSON(t *testing.T) {
 	t.Parallel()
-	got := newShell(t).run(t, "call", "lab", "echo", "[", "--json").want(t, 2)
-	var f struct {
-		Error struct {
-			Code         int
-			Kind, Advice string
-		}
+	s := newShell(t)
+	for _, args := range [][]string{
+		{"call", "lab", "echo", "[", "--json"},
+		{"--json", "call"},
+		{"--json", "cal"},
+		{"version", "--nosuch", "--json"},
+		{"help", "nosuch", "--json=true"},
+	} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			t.Parallel()
+			got := s.run(t, args...).want(t, 2)
+			var f struct {
+				Error struct {
+					Code         int
+					Kind, Advice string
+				}
+			}
+			if err := json.Unmarshal([]byte(got.err), &f); err != nil || f.Error.Code != 2 || f.Error.Kind != "usage" || f.Error.Advice == "" {
+				t.Errorf("error = %+v (%v)\n%s", f, err, got.err)
+			}
+		})
 	}
-	if err := json.Unmarshal([]byte(got.err), &f); err != nil || f.Error.Code != 2 || f.Error.Kind != "usage" || f.Error.Advice == "" {
-		t.Errorf("error = %+v (%v)\n%s", f, err, got.err)
+	if got := s.run(t, "version", "--nosuch", "--", "--json").want(t, 2); !strings.HasPrefix(got.err, "goslo: ") {
+		t.Errorf("an argument is taken for a flag:\n%s", got.err)
 	}
 }
 

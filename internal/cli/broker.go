@@ -25,11 +25,14 @@ Messages that wait are kept in memory, and end with the broker, unless --store n
   goslo broker --listen 127.0.0.1:4300 & goslo serve lab --url embedded://:4300`,
 		Args: arguments(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
+			var err error
 			if listen == "" {
-				var err error
-				if listen, err = a.brokerAddress(); err != nil {
-					return err
-				}
+				listen, err = a.brokerAddress()
+			} else {
+				err = checkListen(listen)
+			}
+			if err != nil {
+				return err
 			}
 			log, err := a.logger()
 			if err != nil {
@@ -37,12 +40,12 @@ Messages that wait are kept in memory, and end with the broker, unless --store n
 			}
 			broker, err := embedded.NewBroker(embedded.BrokerConfig{Listen: listen, StoreDir: store, Logger: log})
 			if err != nil {
-				return &busError{cause: err}
+				return &busError{cause: err, hosting: true}
 			}
 			// Whatever happens to standard output, a broker that was started is run, which is what ends it.
 			said := a.printBroker(broker, store)
 			if err := broker.Run(c.Context()); err != nil {
-				return &busError{cause: err}
+				return &busError{cause: err, hosting: true}
 			}
 			return said
 		},
@@ -50,6 +53,17 @@ Messages that wait are kept in memory, and end with the broker, unless --store n
 	c.Flags().StringVar(&listen, "listen", "", "where to listen, as host:port (default: the port of an embedded:// --url or $GOSLO_URL, else 127.0.0.1:"+strconv.Itoa(embedded.DefaultPort)+")")
 	c.Flags().StringVar(&store, "store", "", "the folder to keep messages in (default: memory)")
 	return c
+}
+
+func checkListen(listen string) error {
+	_, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return usagef("--listen: %w; it is host:port, such as 127.0.0.1:%d", err, embedded.DefaultPort)
+	}
+	if n, err := strconv.Atoi(port); port != "" && (err != nil || n < 1 || n > 65535) {
+		return usagef("--listen %s: the port is not within 1 to 65535", listen)
+	}
+	return nil
 }
 
 // brokerAddress is where the clients of the chosen bus will look for it, when that is an embedded one with a port.

@@ -14,6 +14,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -40,11 +41,20 @@ func Run(ctx context.Context, args []string, s Streams, getenv func(string) stri
 	}
 	if !a.started {
 		err = &usageError{cause: err}
+		a.json = a.json || asksForJSON(args)
 	}
 	a.command = c.CommandPath()
 	f := a.explain(ctx, err)
 	a.printFailure(f)
 	return f.Code
+}
+
+// asksForJSON reads the flag from a command line that was not understood, or not up to there.
+func asksForJSON(args []string) bool {
+	if end := slices.Index(args, "--"); end >= 0 {
+		args = args[:end]
+	}
+	return slices.Contains(args, "--json") || slices.Contains(args, "--json=true")
 }
 
 // app is one run of the program: the global flags and the streams.
@@ -111,7 +121,25 @@ func (a *app) root() *cobra.Command {
 	// The names and values are fixed, so that these cannot fail.
 	_ = c.RegisterFlagCompletionFunc("log-level", cobra.FixedCompletions(logLevels, cobra.ShellCompDirectiveNoFileComp))
 	_ = c.MarkPersistentFlagFilename("config-file", "conf")
+	refuseUnknown(c)
 	return c
+}
+
+// refuseUnknown makes cobra's own commands fail on a name that they do not know, where they would print help and succeed.
+func refuseUnknown(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		switch c.Name() {
+		case "help":
+			c.Args = func(_ *cobra.Command, names []string) error {
+				_, _, err := root.Find(names)
+				return err
+			}
+		case "completion":
+			c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+		}
+	}
 }
 
 var logLevels = []string{"debug", "info", "warn", "error", "off"}

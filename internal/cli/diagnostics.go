@@ -55,10 +55,13 @@ type sleepArgs struct {
 	Seconds float64 `json:"seconds"`
 }
 
+// longest is more than anyone waits, and less than overflows a duration.
+const longest = 100 * 365 * 24 * time.Hour
+
 // sleep returns how long it slept, in seconds.
 func (d *diagnostics) sleep(ctx context.Context, args sleepArgs) (float64, error) {
 	start := time.Now()
-	timer := time.NewTimer(time.Duration(args.Seconds * float64(time.Second)))
+	timer := time.NewTimer(time.Duration(min(args.Seconds, longest.Seconds()) * float64(time.Second)))
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -36,6 +36,9 @@ var kinds = map[int]string{
 // caller's and can pass on either side first, or a call that the handler made.
 var messagingTimeout = rpc.ErrorClass{Module: "oslo_messaging.exceptions", Name: "MessagingTimeout"}
 
+// typeError is how servers of either language refuse arguments.
+var typeError = rpc.ErrorClass{Module: "builtins", Name: "TypeError"}
+
 // A usageError is a command line, or a file that it names, that cannot be used.
 type usageError struct{ cause error }
 
@@ -46,8 +49,11 @@ func usagef(format string, args ...any) error {
 	return &usageError{cause: fmt.Errorf(format, args...)}
 }
 
-// A busError is a bus that could not be opened.
-type busError struct{ cause error }
+// A busError is a bus that could not be opened, or not be hosted.
+type busError struct {
+	cause   error
+	hosting bool
+}
 
 func (e *busError) Error() string { return e.cause.Error() }
 func (e *busError) Unwrap() error { return e.cause }
@@ -116,6 +122,8 @@ func (a *app) advice(code int, err error) string {
 		timeout  *rpc.TimeoutError
 		version  *rpc.VersionError
 		noMethod *rpc.NoSuchMethodError
+		remote   *rpc.RemoteError
+		bus      *busError
 	)
 	switch {
 	case errors.As(err, &version):
@@ -130,12 +138,30 @@ func (a *app) advice(code int, err error) string {
 		return "check that the service runs, the spelling of topic and server, the --exchange, and that this is the service's bus"
 	case errors.Is(err, messagingTimeout):
 		return "look in the server's log for what it waited for, or wait longer with --timeout"
+	case errors.As(err, &timeout) && timeout.Unattended:
+		return unattendedAdvice[timeout.Phase]
 	case errors.As(err, &timeout):
 		return phaseAdvice[timeout.Phase]
+	case errors.As(err, &bus) && bus.hosting:
+		return "free the address, or name another with --listen; the folder of --store must be this user's, and no other broker's"
+	case errors.Is(err, transport.ErrRejected):
+		return "stay under the limit that the message names, or ask for the right that this user lacks on the broker"
 	case code == codeBus:
 		return "check that the broker runs, its host and port, and the user, password and virtual host in the URL"
+	case errors.Is(err, typeError):
+		return "check the names and types of the arguments in JSON-ARGS against those of the method"
+	case code == codeRemote && errors.As(err, &remote):
+		return "the method ran and failed over there: look at the traceback, and for the request in the server's log"
 	}
 	return ""
+}
+
+// unattendedAdvice says what to do when it is known that the server is no longer there.
+var unattendedAdvice = map[rpc.Phase]string{
+	rpc.Queued:    "start the service again; it will find the request in its queue, unless that expires",
+	rpc.Taken:     "start the service again, and see in its log how it ended; the method may have run, in part or whole",
+	rpc.Running:   "start the service again, and see in its log how it ended; the method has run in part, or whole",
+	rpc.Delivered: "start the service again, and see in its log how it ended; the method may have run, in part or whole",
 }
 
 // phaseAdvice says what to do about a request that did not end in time.

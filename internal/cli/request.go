@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/pflag"
 
@@ -129,15 +131,33 @@ func (a *app) object(what, arg string) (json.RawMessage, error) {
 	if err != nil {
 		return nil, usagef("read %s: %w", what, err)
 	}
-	text = bytes.TrimSpace(text)
-	if !json.Valid(text) {
-		var v any
-		return nil, usagef("%s%s is not JSON: %w; quote it for the shell: '{\"arg\": 1}'", what, from, json.Unmarshal(text, &v))
+	if len(bytes.TrimSpace(text)) == 0 {
+		return nil, usagef("%s%s is empty; it must be a JSON object of named arguments, such as {\"arg\": 1}", what, from)
 	}
+	var v any
+	var syntax *json.SyntaxError
+	if err := json.Unmarshal(text, &v); errors.As(err, &syntax) {
+		quote := ""
+		if from == "" {
+			quote = "; quote it for the shell: '{\"arg\": 1}'"
+		}
+		return nil, usagef("%s%s is not JSON: %s: %w%s", what, from, position(text, syntax.Offset), err, quote)
+	}
+	if !utf8.Valid(text) {
+		return nil, usagef("%s%s is not text in UTF-8", what, from)
+	}
+	text = bytes.TrimSpace(text)
 	if text[0] != '{' {
 		return nil, usagef("%s%s must be a JSON object of named arguments, such as {\"arg\": 1}", what, from)
 	}
 	return text, nil
+}
+
+// position is the line and column, in characters, of the last of the first n bytes, at which a JSON parser gave up.
+func position(text []byte, n int64) string {
+	before := text[:max(n-1, 0)]
+	line := before[bytes.LastIndexByte(before, '\n')+1:]
+	return fmt.Sprintf("line %d, column %d", bytes.Count(before, []byte("\n"))+1, utf8.RuneCount(line)+1)
 }
 
 // seconds is a duration that may also be given as a plain number of seconds.
