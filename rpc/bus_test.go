@@ -444,3 +444,34 @@ func TestDuplicatesRunOnce(t *testing.T) {
 		}
 	})
 }
+
+// A handler ends with its caller's deadline, and says nothing: the caller shall find that its time is up, not that the
+// method failed.
+func TestHandlerEndsWithItsCaller(t *testing.T) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
+		took := make(chan time.Duration, 1)
+		c.serve(rpc.ServerConfig{}, sleep.Handle(func(ctx context.Context, a sleepArgs) (string, error) {
+			start := time.Now()
+			defer func() { took <- time.Since(start) }()
+			if d, ok := ctx.Deadline(); !ok || d.Sub(start) > 3*time.Second {
+				t.Errorf("the handler's deadline is %v, %v", d, ok)
+			}
+			derived, cancel := context.WithCancel(ctx)
+			defer cancel()
+			return handleSleep(derived, a)
+		}))
+		p := c.peer(replyAddress)
+		p.send(topicAddress, &transport.Message{
+			Method: "sleep", Version: "1.0", Args: json.RawMessage(`{"seconds":60}`), ID: "1", ReplyTo: p.in.Addr(), Expires: 2 * time.Second,
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if d, err := p.in.Next(ctx); err == nil {
+			t.Errorf("the caller got %+v", d.Message)
+		}
+		if d := <-took; d < 2*time.Second || d > 3*time.Second {
+			t.Errorf("the handler ended after %s", d)
+		}
+	})
+}

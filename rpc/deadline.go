@@ -31,11 +31,14 @@ func (c *handlerContext) Err() error {
 	if err := c.Context.Err(); err != nil {
 		return err
 	}
-	if !c.deadline.IsZero() && !time.Now().Before(c.deadline) {
+	if c.over() {
 		return c.arm().Err()
 	}
 	return nil
 }
+
+// over reports whether the deadline has passed.
+func (c *handlerContext) over() bool { return !c.deadline.IsZero() && !time.Now().Before(c.deadline) }
 
 func (c *handlerContext) Value(key any) any {
 	if key == (contextKey{}) {

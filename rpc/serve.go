@@ -52,6 +52,11 @@ func (s *Server) serve(base context.Context, d *transport.Delivery) {
 	quiet := s.heartbeats(base, m)
 	result, err := s.guarded(ctx, r)
 	quiet()
+	if ctx.over() && errors.Is(err, context.DeadlineExceeded) {
+		// Its caller has given up by its own clock, or is about to; that is the error it shall see.
+		s.log.Info("request given up with its caller's deadline", "method", r.Method, "id", r.ID, "after", time.Since(r.Received))
+		return
+	}
 	if err != nil {
 		s.logFailure(ctx, r, err)
 	}
