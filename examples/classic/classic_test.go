@@ -60,6 +60,11 @@ func TestClassic(t *testing.T) {
 	if got := client(); got != "hello\n" {
 		t.Errorf("the client printed %q, want hello", got)
 	}
+	unknown := exec.CommandContext(ctx, filepath.Join(bin, "client"), "sotp")
+	unknown.Env = env
+	if out, err := unknown.CombinedOutput(); err == nil || !strings.Contains(string(out), "sotp") {
+		t.Errorf("client sotp: %v\n%s", err, out)
+	}
 	client("stop")
 	if err := server.Wait(); err != nil {
 		t.Errorf("the server did not stop well: %v\n%s", err, &stderr)

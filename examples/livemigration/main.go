@@ -42,7 +42,7 @@ type options struct {
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var o options
 	flags := flag.NewFlagSet("livemigration api|conductor|scheduler|compute", flag.ContinueOnError)
-	flags.StringVar(&o.url, "url", os.Getenv("GOSLO_URL"), "the bus; empty = the embedded one")
+	flags.StringVar(&o.url, "url", "", "the bus (default: $GOSLO_URL, else the embedded one)")
 	flags.StringVar(&o.host, "host", "localhost", "this service's server name on the bus")
 	flags.StringVar(&o.hosts, "hosts", "cmp-1,cmp-2", "scheduler: the compute hosts")
 	flags.StringVar(&o.instances, "instances", "", "compute: the instances that run here; conductor: id=host pairs")
@@ -54,8 +54,23 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		flags.Usage()
 		return errors.New("name the service to run")
 	}
-	if err := flags.Parse(args[1:]); err != nil {
+	serve, ok := map[string]func(*service, context.Context) error{
+		"api": (*service).api, "conductor": (*service).conductor, "scheduler": (*service).scheduler, "compute": (*service).compute,
+	}[args[0]]
+	if !ok {
+		flags.Usage()
+		return fmt.Errorf("no service %q; there are api, conductor, scheduler and compute", args[0])
+	}
+	if err := flags.Parse(args[1:]); errors.Is(err, flag.ErrHelp) {
+		return nil
+	} else if err != nil {
 		return err
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("unknown arguments %q", flags.Args())
+	}
+	if o.url == "" {
+		o.url = os.Getenv("GOSLO_URL")
 	}
 
 	log := slog.New(slog.NewTextHandler(stderr, nil)).With("service", args[0], "host", o.host)
@@ -64,19 +79,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	s := service{options: o, bus: bus, client: rpc.NewClient(bus, rpc.ClientConfig{Logger: log}), log: log, out: stdout}
-	switch args[0] {
-	case "api":
-		err = s.api(ctx)
-	case "conductor":
-		err = s.conductor(ctx)
-	case "scheduler":
-		err = s.scheduler(ctx)
-	case "compute":
-		err = s.compute(ctx)
-	default:
-		err = fmt.Errorf("no service %q; there are api, conductor, scheduler and compute", args[0])
-	}
-	return errors.Join(err, s.close(ctx))
+	return errors.Join(serve(&s, ctx), s.close(ctx))
 }
 
 // fields splits a list at commas; "" is an empty list.

@@ -136,4 +136,15 @@ func TestCommandLine(t *testing.T) {
 	if err := run(t.Context(), []string{"conductor", "-url", "memory://", "-instances", "vm-1"}, io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "id=host") {
 		t.Errorf("error = %v", err)
 	}
+	if err := run(t.Context(), []string{"compute", "-url", "memory://", "cmp-1"}, io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "cmp-1") {
+		t.Errorf("error = %v", err)
+	}
+}
+
+func TestHelpShowsNoPassword(t *testing.T) {
+	t.Setenv("GOSLO_URL", "rabbit://u:s3cret@127.0.0.1:1/")
+	var stderr strings.Builder
+	if err := run(t.Context(), []string{"compute", "-h"}, io.Discard, &stderr); err != nil || !strings.Contains(stderr.String(), "$GOSLO_URL") || strings.Contains(stderr.String(), "s3cret") {
+		t.Errorf("error = %v, help:\n%s", err, stderr.String())
+	}
 }

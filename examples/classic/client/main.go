@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/goslo/goslo"
@@ -28,6 +29,10 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) (err error) {
+	stop := slices.Equal(args, []string{"stop"})
+	if len(args) > 0 && !stop {
+		return fmt.Errorf("client: unknown arguments %q; there is stop, and none", args)
+	}
 	bus, err := goslo.Open(ctx, os.Getenv("GOSLO_URL"))
 	if err != nil {
 		return err
@@ -38,7 +43,7 @@ func run(ctx context.Context, args []string) (err error) {
 		err = errors.Join(err, client.Close(last), bus.Close(last))
 	}()
 
-	if len(args) > 0 && args[0] == "stop" {
+	if stop {
 		return stopMethod.Cast(ctx, client, nil)
 	}
 	result, err := testMethod.Call(ctx, client, rpc.Args{"arg": "hello"})
