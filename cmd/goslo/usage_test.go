@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -39,7 +42,7 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"serve"}, "usage: goslo serve TOPIC"},
 		{[]string{"version", "--log-level", "loud"}, "debug, info, warn, error and off"},
 		{[]string{"ping", "lab", "--url", "rabit://h/"}, "did you mean rabbit://?"},
-		{[]string{"ping", "lab", "--url", "zmq://h/"}, "there are rabbit, kombu, nats"},
+		{[]string{"ping", "lab", "--url", "zmq://h/"}, "goslo: url zmq://h/: no transport is called \"zmq\"; there are rabbit, kombu, nats"},
 		{[]string{"ping", "lab", "--url", "localhost"}, "rabbit://"},
 		{[]string{"ping", "lab", "--url", "rabbit://u:secret@h/?sls=1"}, "did you mean ssl?"},
 		{[]string{"ping", "lab", "--config-file", "/nosuch.conf"}, "/nosuch.conf"},
@@ -59,6 +62,9 @@ func TestUsageErrors(t *testing.T) {
 			got.wantErr(t, test.want, "see goslo")
 			if strings.Contains(got.err, "secret") {
 				t.Errorf("a password is shown:\n%s", got.err)
+			}
+			if strings.Count(got.err, "goslo: ") != 1 {
+				t.Errorf("not said once who complains:\n%s", got.err)
 			}
 		})
 	}
@@ -126,6 +132,22 @@ func TestVersion(t *testing.T) {
 	got := s.run(t, "version", "--json").want(t, 0)
 	if err := json.Unmarshal([]byte(got.out), &v); err != nil || v.Version == "" || v.Go == "" {
 		t.Errorf("version = %+v (%v)", v, err)
+	}
+}
+
+func TestOutputCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = full.Close() }() // nothing was written
+	c := newShell(t).command(t, []string{"version", "--json"})
+	var errs bytes.Buffer
+	c.Stdout, c.Stderr = full, &errs
+	var exit *exec.ExitError
+	if err := c.Run(); !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(errs.String(), `"kind":"failed"`) {
+		t.Errorf("%v\n%s", err, &errs)
 	}
 }
 

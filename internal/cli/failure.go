@@ -61,7 +61,7 @@ func (e *busError) Unwrap() error { return e.cause }
 // A failure is an error as it is shown.
 type failure struct {
 	Code      int      `json:"code"`
-	Kind      string   `json:"kind"`
+	Kind      string   `json:"kind"` // of the exit code, or "failed"
 	Message   string   `json:"message"`
 	Bus       string   `json:"bus,omitempty"`
 	Advice    string   `json:"advice,omitempty"`
@@ -73,6 +73,9 @@ type failure struct {
 func (a *app) explain(ctx context.Context, err error) failure {
 	f := failure{Code: code(ctx, err), Message: err.Error(), Bus: a.bus.String()}
 	f.Kind = kinds[f.Code]
+	if f.Code == codeRemote && !answered(err) {
+		f.Kind = "failed" // over here: the demo, or writing the output
+	}
 	f.Advice = a.advice(f.Code, err)
 	if f.Code == codeUsage {
 		f.Bus = ""
@@ -185,7 +188,7 @@ func (a *app) printFailure(f failure) {
 		return
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "goslo: %s\n", f.Message)
+	fmt.Fprintf(&b, "goslo: %s\n", strings.TrimPrefix(f.Message, "goslo: "))
 	if len(f.Traceback) > 0 {
 		text := strings.TrimRight(strings.Join(f.Traceback, ""), "\n")
 		fmt.Fprintf(&b, "  remote traceback:\n    %s\n", strings.ReplaceAll(text, "\n", "\n    "))
