@@ -199,7 +199,7 @@ func TestWhereTheBusComesFrom(t *testing.T) {
 		{"no bus in the files", without, 2, []string{"--config-file", elsewhere}, "no transport_url in [DEFAULT]"},
 		{"a broken file", without, 2, []string{"--config-file", broken}, broken + ":2"},
 		{"options of the group", without, 5, []string{"--config-file", tls}, "/?rabbit_login_method=PLAIN&ssl=true (" + tls + ":2)"},
-		{"options of another file", without, 5, []string{"--config-file", tls, "--config-file", badTLS}, "/nosuch/ca.pem"},
+		{"options of another file", without, 2, []string{"--config-file", tls, "--config-file", badTLS}, "/nosuch/ca.pem"},
 		{"a hole in the value", without, 2, []string{"--config-file", holes}, holes + ":2"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

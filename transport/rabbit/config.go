@@ -202,7 +202,7 @@ func (s *settings) options(u *transport.URL) error {
 		return err
 	}
 	if heartbeat == 0 {
-		return errors.New("url: option heartbeat_timeout_threshold: 0 is not supported: without heartbeats a dead broker is never noticed")
+		return unusable(u, errors.New("option heartbeat_timeout_threshold: 0 is not supported: without heartbeats a dead broker is never noticed"))
 	}
 	s.topology.ttl = time.Duration(ttl) * time.Second
 	s.heartbeat = time.Duration(heartbeat) * time.Second
@@ -211,7 +211,15 @@ func (s *settings) options(u *transport.URL) error {
 	s.backoff.step = time.Duration(step) * time.Second
 	s.backoff.most = time.Duration(most+interval) * time.Second
 	s.backoff.shuffle = strategy == "shuffle"
-	return s.encryption(useTLS, verify, caFile, certFile, keyFile)
+	if err := s.encryption(useTLS, verify, caFile, certFile, keyFile); err != nil {
+		return unusable(u, err)
+	}
+	return nil
+}
+
+// unusable says of options that go together what Finish says of one that is wrong by itself.
+func unusable(u *transport.URL, why error) error {
+	return &transport.OptionsError{Driver: u.Driver(), Problems: []string{why.Error()}}
 }
 
 // encryption reads the certificates. Without ssl the other options mean nothing (RMQ-TLS-01). The broker's
@@ -219,7 +227,7 @@ func (s *settings) options(u *transport.URL) error {
 func (s *settings) encryption(use, verifyHost bool, caFile, certFile, keyFile string) error {
 	if !use {
 		if s.login == "EXTERNAL" {
-			return errors.New("url: option rabbit_login_method: EXTERNAL proves who we are with a certificate; it needs ssl=true, ssl_cert_file and ssl_key_file")
+			return errors.New("option rabbit_login_method: EXTERNAL proves who we are with a certificate; it needs ssl=true, ssl_cert_file and ssl_key_file")
 		}
 		return nil
 	}
@@ -227,20 +235,20 @@ func (s *settings) encryption(use, verifyHost bool, caFile, certFile, keyFile st
 	if caFile != "" {
 		pem, err := os.ReadFile(caFile)
 		if err != nil {
-			return fmt.Errorf("url: option ssl_ca_file: %w", err)
+			return fmt.Errorf("option ssl_ca_file: %w", err)
 		}
 		c.RootCAs = x509.NewCertPool()
 		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return fmt.Errorf("url: option ssl_ca_file: %s holds no certificate in PEM form", caFile)
+			return fmt.Errorf("option ssl_ca_file: %s holds no certificate in PEM form", caFile)
 		}
 	}
 	if (certFile == "") != (keyFile == "") {
-		return errors.New("url: options ssl_cert_file and ssl_key_file: one does not work without the other")
+		return errors.New("options ssl_cert_file and ssl_key_file: one does not work without the other")
 	}
 	if certFile != "" {
 		pair, err := tls.LoadX509KeyPair(certFile, keyFile)
 		if err != nil {
-			return fmt.Errorf("url: options ssl_cert_file and ssl_key_file: %w", err)
+			return fmt.Errorf("options ssl_cert_file and ssl_key_file: %w", err)
 		}
 		c.Certificates = []tls.Certificate{pair}
 	}

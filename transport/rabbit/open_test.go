@@ -2,6 +2,7 @@ package rabbit_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"strings"
 	"testing"
@@ -70,6 +71,10 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 			}
 			if strings.Contains(err.Error(), "secret1") {
 				t.Errorf("shows the password: %v", err)
+			}
+			var options *transport.OptionsError
+			if wrong := strings.HasPrefix(c.url, "rabbit:///?"); errors.As(err, &options) != wrong {
+				t.Errorf("%T for options that can never work: %t", err, wrong)
 			}
 		})
 	}
