@@ -207,7 +207,12 @@ func (u URL) format(redact bool) string {
 		b = h.append(b, redact)
 	}
 	b = append(b, '/')
-	b = appendEscaped(b, u.VirtualHost, '/', 0)
+	vhost := u.VirtualHost
+	if at := strings.LastIndexByte(vhost, '@'); redact && at >= 0 {
+		// A slash too many before user:password@host makes that the virtual host.
+		b, vhost = append(b, mask...), vhost[at:]
+	}
+	b = appendEscaped(b, vhost, '/', 0)
 	for i, o := range u.Query {
 		if i == 0 {
 			b = append(b, '?')

@@ -186,6 +186,21 @@ func TestPrintingAURLShowsNoSecrets(t *testing.T) {
 	}
 }
 
+// A slash too many makes credentials part of the virtual host.
+func TestPrintingAMistypedURLShowsNoSecrets(t *testing.T) {
+	t.Parallel()
+	u, err := transport.ParseURL("rabbit:///u:hunter2@h/v")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := u.String(); strings.Contains(got, "hunter2") || !strings.HasSuffix(got, "h/v") {
+		t.Errorf("shown as %s", got)
+	}
+	if u.VirtualHost != "u:hunter2@h/v" || !strings.Contains(u.Reveal(), "hunter2") {
+		t.Errorf("virtual host %q, revealed as %s", u.VirtualHost, u.Reveal())
+	}
+}
+
 func TestURLEqual(t *testing.T) {
 	t.Parallel()
 	parse := func(s string) *transport.URL {
