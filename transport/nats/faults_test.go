@@ -129,7 +129,7 @@ func TestSendWhileAway(t *testing.T) {
 			if !errors.Is(err, transport.ErrNotSent) && !errors.Is(err, transport.ErrInDoubt) && (name == "cast" || err != nil) {
 				t.Errorf("%s: got %v, want ErrNotSent or ErrInDoubt", name, err)
 			}
-			if took := time.Since(start); took > 2*time.Second {
+			if took := time.Since(start); took > 10*time.Second {
 				t.Errorf("%s: it took %v", name, took)
 			}
 		}

@@ -24,7 +24,7 @@ func TestSendToAFrozenServer(t *testing.T) {
 		start := time.Now()
 		err := bus.Send(ctx, topic, &transport.Message{Method: "x", ID: "1", ReplyTo: "r", Args: large})
 		cancel()
-		if took := time.Since(start); took > 3*time.Second {
+		if took := time.Since(start); took > 10*time.Second {
 			t.Fatalf("a call with 300 ms took %v: %v", took, err)
 		}
 	}
