@@ -47,6 +47,7 @@ type Server struct {
 
 	mu       sync.Mutex
 	ran      bool
+	draining bool
 	listener transport.Listener
 	running  map[*Request]struct{}
 
@@ -113,6 +114,27 @@ func (s *Server) Listen(ctx context.Context) error {
 	s.mu.Lock()
 	s.listener = l
 	s.mu.Unlock()
+	return nil
+}
+
+// Ready returns nil while requests reach the server, as far as its bus can tell; else why not, and since when. It
+// does no I/O: a health check may ask as often as it likes. Once the server drains the error wraps transport.ErrClosed.
+func (s *Server) Ready() error {
+	s.mu.Lock()
+	l, draining := s.listener, s.draining
+	s.mu.Unlock()
+	var err error
+	switch r, ok := l.(transport.Readier); {
+	case draining:
+		err = transport.ErrClosed
+	case l == nil:
+		err = errors.New("not listening yet")
+	case ok:
+		err = r.Ready()
+	}
+	if err != nil {
+		return fmt.Errorf("rpc: server %s on %s: %w", s.config.Server, s.config.Target.Topic, err)
+	}
 	return nil
 }
 
@@ -195,6 +217,9 @@ const afterCancel = 5 * time.Second
 
 // drain ends the subscription and the workers.
 func (s *Server) drain(ctx context.Context, cancel context.CancelCauseFunc) error {
+	s.mu.Lock()
+	s.draining = true
+	s.mu.Unlock()
 	timer := time.NewTimer(max(s.config.Drain, 0))
 	defer timer.Stop()
 	closing, done := context.WithTimeout(context.WithoutCancel(ctx), max(s.config.Drain, time.Second))

@@ -64,6 +64,14 @@ type Listener interface {
 	Close(ctx context.Context) error
 }
 
+// A Readier is a Listener that knows whether messages reach it. A connection that is up does not tell: a queue,
+// its binding or its consumer may have gone.
+type Readier interface {
+	// Ready returns nil, or why messages have not been reaching the listener, and since when. It does no I/O, and
+	// a short interruption that the transport is mending does not count.
+	Ready() error
+}
+
 // A Delivery is one message on arrival. Its Message belongs to the receiver.
 type Delivery struct {
 	Message *Message
@@ -103,6 +111,10 @@ type AddressState struct {
 	Exists    bool // someone has listened here, and the bus still remembers
 	Listeners int  // who listen now; -1 when the bus cannot tell
 	Waiting   int  // messages not yet taken; -1 when the bus cannot tell
+
+	// Rebuilt is when this transport's own listener at the address last found its queue gone and made it anew:
+	// what had been sent there before is lost. Zero: never, or no listener of this transport's.
+	Rebuilt time.Time
 }
 
 // A Namer is a Transport that knows the names of topics which have listeners, in no order, for "did you mean".
