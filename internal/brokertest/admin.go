@@ -185,6 +185,13 @@ func (n *RabbitNode) DeleteExchange(t testing.TB, vhost, name string) {
 	n.eval(t, `ok = rabbit_exchange:delete(%s, false, <<"brokertest">>).`, resource(vhost, "exchange", name))
 }
 
+// DeleteBinding removes the binding by which an exchange leads to a queue.
+func (n *RabbitNode) DeleteBinding(t testing.TB, vhost, exchange, key, queue string) {
+	t.Helper()
+	n.eval(t, `ok = rabbit_binding:remove({binding, %s, %s, %s, []}, <<"brokertest">>).`,
+		resource(vhost, "exchange", exchange), bin(key), resource(vhost, "queue", queue))
+}
+
 // CloseConnection closes a client's connection from the broker's side, with AMQP's connection.close.
 func (n *RabbitNode) CloseConnection(t testing.TB, c Connection, reason string) {
 	t.Helper()

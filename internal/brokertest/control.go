@@ -55,12 +55,17 @@ func (c *control) ready(ctx context.Context) error {
 
 // eval has the node evaluate Erlang expressions and returns the last one's value: a binary as it is, all else as Erlang text.
 func (c *control) eval(expressions string) (string, error) {
+	return c.evalWithin(evalLimit, expressions)
+}
+
+// evalWithin is eval for what may take the node longer.
+func (c *control) evalWithin(limit time.Duration, expressions string) (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.broken != nil {
 		return "", c.broken
 	}
-	deadline := time.Now().Add(evalLimit)
+	deadline := time.Now().Add(limit)
 	frame := binary.BigEndian.AppendUint32(nil, uint32(len(expressions)))
 	frame = append(frame, expressions...)
 	err := c.in.SetWriteDeadline(deadline)

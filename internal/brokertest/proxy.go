@@ -25,14 +25,18 @@ type Proxy struct {
 // fault is what the network does at the moment. The zero value is a good network.
 type fault struct {
 	cut       bool          // refuse and close
-	swallow   bool          // read nothing on, keep open
+	swallow   bool          // lose what is sent, keep open, let nobody in
 	latency   time.Duration // added to every piece, each way
 	bandwidth int           // bytes per second each way; 0 = unlimited
-	piece     int           // most bytes passed on at a time; 0 = as they come
+	drop      int           // bytes passed on at a time; 0 = as they come
+	every     time.Duration // between drops
 }
 
 // A link is one client's connection and its counterpart to the broker.
-type link struct{ client, broker net.Conn }
+type link struct {
+	client, broker net.Conn
+	dead           bool // forgotten: it swallows for good; guarded by Proxy.mu
+}
 
 func (l *link) close() {
 	_ = l.client.Close()
@@ -64,10 +68,21 @@ func (p *Proxy) Cut() {
 // Reset ends all connections with a TCP reset. New ones are taken.
 func (p *Proxy) Reset() { p.drop(true) }
 
-// HalfOpen swallows all bytes, both ways, and keeps the connections open, as a firewall that forgot them
-// does, until Restore. Bytes that were swallowed are lost: the connections cannot be used afterwards, and
-// Restore closes them.
+// HalfOpen swallows all bytes, both ways, and keeps the connections open, as a network that drops every
+// packet does, until Restore or Forget. Neither side hears that the other has closed, and new connections wait.
+// Bytes that were swallowed are lost: the connections cannot be used afterwards. Restore closes them, Forget does not.
 func (p *Proxy) HalfOpen() { p.set(func(f *fault) { f.swallow = true }) }
+
+// Forget ends every fault for new connections, and makes half-open for good those that are open, as a firewall
+// does that has lost its table: nothing passes, and neither side hears that the other has closed. Reset ends them.
+func (p *Proxy) Forget() {
+	p.set(func(f *fault) {
+		*f = fault{}
+		for l := range p.links {
+			l.dead = true
+		}
+	})
+}
 
 // SetLatency delays every piece by d, each way. 0 ends that.
 func (p *Proxy) SetLatency(d time.Duration) { p.set(func(f *fault) { f.latency = d }) }
@@ -77,8 +92,11 @@ func (p *Proxy) SetBandwidth(bytesPerSecond int) {
 	p.set(func(f *fault) { f.bandwidth = bytesPerSecond })
 }
 
-// Drip passes on at most so many bytes at a time, so that frames arrive in pieces. 0 ends that.
-func (p *Proxy) Drip(bytes int) { p.set(func(f *fault) { f.piece = bytes }) }
+// Drip passes on so many bytes at a time, each way, with a pause before each, so that frames arrive in pieces.
+// 0 bytes end that.
+func (p *Proxy) Drip(bytes int, pause time.Duration) {
+	p.set(func(f *fault) { f.drop, f.every = bytes, pause })
+}
 
 // Restore ends every fault.
 func (p *Proxy) Restore() {
@@ -107,11 +125,14 @@ func (p *Proxy) set(change func(*fault)) {
 	p.changed = make(chan struct{})
 }
 
-// state returns the fault of the moment and the channel that closes when it changes.
-func (p *Proxy) state() (fault, <-chan struct{}) {
+// state returns the fault of the moment, of one connection unless l is nil, and the channel that closes when
+// it changes.
+func (p *Proxy) state(l *link) (fault, <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.fault, p.changed
+	f := p.fault
+	f.swallow = f.swallow || l != nil && l.dead
+	return f, p.changed
 }
 
 // drop closes all connections, with a TCP reset if asked.
@@ -149,17 +170,27 @@ func (p *Proxy) accept() {
 		if err != nil {
 			return
 		}
-		if f, _ := p.state(); f.cut {
-			_ = client.Close()
-			continue
-		}
-		broker, err := net.Dial("tcp", p.target)
-		if err != nil {
-			_ = client.Close()
-			continue
-		}
-		p.join(&link{client, broker})
+		p.work.Go(func() { p.admit(client) })
 	}
+}
+
+// admit connects a client to the broker, once the network lets it.
+func (p *Proxy) admit(client net.Conn) {
+	f, changed := p.state(nil)
+	for f.swallow {
+		<-changed
+		f, changed = p.state(nil)
+	}
+	if f.cut {
+		_ = client.Close()
+		return
+	}
+	broker, err := net.Dial("tcp", p.target)
+	if err != nil {
+		_ = client.Close()
+		return
+	}
+	p.join(&link{client: client, broker: broker})
 }
 
 // join passes bytes both ways until either side closes.
@@ -174,48 +205,61 @@ func (p *Proxy) join(l *link) {
 	p.mu.Unlock()
 
 	var both sync.WaitGroup
-	both.Go(func() { p.pass(l, l.broker, l.client) }) // requests
+	both.Go(func() { p.pass(l, l.broker, l.client) })
 	both.Go(func() { p.pass(l, l.client, l.broker) })
-	p.work.Go(func() {
-		both.Wait()
-		p.mu.Lock()
-		delete(p.links, l)
-		p.mu.Unlock()
-	})
+	both.Wait()
+	p.mu.Lock()
+	delete(p.links, l)
+	p.mu.Unlock()
 }
 
 // pass copies from src to dst under the fault of the moment.
-func (p *Proxy) pass(l *link, dst io.Writer, src io.Reader) {
-	defer l.close()
+func (p *Proxy) pass(l *link, dst io.Writer, src net.Conn) {
+	defer func() {
+		if f, _ := p.state(l); f.swallow {
+			_ = src.Close() // unheard by the other side
+			return
+		}
+		l.close()
+	}()
 	buf := make([]byte, 32<<10)
 	for {
-		f, _ := p.state()
-		piece := buf
-		if f.piece > 0 && f.piece < len(buf) {
-			piece = buf[:f.piece]
-		}
-		n, err := src.Read(piece)
+		n, err := src.Read(buf)
 		if err != nil {
 			return
 		}
-		f, changed := p.state()
-		if f.swallow {
-			continue
-		}
-		delay := f.latency
-		if f.bandwidth > 0 {
-			delay += time.Duration(n) * time.Second / time.Duration(f.bandwidth)
-		}
-		if delay > 0 {
-			timer := time.NewTimer(delay)
-			select {
-			case <-timer.C:
-			case <-changed:
-				timer.Stop()
+		for rest := buf[:n]; len(rest) > 0; {
+			f, changed := p.state(l)
+			if f.swallow {
+				break
 			}
+			piece, delay := rest, f.latency
+			if f.drop > 0 {
+				piece = rest[:min(f.drop, len(rest))]
+				delay += f.every
+			}
+			if f.bandwidth > 0 {
+				delay += time.Duration(len(piece)) * time.Second / time.Duration(f.bandwidth)
+			}
+			if delay > 0 && !elapsed(delay, changed) {
+				continue // under another fault
+			}
+			if _, err := dst.Write(piece); err != nil {
+				return
+			}
+			rest = rest[len(piece):]
 		}
-		if _, err := dst.Write(piece[:n]); err != nil {
-			return
-		}
+	}
+}
+
+// elapsed returns false when changed was closed before d had passed.
+func elapsed(d time.Duration, changed <-chan struct{}) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-changed:
+		return false
 	}
 }

@@ -105,6 +105,17 @@ func TestProxyHalfOpenStaysOpenAndSilent(t *testing.T) {
 	if _, err := io.WriteString(c, "lost\n"); err != nil {
 		t.Fatal(err)
 	}
+	silent(t, c)
+	if got := p.Connections(); got != 1 {
+		t.Errorf("%d connections open, want 1", got)
+	}
+	p.Restore()
+	mustExchange(t, connect(t, p))
+}
+
+// silent fails the test unless c stays open and says nothing.
+func silent(t *testing.T, c net.Conn) {
+	t.Helper()
 	if err := c.SetReadDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
 		t.Fatal(err)
 	}
@@ -112,11 +123,40 @@ func TestProxyHalfOpenStaysOpenAndSilent(t *testing.T) {
 	if _, err := c.Read(make([]byte, 1)); !errors.As(err, &timeout) || !timeout.Timeout() {
 		t.Errorf("half-open connection: %v, want silence", err)
 	}
-	if got := p.Connections(); got != 1 {
-		t.Errorf("%d connections open, want 1", got)
+}
+
+func TestProxyForgetsConnectionsForGood(t *testing.T) {
+	t.Parallel()
+	p := echo(t)
+	old, hungUp := connect(t, p), connect(t, p)
+	mustExchange(t, old)
+	mustExchange(t, hungUp)
+	p.HalfOpen()
+	during := connect(t, p)
+	if _, err := io.WriteString(old, "lost\n"); err != nil {
+		t.Fatal(err)
 	}
-	p.Restore()
+	silent(t, old)
+	if err := hungUp.Close(); err != nil {
+		t.Fatal(err)
+	}
+	p.Forget()
+	mustExchange(t, during) // its first packets were repeated until they came through
 	mustExchange(t, connect(t, p))
+	if _, err := io.WriteString(old, "lost\n"); err != nil {
+		t.Fatal(err)
+	}
+	silent(t, old)
+	if got := p.Connections(); got != 4 {
+		t.Errorf("%d connections, want 4: the other side of a forgotten one does not hear that its client hung up", got)
+	}
+	p.Reset()
+	if err := old.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := old.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("a forgotten connection, reset: %v, want %v", err, syscall.ECONNRESET)
+	}
 }
 
 func TestProxySlowsAndDrips(t *testing.T) {
@@ -139,12 +179,17 @@ func TestProxySlowsAndDrips(t *testing.T) {
 	}
 	p.Restore()
 
-	p.Drip(1)
+	p.Drip(1, 20*time.Millisecond)
 	if _, err := io.WriteString(c, "drop\n"); err != nil {
 		t.Fatal(err)
 	}
 	b := make([]byte, 5)
-	if n, err := io.ReadAtLeast(c, b, len(b)); err != nil || string(b[:n]) != "drop\n" {
-		t.Errorf("dripped: %q, %v", b[:n], err)
+	first, err := c.Read(b)
+	if err != nil || first == len(b) {
+		t.Errorf("first drop: %q, %v, want less than all", b[:first], err)
 	}
+	if _, err := io.ReadFull(c, b[first:]); err != nil || string(b) != "drop\n" {
+		t.Errorf("dripped: %q, %v", b, err)
+	}
+	p.Restore()
 }

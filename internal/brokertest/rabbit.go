@@ -44,6 +44,7 @@ type RabbitOptions struct {
 // except for those that start and end it.
 type RabbitNode struct {
 	name    string // of the Erlang node, with its host
+	cookie  string // what nodes of one cluster share
 	folder  string
 	port    int // AMQP 0-9-1
 	epmd    int
@@ -54,7 +55,7 @@ type RabbitNode struct {
 	// StartedIn is how long the last start took.
 	StartedIn time.Duration
 
-	mapper  *process // epmd, the name service of Erlang nodes
+	mapper  *process // epmd, the name service of Erlang nodes; of a cluster, the first node has the one for all
 	server  *process
 	control *control
 }
@@ -82,54 +83,65 @@ func NewRabbit(t testing.TB, o RabbitOptions) *RabbitNode {
 }
 
 func newRabbit(o RabbitOptions) (*RabbitNode, error) {
+	return tryToStart(func() (*RabbitNode, error) {
+		n, err := makeNode(o)
+		if err != nil {
+			return nil, err
+		}
+		err = n.prepare()
+		if err == nil {
+			err = n.startMapper()
+		}
+		if err == nil {
+			err = n.start()
+		}
+		if err != nil {
+			n.discard()
+			return nil, err
+		}
+		return n, nil
+	})
+}
+
+// tryToStart calls start up to three times: another process may take a port between the choice and its use.
+func tryToStart[T any](start func() (*T, error)) (*T, error) {
 	for _, program := range []string{rabbitScript, "epmd", "erl"} {
 		if _, err := exec.LookPath(program); err != nil {
 			return nil, fmt.Errorf("brokertest: RabbitMQ is not installed (%w): run `%s`", err, rabbitInstall)
 		}
 	}
 	var problems error
-	// Another process may take a port between the choice and its use.
 	for range 3 {
-		node, err := startRabbit(o)
+		started, err := start()
 		if err == nil {
-			return node, nil
+			return started, nil
 		}
 		problems = errors.Join(problems, err)
 	}
 	return nil, fmt.Errorf("brokertest: start rabbitmq-server: %w", problems)
 }
 
-func startRabbit(o RabbitOptions) (*RabbitNode, error) {
+// makeNode chooses a node's folder and ports.
+func makeNode(o RabbitOptions) (*RabbitNode, error) {
 	folder, err := newFolder("rabbit")
 	if err != nil {
 		return nil, err
 	}
 	ports, err := freePorts(4)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, os.RemoveAll(folder))
 	}
-	n := &RabbitNode{
-		name:    fmt.Sprintf("goslo%d@localhost", ports[0]),
+	name := fmt.Sprintf("goslo%d@localhost", ports[0])
+	return &RabbitNode{
+		name:    name,
+		cookie:  name,
 		folder:  folder,
 		port:    ports[0],
 		epmd:    ports[1],
 		dist:    ports[2],
 		plugins: ports[3],
 		options: o,
-	}
-	if err := n.prepare(); err != nil {
-		n.discard()
-		return nil, err
-	}
-	if err := n.startMapper(); err != nil {
-		n.discard()
-		return nil, err
-	}
-	if err := n.start(); err != nil {
-		n.discard()
-		return nil, err
-	}
-	return n, nil
+	}, nil
 }
 
 // prepare writes the node's files.
@@ -151,7 +163,7 @@ func (n *RabbitNode) prepare() error {
 		name, text string
 		mode       os.FileMode
 	}{
-		{"home/.erlang.cookie", n.name, 0o400},
+		{"home/.erlang.cookie", n.cookie, 0o400},
 		{"enabled_plugins", "[" + strings.Join(n.options.Plugins, ",") + "].\n", 0o600},
 		{"rabbitmq.conf", conf.String(), 0o600},
 	}

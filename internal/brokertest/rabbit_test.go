@@ -62,6 +62,10 @@ func TestSharedNodeShowsWhatClientsMade(t *testing.T) {
 	if diff := cmp.Diff(consumers, n.ListConsumers(t, v)); diff != "" {
 		t.Error("consumers (-want +got)", diff)
 	}
+	n.DeleteBinding(t, v, "orders", "paid.#", "tills")
+	if got := n.ListBindings(t, v); len(got) != 0 {
+		t.Errorf("bindings after the only one was deleted: %+v", got)
+	}
 	brokertest.Await(t, "the connection in the list", func() bool {
 		for _, c := range n.ListConnections(t) {
 			if c.Vhost == v && c.User == "guest" && c.ClientProperties["connection_name"] == t.Name() {
