@@ -1,6 +1,10 @@
 package transport
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+	"time"
+)
 
 // The ways in which sending fails. Transports wrap them with what was tried, on what and why.
 var (
@@ -15,3 +19,25 @@ var (
 	// ErrClosed: the transport or the listener was closed.
 	ErrClosed = errors.New("closed")
 )
+
+// An OutageError says that the bus is away, or takes no messages, since when, and why. errors.As finds it in what Send, Listen
+// and Inspect return when they waited for the bus in vain.
+type OutageError struct {
+	For     time.Duration // how long it had lasted
+	Blocked string        // the bus is there and takes no messages: why, in its own words (RabbitMQ's "low on memory"); "" = it is away
+	Cause   error         // of a bus that is away: what went wrong last; nil when not known
+}
+
+func (e *OutageError) Error() string {
+	lasted := e.For.Round(time.Millisecond)
+	switch {
+	case e.Blocked != "":
+		return fmt.Sprintf("the broker has taken no messages for %s: %s", lasted, e.Blocked)
+	case e.Cause != nil:
+		return fmt.Sprintf("the broker has been away for %s: %v", lasted, e.Cause)
+	}
+	return fmt.Sprintf("the broker has been away for %s", lasted)
+}
+
+// Unwrap returns the cause.
+func (e *OutageError) Unwrap() error { return e.Cause }

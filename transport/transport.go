@@ -112,9 +112,31 @@ type AddressState struct {
 	Listeners int  // who listen now; -1 when the bus cannot tell
 	Waiting   int  // messages not yet taken; -1 when the bus cannot tell
 
+	// Blocked is why the bus takes no messages at this moment, in its own words (RabbitMQ's "low on memory"); "" = it
+	// takes them, or cannot tell.
+	Blocked string
 	// Rebuilt is when this transport's own listener at the address last found its queue gone and made it anew:
 	// what had been sent there before is lost. Zero: never, or no listener of this transport's.
 	Rebuilt time.Time
+}
+
+// A Redeliverer is a Transport that can say what becomes of deliveries that are never settled. A server that acknowledges
+// after its handlers (at least once) needs one.
+type Redeliverer interface {
+	Redelivery() Redelivery
+}
+
+// Redelivery is what a bus does with a delivery to a Topic address that was handed to a listener and not settled when the
+// listener's process dies. A Fanout delivery is its listener's own copy, and goes with it on every bus.
+type Redelivery struct {
+	Casts bool // a cast is delivered again, to the same or another listener
+	Calls bool // so is a call
+
+	// Within is how long a delivery may stay unsettled although its listener lives; then the bus delivers it again. 0 = for
+	// ever. It is the bus's default where the bus does not tell.
+	Within time.Duration
+	// WithinName is what operators know Within as, for logs; "" when Within is 0.
+	WithinName string
 }
 
 // A Namer is a Transport that knows the names of topics which have listeners, in no order, for "did you mean".

@@ -23,9 +23,10 @@ type Transport struct {
 }
 
 var (
-	_ transport.Transport = (*Transport)(nil)
-	_ transport.Inspector = (*Transport)(nil)
-	_ transport.Namer     = (*Transport)(nil)
+	_ transport.Transport   = (*Transport)(nil)
+	_ transport.Inspector   = (*Transport)(nil)
+	_ transport.Namer       = (*Transport)(nil)
+	_ transport.Redeliverer = (*Transport)(nil)
 )
 
 // Open attaches another participant.
@@ -80,6 +81,11 @@ func (t *Transport) Inspect(ctx context.Context, at transport.Address) (transpor
 		return transport.AddressState{}, nil
 	}
 	return transport.AddressState{Exists: true, Listeners: len(q.listeners), Waiting: q.live()}, nil
+}
+
+// Redelivery implements [transport.Redeliverer]: the end of a process is here the transport's Close.
+func (t *Transport) Redelivery() transport.Redelivery {
+	return transport.Redelivery{Casts: true, Calls: true}
 }
 
 // Topics names the topics of an exchange ("" = the default one) that have listeners now.

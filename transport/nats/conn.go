@@ -32,9 +32,10 @@ const (
 )
 
 var (
-	_ transport.Transport = (*Conn)(nil)
-	_ transport.Inspector = (*Conn)(nil)
-	_ transport.Namer     = (*Conn)(nil)
+	_ transport.Transport   = (*Conn)(nil)
+	_ transport.Inspector   = (*Conn)(nil)
+	_ transport.Namer       = (*Conn)(nil)
+	_ transport.Redeliverer = (*Conn)(nil)
 )
 
 // A Conn is a connection to a NATS cluster. It implements [transport.Transport], [transport.Inspector]
@@ -52,11 +53,17 @@ type Conn struct {
 	socket atomic.Pointer[socket]
 
 	mu        sync.Mutex
-	back      chan struct{} // closed when the connection comes back
+	away      absence
 	listeners map[listener]struct{}
 	closed    chan struct{} // closed under mu
 	endDials  context.CancelFunc
 	gone      chan struct{} // closed by nats.go's last callback
+}
+
+// An absence is a time without connection, or the next one. Guarded by Conn.mu.
+type absence struct {
+	back  chan struct{} // closed when the connection comes back
+	since time.Time
 }
 
 // A link is one unbroken stretch of connection.
@@ -99,7 +106,7 @@ func Open(ctx context.Context, cfg Config) (*Conn, error) {
 		cfg:       cfg,
 		log:       cfg.Logger,
 		prefix:    prefix(cfg.VirtualHost),
-		back:      make(chan struct{}),
+		away:      absence{back: make(chan struct{})},
 		listeners: map[listener]struct{}{},
 		closed:    make(chan struct{}),
 		gone:      make(chan struct{}),
@@ -242,8 +249,8 @@ func (c *Conn) up(nc *nats.Conn, again bool) {
 	if old := c.link.Swap(&link{lost: make(chan struct{}), again: again, since: time.Now()}); old != nil {
 		close(old.lost) // the first connection broke before we had noted it
 	}
-	close(c.back)
-	c.back = make(chan struct{})
+	close(c.away.back)
+	c.away.back = make(chan struct{})
 	c.mu.Unlock()
 	if again {
 		c.keeper.rebuild()
@@ -256,6 +263,9 @@ func (c *Conn) down(err error) {
 	if l == nil {
 		return
 	}
+	c.mu.Lock()
+	c.away.since = time.Now()
+	c.mu.Unlock()
 	close(l.lost)
 	select {
 	case <-c.closed:
@@ -294,7 +304,7 @@ func (c *Conn) await(ctx context.Context) (*link, error) {
 			continue
 		}
 		c.mu.Lock()
-		back := c.back
+		back := c.away.back
 		c.mu.Unlock()
 		if c.link.Load() != nil {
 			continue
@@ -304,9 +314,16 @@ func (c *Conn) await(ctx context.Context) (*link, error) {
 		case <-c.closed:
 			return nil, transport.ErrClosed
 		case <-ctx.Done():
-			return nil, fmt.Errorf("%w: the connection to %s is away: %w", transport.ErrNotSent, strings.Join(c.cfg.Servers, ", "), context.Cause(ctx))
+			return nil, fmt.Errorf("%w: connect to %s: %w: %w", transport.ErrNotSent, strings.Join(c.cfg.Servers, ", "), c.outage(), context.Cause(ctx))
 		}
 	}
+}
+
+// outage says for how long the connection has been away.
+func (c *Conn) outage() *transport.OutageError {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return &transport.OutageError{For: time.Since(c.away.since), Cause: c.nc.LastError()}
 }
 
 // Close implements [transport.Transport].

@@ -123,6 +123,10 @@ func (c *Conn) probe(ctx context.Context, l *link, at transport.Address) ([]stri
 	}
 }
 
+// Redelivery implements [transport.Redeliverer]. A call is a plain request: it is gone with the server that took it. The keeper
+// renews the claim on a cast for as long as this process lives.
+func (c *Conn) Redelivery() transport.Redelivery { return transport.Redelivery{Casts: true} }
+
 // Topics implements [transport.Namer]: the topics that have queues.
 func (c *Conn) Topics(ctx context.Context, exchange string) ([]string, error) {
 	if c.isClosed() {

@@ -1,6 +1,7 @@
 package rabbit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -155,7 +156,7 @@ func (l *link) watch(ctx context.Context, s *session) error {
 			}
 			reason := ""
 			if b.Active {
-				reason = "blocked by the broker: " + b.Reason
+				reason = cmp.Or(b.Reason, "it does not say why")
 				l.log.Error("the broker takes no messages", "connection", l.role, "broker", s.addr, "reason", b.Reason)
 			} else {
 				l.log.Info("the broker takes messages again", "connection", l.role, "broker", s.addr)
@@ -274,16 +275,14 @@ func (l *link) session(ctx context.Context) (*session, error) {
 func (l *link) state(err error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	span := time.Since(l.since).Round(time.Millisecond)
+	span := time.Since(l.since)
 	switch {
-	case l.live == nil && l.why != nil:
-		return fmt.Errorf("the broker has been away for %s (%w): %w", span, l.why, err)
 	case l.live == nil:
-		return fmt.Errorf("not connected yet: %w", err)
+		return fmt.Errorf("%w: %w", &transport.OutageError{For: span, Cause: l.why}, err)
 	case l.blocked != "":
-		return fmt.Errorf("%s since %s ago: %w", l.blocked, span, err)
+		return fmt.Errorf("%w: %w", &transport.OutageError{For: span, Blocked: l.blocked}, err)
 	}
-	return fmt.Errorf("connected to %s for %s: %w", l.live.addr, span, err)
+	return fmt.Errorf("connected to %s for %s: %w", l.live.addr, span.Round(time.Millisecond), err)
 }
 
 // close ends the connection and the goroutine, and waits for them. A link that never opened has nothing to close.

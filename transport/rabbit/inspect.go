@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
@@ -12,20 +13,59 @@ import (
 
 // Inspect asks the broker, by passive declaration, about the queue of an address: that of the topic, of the
 // server, or the reply queue. Of a fanout it can only tell whether the exchange exists.
+//
+// Where the broker is away, or blocks us and does not answer, until ctx ends, the error holds a [transport.OutageError].
 func (t *Transport) Inspect(ctx context.Context, at transport.Address) (transport.AddressState, error) {
-	answer := make(chan transport.AddressState, 1)
-	s, err := t.out.session(ctx)
-	if err == nil {
-		err = s.do(ctx, func(su *setup) error {
-			state, err := inspect(su, at)
-			answer <- state
-			return err
-		})
-	}
-	if err != nil {
+	for {
+		s, err := t.out.session(ctx)
+		if err == nil {
+			var state transport.AddressState
+			if state, err = s.inspect(ctx, at); err == nil {
+				state.Blocked = t.out.blockedBy()
+				return state, nil
+			}
+			if ctx.Err() == nil && s.conn.IsClosed() {
+				select {
+				case <-s.gone:
+				case <-ctx.Done():
+				}
+				continue // the next session may answer
+			}
+			if ctx.Err() != nil {
+				err = t.out.state(ctx.Err())
+			}
+		}
 		return transport.AddressState{}, fmt.Errorf("rabbit: inspect %s: %w", at, err)
 	}
+}
+
+func (s *session) inspect(ctx context.Context, at transport.Address) (transport.AddressState, error) {
+	answer := make(chan transport.AddressState, 1)
+	err := s.do(ctx, func(su *setup) error {
+		state, err := inspect(su, at)
+		answer <- state
+		return err
+	})
+	if err != nil {
+		return transport.AddressState{}, err
+	}
 	return <-answer, nil
+}
+
+// blockedBy is why the broker takes no messages; "" when it does.
+func (l *link) blockedBy() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.blocked
+}
+
+// consumerTimeout is RabbitMQ's default for consumer_timeout since 3.8.17. What this broker has is not told to clients.
+const consumerTimeout = 30 * time.Minute
+
+// Redelivery implements [transport.Redeliverer]: the broker gives what a lost channel held unacknowledged to another
+// consumer (conformance NLIS-10), and closes the channel that holds a message for longer than its consumer_timeout.
+func (t *Transport) Redelivery() transport.Redelivery {
+	return transport.Redelivery{Casts: true, Calls: true, Within: consumerTimeout, WithinName: "RabbitMQ's consumer_timeout"}
 }
 
 func inspect(su *setup, at transport.Address) (transport.AddressState, error) {

@@ -45,8 +45,9 @@ import (
 )
 
 var (
-	_ transport.Transport = (*Transport)(nil)
-	_ transport.Inspector = (*Transport)(nil)
+	_ transport.Transport   = (*Transport)(nil)
+	_ transport.Inspector   = (*Transport)(nil)
+	_ transport.Redeliverer = (*Transport)(nil)
 )
 
 // A Transport is a process's access to one RabbitMQ virtual host. It is safe for concurrent use.

@@ -26,6 +26,8 @@ type broken struct {
 	close   func(t *memory.Transport, ctx context.Context) error
 	inspect func(s transport.AddressState, err error) (transport.AddressState, error)
 	topics  func(names []string) []string
+
+	redelivery func(transport.Redelivery) transport.Redelivery
 }
 
 // A listener is what one of a broken transport gives.
@@ -75,6 +77,13 @@ func (b *broken) Topics(ctx context.Context, exchange string) ([]string, error) 
 		names = b.topics(names)
 	}
 	return names, err
+}
+
+func (b *broken) Redelivery() transport.Redelivery {
+	if b.redelivery != nil {
+		return b.redelivery(b.Transport.Redelivery())
+	}
+	return b.Transport.Redelivery()
 }
 
 func (l *listener) Next(ctx context.Context) (*transport.Delivery, error) {
@@ -432,6 +441,12 @@ var breakages = []struct {
 		return broken{inspect: func(transport.AddressState, error) (transport.AddressState, error) {
 			return transport.AddressState{}, errors.ErrUnsupported
 		}}
+	}},
+	{"claims to lose calls", "RedeliveryAsClaimed", func(*shared) broken {
+		return broken{redelivery: func(r transport.Redelivery) transport.Redelivery { r.Calls = false; return r }}
+	}},
+	{"has a limit without a name", "RedeliveryAsClaimed", func(*shared) broken {
+		return broken{redelivery: func(r transport.Redelivery) transport.Redelivery { r.Within = time.Minute; return r }}
 	}},
 	{"names nothing", "Topics", func(*shared) broken {
 		return broken{topics: func([]string) []string { return nil }}

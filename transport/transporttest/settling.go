@@ -15,6 +15,7 @@ func settling() []Case {
 		{Name: "SettleAfterClose", Why: "deliveries that Next has returned may be settled, and replied to, after their listener was closed", run: settleAfterClose},
 		{Name: "Requeue", Why: "a requeued message is delivered again, marked as redelivered and otherwise as it was sent", needs: Requeue, run: requeue},
 		{Name: "UnsettledComesBack", Why: "what was handed over and not settled goes to another listener when the transport closes, marked as redelivered", needs: Redelivery, skippable: true, run: unsettledComesBack},
+		{Name: "RedeliveryAsClaimed", Why: "what was handed over and not settled comes back when the transport closes where its Redelivery says so, and only there", run: redeliveryAsClaimed},
 		{Name: "UntakenComesBack", Why: "what a closed listener had not returned from Next goes to another listener", needs: Redelivery, skippable: true, run: untakenComesBack},
 		{Name: "PrefetchBounds", Why: "a listener with Prefetch unsettled deliveries gets no more until one is settled", run: prefetchBounds},
 		{Name: "BackPressure", Why: "a listener that nobody reads holds at most Prefetch messages; the topic's other servers get the rest", run: backPressure},
@@ -101,6 +102,33 @@ func unsettledComesBack(f *fixture) {
 	}
 	f.same("what came back", got, methods("m", 3))
 	f.silent(again)
+}
+
+func redeliveryAsClaimed(f *fixture) {
+	first, client := f.open(), f.open()
+	r, ok := first.(transport.Redeliverer)
+	if !ok {
+		f.Log("the transport claims nothing: it is no Redeliverer")
+		return
+	}
+	claims, answers := r.Redelivery(), f.replies(client)
+	l := f.listen(first, f.to("one"), 0)
+	f.send(client, f.to("one"), cast("cast"))
+	f.send(client, f.to("one"), call("call", answers.Addr()))
+	f.next(l)
+	f.next(l)
+	f.close(first)
+	var want []string
+	if claims.Casts {
+		want = append(want, "cast")
+	}
+	if claims.Calls {
+		want = append(want, "call")
+	}
+	f.same("what came back", f.gather(len(want), f.server("one"))[0], want)
+	if (claims.Within == 0) != (claims.WithinName == "") {
+		f.Errorf("a limit of %s has the name %q", claims.Within, claims.WithinName)
+	}
 }
 
 func untakenComesBack(f *fixture) {
