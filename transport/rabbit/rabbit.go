@@ -11,7 +11,9 @@
 //	dial.go     one connection, and why it was refused
 //	conn.go     a link keeps a connection up and says what state it is in
 //	socket.go   writes that never block
-//	topology.go names and properties of exchanges and queues; declaring, adopting
+//	topology.go names and properties of exchanges and queues; declare.go declares them
+//	adopt.go    what exists otherwise is taken as it is
+//	lasting.go  what to do where the broker refuses transient queues
 //	send.go     Send; publish.go keeps channels for it and hears what the broker gives back
 //	replies.go  replies whose queue is missing
 //	listen.go   Listen; acks.go settles in batches

@@ -2,10 +2,7 @@ package rabbit
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"log/slog"
-	"sync"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -131,8 +128,9 @@ func (s *session) work() {
 // setup is a channel for declarations, apart from those that carry messages because the broker answers a
 // refused declaration by closing the channel.
 type setup struct {
-	conn *amqp.Connection
-	ch   *amqp.Channel
+	conn  *amqp.Connection
+	ch    *amqp.Channel
+	asked bool // see lasting.ask
 }
 
 // channel returns a live channel, a new one where the last was closed.
@@ -143,78 +141,6 @@ func (su *setup) channel() (*amqp.Channel, error) {
 	ch, err := su.conn.Channel()
 	su.ch = ch
 	return ch, err
-}
-
-// declarer declares, and takes what exists already as it is.
-type declarer struct {
-	log    *slog.Logger
-	logged sync.Map // names that were reported as adopted
-}
-
-func (d *declarer) exchange(su *setup, x exchange) error {
-	ch, err := su.channel()
-	if err != nil {
-		return err
-	}
-	err = ch.ExchangeDeclare(x.name, x.kind, x.durable, x.autoDelete, false, false, nil)
-	if !differs(err) {
-		return wrap(err, "declare exchange "+x.name)
-	}
-	return d.adopt(su, "exchange "+x.name, err, func(ch *amqp.Channel) error {
-		return ch.ExchangeDeclarePassive(x.name, x.kind, x.durable, x.autoDelete, false, false, nil)
-	})
-}
-
-// queue declares q with its exchange and its binding.
-func (d *declarer) queue(su *setup, q queue) error {
-	if q.exchange != nil {
-		if err := d.exchange(su, *q.exchange); err != nil {
-			return err
-		}
-	}
-	ch, err := su.channel()
-	if err != nil {
-		return err
-	}
-	_, err = ch.QueueDeclare(q.name, q.durable, q.autoDelete, false, false, q.args)
-	if differs(err) {
-		err = d.adopt(su, "queue "+q.name, err, func(ch *amqp.Channel) error {
-			_, err := ch.QueueDeclarePassive(q.name, q.durable, q.autoDelete, false, false, q.args)
-			return err
-		})
-	}
-	if err != nil {
-		return wrap(err, "declare queue "+q.name)
-	}
-	if q.exchange == nil {
-		return nil
-	}
-	if ch, err = su.channel(); err != nil {
-		return err
-	}
-	return wrap(ch.QueueBind(q.name, q.key, q.exchange.name, false, nil), "bind queue "+q.name+" to exchange "+q.exchange.name)
-}
-
-// adopt takes an exchange or queue that a peer declared otherwise as it is, and reports it once. Upstream
-// redeclares without durable and gives up on other differences (RMQ-TOPO-24, 25).
-func (d *declarer) adopt(su *setup, what string, conflict error, exists func(*amqp.Channel) error) error {
-	ch, err := su.channel()
-	if err != nil {
-		return err
-	}
-	if err := exists(ch); err != nil {
-		return fmt.Errorf("declare %s: %w; and as it is: %w", what, conflict, err)
-	}
-	if _, again := d.logged.LoadOrStore(what, true); !again {
-		d.log.Warn("taking what a peer declared otherwise; make the options of both the same", "what", what, "broker", conflict)
-	}
-	return nil
-}
-
-// differs says that the broker has an exchange or queue of this name with other properties.
-func differs(err error) bool {
-	var e *amqp.Error
-	return errors.As(err, &e) && e.Code == amqp.PreconditionFailed
 }
 
 func wrap(err error, what string) error {

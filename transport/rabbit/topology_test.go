@@ -215,32 +215,6 @@ func properties(d amqp.Delivery) amqp.Delivery {
 	return d
 }
 
-// A listener and a sender take exchanges and queues that a peer declared otherwise, and say so once.
-//
-// conforms: RMQ-TOPO-24, RMQ-TOPO-25
-func TestAdopts(t *testing.T) {
-	t.Parallel()
-	node := brokertest.Rabbit(t)
-	url := node.URLVhost(node.NewVhost(t))
-	ch := raw(t, url)
-	if err := ch.ExchangeDeclare("openstack", "topic", true, false, false, false, nil); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := ch.QueueDeclare("stock", true, false, false, false, amqp.Table{"x-max-length": int32(100)}); err != nil {
-		t.Fatal(err)
-	}
-	var log lines
-	bus := openURL(t, url, rabbit.Config{Logger: log.logger()})
-	l := listen(t, bus, server("stock"))
-	receives(t, bus, l, topic("stock"))
-	listen(t, bus, transport.Address{Kind: transport.Topic, Topic: "stock", Server: "two"})
-	for _, what := range []string{"exchange openstack", "queue stock"} {
-		if n := log.count("declared otherwise", what); n != 1 {
-			t.Errorf("%d log lines about %s, want 1:\n%s", n, what, log.String())
-		}
-	}
-}
-
 // Closing a listener deletes the queues that are its own and leaves those it shares.
 //
 // conforms: RMQ-TOPO-23, ODD-18
