@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	amqp "github.com/rabbitmq/amqp091-go"
-
 	"github.com/goslo/goslo/transport"
 )
 
@@ -16,8 +14,8 @@ import (
 // gathered, and leave with its next round as one basic.ack with multiple set, which costs the broker far less
 // than one each. Multiple is used up to the last tag before the first that is not settled, never beyond.
 type acks struct {
-	ch   *amqp.Channel
-	sock *socket
+	ch   *channel
+	sock *mux
 	lazy int         // > 0: acknowledgements wait until there are so many, or for lazyFor
 	late *time.Timer // calls push; nil unless lazy
 
@@ -35,7 +33,7 @@ type acks struct {
 // lazyFor is how long a lazy acknowledgement waits for others.
 const lazyFor = 20 * time.Millisecond
 
-func newAcks(ch *amqp.Channel, sock *socket, lazy int) *acks {
+func newAcks(ch *channel, sock *mux, lazy int) *acks {
 	a := &acks{ch: ch, sock: sock, lazy: lazy, settled: make(map[uint64]struct{}), idle: make(chan struct{})}
 	if lazy > 0 {
 		a.late = time.AfterFunc(lazyFor, a.push)

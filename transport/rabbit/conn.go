@@ -35,7 +35,7 @@ type backoff struct {
 // A session is one live connection. It owns the goroutine of its setup channel and those in link.inside.
 type session struct {
 	conn   *amqp.Connection
-	sock   *socket
+	sock   *mux
 	addr   string
 	closes chan *amqp.Error
 	blocks chan amqp.Blocking

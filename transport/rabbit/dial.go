@@ -24,7 +24,7 @@ const (
 )
 
 // dial opens one connection to one node. It returns within ctx, and its errors hold no secret.
-func (s *settings) dial(ctx context.Context, e endpoint) (*amqp.Connection, *socket, error) {
+func (s *settings) dial(ctx context.Context, e endpoint) (*amqp.Connection, *mux, error) {
 	d := net.Dialer{
 		Timeout:         connectTimeout,
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 10 * time.Second, Count: 9},
@@ -47,7 +47,7 @@ func (s *settings) dial(ctx context.Context, e endpoint) (*amqp.Connection, *soc
 		}
 		conn = encrypted
 	}
-	sock := newSocket(conn)
+	sock := newMux(newSocket(conn))
 	// The library's handshake knows no context: closing under it is the way to end it.
 	stop := context.AfterFunc(ctx, func() { _ = plain.Close() })
 	properties := s.properties()

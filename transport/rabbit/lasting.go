@@ -54,7 +54,7 @@ func (l *lasting) begin(log *slog.Logger, why error) {
 // ask finds out before a transient topic exchange is declared whether that should be a durable one, by declaring
 // a queue as reply queues are. Once on each connection to a broker that may refuse, until one has.
 func (l *lasting) ask(su *setup, x exchange, log *slog.Logger) error {
-	if x.durable || x.kind != amqp.ExchangeTopic || su.asked || l.on.Load() || !mayRefuse(su.conn) {
+	if x.durable || x.kind != amqp.ExchangeTopic || su.asked || l.on.Load() || !mayRefuse(su.session.conn) {
 		return nil
 	}
 	su.asked = true
@@ -73,7 +73,7 @@ func (l *lasting) ask(su *setup, x exchange, log *slog.Logger) error {
 			return err
 		})
 	}
-	if su.conn.IsClosed() {
+	if su.session.conn.IsClosed() {
 		return err
 	}
 	return nil // this user may not declare such a queue: then it is not known, nor is it needed

@@ -45,13 +45,13 @@ type listener struct {
 // A subscription is a listener on one channel.
 type subscription struct {
 	session *session
-	ch      *amqp.Channel
+	ch      *channel
 	acks    *acks
 	closes  chan *amqp.Error
 	cancels chan string
-	tags    map[string]int         // consumer tag to index into in
-	in      []<-chan amqp.Delivery // one per queue; replaced, never changed
-	next    int                    // the last consumer tag
+	tags    map[string]int          // consumer tag to index into in
+	in      []<-chan *amqp.Delivery // one per queue; replaced, never changed
+	next    int                     // the last consumer tag
 }
 
 // Listen subscribes; see transport.Transport. A Reply listener has a queue of its own, reply_<id>; a process
@@ -160,7 +160,7 @@ func (l *listener) subscribe(ctx context.Context, s *session) (*subscription, er
 	if err := l.declare(ctx, s); err != nil {
 		return nil, err
 	}
-	ch, err := s.conn.Channel()
+	ch, err := s.sock.open(s.conn, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -169,7 +169,7 @@ func (l *listener) subscribe(ctx context.Context, s *session) (*subscription, er
 		closes:  ch.NotifyClose(make(chan *amqp.Error, 1)),
 		cancels: ch.NotifyCancel(make(chan string, len(l.queues))),
 		tags:    make(map[string]int),
-		in:      make([]<-chan amqp.Delivery, len(l.queues)),
+		in:      make([]<-chan *amqp.Delivery, len(l.queues)),
 	}
 	err = wrap(ch.Qos(l.prefetch, 0, false), "set prefetch")
 	for i := range l.queues {
@@ -199,13 +199,13 @@ func (l *listener) declare(ctx context.Context, s *session) error {
 func (l *listener) consume(sub *subscription, i int) error {
 	sub.next++
 	tag := strconv.Itoa(sub.next)
-	in, err := sub.ch.Consume(l.queues[i].name, tag, false, false, false, false, nil)
+	in, err := sub.ch.consume(l.queues[i].name, tag, l.prefetch)
 	if err != nil {
 		return wrap(err, "consume from "+l.queues[i].name)
 	}
 	sub.tags[tag] = i
 	l.set(func() {
-		all := append([]<-chan amqp.Delivery(nil), sub.in...)
+		all := append([]<-chan *amqp.Delivery(nil), sub.in...)
 		all[i] = in
 		sub.in = all
 	})
@@ -232,6 +232,7 @@ func (l *listener) watch(ctx context.Context, sub *subscription) error {
 			}
 			i := sub.tags[tag]
 			delete(sub.tags, tag)
+			sub.ch.forget(tag)
 			name := l.queues[i].name
 			l.log.Warn("the broker cancelled a consumer, rebuilding its queue", "listener", l.addr, "queue", name)
 			err := l.declare(ctx, sub.session)
@@ -262,7 +263,7 @@ func (l *listener) wind(ctx context.Context, sub *subscription) {
 		return
 	}
 	for tag, i := range sub.tags {
-		if err := sub.ch.Cancel(tag, false); err != nil {
+		if err := sub.ch.cancel(tag); err != nil {
 			break // the channel has gone, and its consumers with it
 		}
 		for d := range sub.in[i] {
@@ -320,17 +321,17 @@ func (l *listener) Next(ctx context.Context) (*transport.Delivery, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	var none <-chan amqp.Delivery
+	var none <-chan *amqp.Delivery
 	for {
 		l.mu.Lock()
 		sub, changed := l.cur, l.changed
-		var in []<-chan amqp.Delivery
+		var in []<-chan *amqp.Delivery
 		if sub != nil {
 			in = sub.in
 		}
 		l.mu.Unlock()
 
-		from := [3]<-chan amqp.Delivery{none, none, none}
+		from := [3]<-chan *amqp.Delivery{none, none, none}
 		copy(from[:], in)
 		for fresh := true; fresh; {
 			d, i, ok := l.arrived(&from)
@@ -354,8 +355,8 @@ func (l *listener) Next(ctx context.Context) (*transport.Delivery, error) {
 				from[i] = none // until changed says that it is back
 				continue
 			}
-			if m := l.read(sub, &d); m != nil {
-				return l.hand(sub, i, &d, m), nil
+			if m := l.read(sub, d); m != nil {
+				return l.hand(sub, i, d, m), nil
 			}
 		}
 	}
@@ -363,7 +364,7 @@ func (l *listener) Next(ctx context.Context) (*transport.Delivery, error) {
 
 // arrived takes what is there already, without the price of a select over everything that may happen. The
 // queues take turns, so that a busy one does not keep the others waiting.
-func (l *listener) arrived(from *[3]<-chan amqp.Delivery) (d amqp.Delivery, i int, ok bool) {
+func (l *listener) arrived(from *[3]<-chan *amqp.Delivery) (d *amqp.Delivery, i int, ok bool) {
 	for range from {
 		i = l.turn
 		l.turn = (l.turn + 1) % len(from)

@@ -3,6 +3,7 @@ package rabbit
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strconv"
 	"sync"
@@ -13,7 +14,7 @@ import (
 )
 
 // A publisher keeps one channel for publishing open on the sending connection. Its goroutine, one per
-// session, reads what the broker gives back and opens the channel anew when the broker has closed it.
+// session, opens the channel anew when the broker has closed it.
 type publisher struct {
 	link     *link
 	name     string // for logs
@@ -27,7 +28,7 @@ type publisher struct {
 // An outlet is one live channel of a publisher.
 type outlet struct {
 	session *session
-	ch      *amqp.Channel
+	ch      *channel
 	closes  chan *amqp.Error
 	gone    chan struct{} // closed when the channel has ended
 	why     *amqp.Error   // written before gone is closed; nil when it was closed from here
@@ -39,10 +40,10 @@ func (o *outlet) lost() bool { return o.session.conn.IsClosed() }
 // run is the publisher's goroutine in one session.
 func (p *publisher) run(s *session) {
 	for {
-		o, returns, barrier, err := p.open(s)
+		o, err := p.open(s)
 		if err == nil {
 			p.link.update(func() { p.cur = o })
-			p.serve(o, returns, barrier)
+			o.why = <-o.closes
 			p.link.update(func() { p.cur = nil })
 			close(o.gone)
 			err = errors.New("the channel was closed")
@@ -63,29 +64,16 @@ func (p *publisher) run(s *session) {
 	}
 }
 
-func (p *publisher) open(s *session) (o *outlet, returns, barrier chan amqp.Return, err error) {
-	ch, err := s.conn.Channel()
+func (p *publisher) open(s *session) (*outlet, error) {
+	ch, err := s.sock.open(s.conn, p.returned)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, err
 	}
-	o = &outlet{session: s, ch: ch, closes: ch.NotifyClose(make(chan *amqp.Error, 1)), gone: make(chan struct{})}
-	// The library sends a return first to the one, then to the other, and only then reads on. So by the time
-	// it has read the confirm that follows, the return has been dealt with.
-	returns = ch.NotifyReturn(make(chan amqp.Return))
-	barrier = ch.NotifyReturn(make(chan amqp.Return))
+	o := &outlet{session: s, ch: ch, closes: ch.NotifyClose(make(chan *amqp.Error, 1)), gone: make(chan struct{})}
 	if p.confirm {
-		err = ch.Confirm(false)
+		err = ch.confirm()
 	}
-	return o, returns, barrier, err
-}
-
-// serve reads returns until the channel ends.
-func (p *publisher) serve(o *outlet, returns, barrier chan amqp.Return) {
-	for r := range returns {
-		p.returned(r)
-		<-barrier
-	}
-	o.why = <-o.closes
+	return o, err
 }
 
 // outlet waits for a live channel that the broker lets us publish on.
@@ -109,17 +97,30 @@ type publication struct {
 	id         string // the message's unique id
 }
 
-// properties are those of every message (RMQ-PUB-02). Priority 0 and an empty headers table cannot be told
-// from absent ones by a receiver, and the library leaves them out.
-func (m *publication) properties() amqp.Publishing {
-	return amqp.Publishing{
-		ContentType:     "application/json",
-		ContentEncoding: "utf-8",
-		DeliveryMode:    amqp.Persistent,
-		Expiration:      m.expiration,
-		Body:            m.body,
+// fits refuses names that AMQP cannot carry.
+func (m *publication) fits() error {
+	if n := max(len(m.key), len(m.exchange.name)); n > longestName {
+		return reject(fmt.Errorf("a name of %d bytes; the most in AMQP is %d", n, longestName))
 	}
+	return nil
 }
+
+// A confirmation is the broker's answer to one message.
+type confirmation struct{ done chan bool } // holds one
+
+func (c *confirmation) confirmed(ok bool) { c.done <- ok }
+
+// confirmations are used one after the other, unless the answer did not come.
+type confirmations struct{ pool sync.Pool }
+
+func (c *confirmations) get() *confirmation {
+	if free, ok := c.pool.Get().(*confirmation); ok {
+		return free
+	}
+	return &confirmation{done: make(chan bool, 1)}
+}
+
+func (c *confirmations) put(heard *confirmation) { c.pool.Put(heard) }
 
 // expiration is the property of that name (RMQ-PUB-03): milliseconds, truncated; "" for none.
 func expiration(d time.Duration) string {

@@ -11,10 +11,12 @@
 //	dial.go     one connection, and why it was refused
 //	conn.go     a link keeps a connection up and says what state it is in
 //	socket.go   writes that never block
+//	mux.go      the library's frames and ours on one socket
+//	channel.go  a channel whose messages, confirms and acknowledgements are ours; content.go, frames.go: their bytes
 //	topology.go names and properties of exchanges and queues; declare.go declares them
 //	adopt.go    what exists otherwise is taken as it is
 //	lasting.go  what to do where the broker refuses transient queues
-//	send.go     Send; publish.go keeps channels for it and hears what the broker gives back
+//	send.go     Send; publish.go keeps channels for it
 //	replies.go  replies whose queue is missing
 //	listen.go   Listen; acks.go settles in batches
 //	inspect.go  what the broker knows about an address
@@ -23,9 +25,9 @@
 //
 // Per connection: the AMQP library's reader and heartbeater, the socket's writer, the link, the setup channel.
 // The sending one has one more for each of its three publishing channels (requests, fanouts, replies) and one
-// for replies whose queue is missing. Per listener: its own, and the library's one per queue. All of them end
-// with Close, which waits for ours. No loop waits for another loop, except for the connection's reader: it
-// waits for the publishing channels' goroutines, which therefore never wait.
+// for replies whose queue is missing. Per listener: its own, and the library's one per queue, which sleeps. All of
+// them end with Close, which waits for ours. No loop waits for another loop: what the connection's reader hears of
+// confirms, returned messages and deliveries it hands on without waiting.
 //
 // # What happens to a message when something breaks
 //
@@ -61,6 +63,7 @@ type Transport struct {
 	out                        *link // carries what we send
 	requests, fanouts, answers *publisher
 	bodies                     bodies
+	confirmations              confirmations
 	returns                    returns
 	replies                    *replies
 	sending                    inflight

@@ -25,6 +25,9 @@ const (
 // reply hands p to the connection. The broker is asked to give it back where its queue is missing, not to
 // confirm it; what comes back goes to t.replies, which tries on without holding the sender.
 func (t *Transport) reply(ctx context.Context, p *publication, m *transport.Message) error {
+	if err := p.fits(); err != nil {
+		return err
+	}
 	if t.replies.refuses(p.key, m.Ending) {
 		return noListener(p)
 	}
@@ -42,7 +45,7 @@ func (t *Transport) reply(ctx context.Context, p *publication, m *transport.Mess
 			}
 			continue
 		}
-		if _, err = o.ch.PublishWithDeferredConfirm("", p.key, p.mandatory, false, p.properties()); err == nil {
+		if o.ch.publish(p, nil) == nil {
 			return nil
 		}
 		select {

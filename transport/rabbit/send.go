@@ -103,6 +103,9 @@ func reject(why error) error { return fmt.Errorf("%w: %w", transport.ErrRejected
 
 // publish returns when the broker has confirmed p, sending it as often as connections break.
 func (t *Transport) publish(ctx context.Context, via *publisher, p *publication) error {
+	if err := p.fits(); err != nil {
+		return err
+	}
 	class, published := transport.ErrNotSent, false
 	for refusals := 0; ; {
 		o, err := via.outlet(ctx)
@@ -121,22 +124,30 @@ func (t *Transport) publish(ctx context.Context, via *publisher, p *publication)
 			}
 			return fmt.Errorf("%w: %w", class, err)
 		}
-		confirm, err := o.ch.PublishWithDeferredConfirm(p.exchange.name, p.key, p.mandatory, false, p.properties())
-		if err == nil {
+		confirm := t.confirmations.get()
+		if o.ch.publish(p, confirm) == nil {
 			class, published = transport.ErrInDoubt, true
+			ok, heard := false, true
 			select {
-			case <-confirm.Done():
+			case ok = <-confirm.done:
+			case <-o.gone:
+				select { // the confirm may have been the last that came
+				case ok = <-confirm.done:
+				default:
+					heard = false
+				}
 			case <-ctx.Done():
 				return fmt.Errorf("%w: waited for the broker's confirm: %w", class, via.link.state(ctx.Err()))
 			}
-			if confirm.Acked() {
-				if t.returns.take(p.id) {
+			if heard {
+				t.confirmations.put(confirm)
+				switch {
+				case !ok:
+					return reject(errors.New("the broker did not take it (nack)"))
+				case t.returns.take(p.id):
 					return noListener(p)
 				}
 				return nil
-			}
-			if !o.ch.IsClosed() {
-				return reject(errors.New("the broker did not take it (nack)"))
 			}
 		}
 		// The channel is gone, and p with it or not.

@@ -114,7 +114,7 @@ func (s *session) do(ctx context.Context, f func(*setup) error) error {
 // work runs jobs until the session ends. It may wait for the broker as long as the connection lives; those
 // who asked do not have to.
 func (s *session) work() {
-	su := setup{conn: s.conn}
+	su := setup{session: s}
 	for {
 		select {
 		case j := <-s.jobs:
@@ -128,9 +128,9 @@ func (s *session) work() {
 // setup is a channel for declarations, apart from those that carry messages because the broker answers a
 // refused declaration by closing the channel.
 type setup struct {
-	conn  *amqp.Connection
-	ch    *amqp.Channel
-	asked bool // see lasting.ask
+	session *session
+	ch      *amqp.Channel
+	asked   bool // see lasting.ask
 }
 
 // channel returns a live channel, a new one where the last was closed.
@@ -138,7 +138,7 @@ func (su *setup) channel() (*amqp.Channel, error) {
 	if su.ch != nil && !su.ch.IsClosed() {
 		return su.ch, nil
 	}
-	ch, err := su.conn.Channel()
+	ch, _, err := su.session.sock.channel(su.session.conn)
 	su.ch = ch
 	return ch, err
 }

@@ -1,0 +1,207 @@
+package rabbit
+
+import (
+	"errors"
+	"fmt"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+)
+
+// A channel is an AMQP channel whose messages, confirms and acknowledgements are written and read here, and
+// everything else by the library, which would take several times as long and dozens of allocations for each
+// message, and hand a delivery through one more goroutine. See mux.
+//
+// Of the embedded library's methods, those that carry messages must not be used: Publish, Consume, Get, Ack.
+type channel struct {
+	*amqp.Channel
+	mux      *mux
+	number   uint16
+	most     int               // bytes of a frame
+	returned func(amqp.Return) // hears of messages given back; must not block the connection's reader
+
+	incoming content // the reader's
+
+	// Guarded by mux.mu.
+	closed     bool // the library has said so to the broker
+	consumers  map[string]*consumer
+	confirming bool
+	published  uint64      // messages, since confirming
+	waiting    []confirmer // for confirms of the last of them, in order; nil = confirmed
+}
+
+// A confirmer hears, in the connection's reader, which must not wait for it, that the broker has confirmed its
+// message or refused it. It hears nothing when the channel ends before.
+type confirmer interface{ confirmed(ok bool) }
+
+// A consumer is where deliveries go.
+type consumer struct {
+	tag string
+	in  chan *amqp.Delivery // has room for the prefetch count, beyond which the broker delivers nothing
+}
+
+// confirm has the broker confirm what is published from now on.
+func (c *channel) confirm() error {
+	if err := c.Confirm(false); err != nil {
+		return err
+	}
+	c.mux.mu.Lock()
+	defer c.mux.mu.Unlock()
+	c.confirming = true
+	return nil
+}
+
+// publish hands p to the socket. Where the channel confirms, to hears of it. The only error is amqp.ErrClosed
+// or the socket's.
+func (c *channel) publish(p *publication, to confirmer) error {
+	m := c.mux
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if c.closed {
+		return amqp.ErrClosed
+	}
+	m.out = appendPublish(m.out[:0], c.number, c.most, p)
+	if _, err := m.socket.Write(m.out); err != nil {
+		return err
+	}
+	if cap(m.out) > keepBuffer {
+		m.out = nil
+	}
+	if c.confirming {
+		c.published++
+		c.waiting = append(c.waiting, to)
+	}
+	return nil
+}
+
+// settled deals with a confirm.
+func (c *channel) settled(in *cursor, ok bool) error {
+	tag, multiple := in.longlong(), in.octet()&1 != 0
+	m := c.mux
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	first := c.published - uint64(len(c.waiting)) + 1
+	if in.bad || tag < first && !multiple || tag > c.published {
+		return fmt.Errorf("%w: confirm of message %d of %d", errSyntax, tag, c.published)
+	}
+	i := int(tag - first)
+	if multiple {
+		for j := range i + 1 {
+			c.tell(j, ok)
+		}
+	} else {
+		c.tell(i, ok)
+	}
+	n := 0
+	for n < len(c.waiting) && c.waiting[n] == nil {
+		n++
+	}
+	c.waiting = c.waiting[n:]
+	return nil
+}
+
+func (c *channel) tell(i int, ok bool) {
+	if to := c.waiting[i]; to != nil {
+		c.waiting[i] = nil
+		to.confirmed(ok)
+	}
+}
+
+// Ack acknowledges a delivery, or all up to it.
+func (c *channel) Ack(tag uint64, multiple bool) error {
+	m := c.mux
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if c.closed {
+		return amqp.ErrClosed
+	}
+	m.out = appendAck(m.out[:0], c.number, tag, multiple)
+	_, err := m.socket.Write(m.out)
+	return err
+}
+
+// consume has the broker deliver what is in a queue, at most prefetch unsettled ones at a time.
+func (c *channel) consume(queue, tag string, prefetch int) (<-chan *amqp.Delivery, error) {
+	to := &consumer{tag: tag, in: make(chan *amqp.Delivery, prefetch)}
+	c.mux.mu.Lock()
+	if c.consumers == nil {
+		c.consumers = make(map[string]*consumer)
+	}
+	c.consumers[tag] = to
+	c.mux.mu.Unlock()
+	_, err := c.Consume(queue, tag, false, false, false, false, nil)
+	return to.in, err
+}
+
+// cancel ends a consumer. Its Go channel is closed behind the last delivery.
+func (c *channel) cancel(tag string) error {
+	if err := c.Cancel(tag, false); err != nil {
+		return err
+	}
+	c.forget(tag)
+	return nil
+}
+
+// forget closes the Go channel of a consumer that the broker has ended.
+func (c *channel) forget(tag string) {
+	c.mux.mu.Lock()
+	defer c.mux.mu.Unlock()
+	if to := c.consumers[tag]; to != nil {
+		delete(c.consumers, tag)
+		close(to.in)
+	}
+}
+
+// take deals with a frame from the broker, in the connection's reader, or returns false where the library has to.
+func (c *channel) take(f frame) (ours bool, err error) {
+	x := &c.incoming
+	in := cursor{rest: f.payload()}
+	switch {
+	case f.kind() == frameMethod:
+		x.drop()
+		switch in.long() {
+		case basicDeliver:
+			return true, x.deliver(&in, c.consumer(in.shortstr()))
+		case basicReturn:
+			return true, x.giveBack(&in)
+		case basicAck:
+			return true, c.settled(&in, true)
+		case basicNack:
+			return true, c.settled(&in, false)
+		}
+		return false, nil
+	case !x.begun():
+		return false, nil
+	case f.kind() == frameHeader:
+		err = x.header(&in)
+	case f.kind() == frameBody:
+		err = x.add(in.rest)
+	}
+	if err != nil || !x.whole() {
+		return true, err
+	}
+	return true, c.arrived()
+}
+
+func (c *channel) consumer(tag []byte) *consumer {
+	c.mux.mu.Lock()
+	defer c.mux.mu.Unlock()
+	return c.consumers[string(tag)]
+}
+
+// arrived hands a whole message on.
+func (c *channel) arrived() error {
+	d, to, r := c.incoming.finish()
+	switch {
+	case r != nil && c.returned != nil:
+		c.returned(*r)
+	case to != nil:
+		select {
+		case to.in <- d:
+		default:
+			return errOverrun
+		}
+	}
+	return nil
+}
+
+var errOverrun = errors.New("rabbit: the broker delivered more than the prefetch count")
