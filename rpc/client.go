@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/goslo/goslo/transport"
@@ -49,6 +50,8 @@ type caller struct {
 	timeout time.Duration
 	replies *replies
 	timers  sync.Pool // of *time.Timer, stopped
+
+	timedOut atomic.Uint64 // calls; see Stats
 }
 
 // NewClient returns a client of the bus. It does no I/O.
@@ -216,6 +219,9 @@ func (c *caller) sendError(ctx context.Context, r *Request, started time.Time, e
 		phase := NotSent
 		if errors.Is(err, transport.ErrInDoubt) {
 			phase = Unconfirmed
+		}
+		if r.Mode == ByCall {
+			c.timedOut.Add(1)
 		}
 		return &TimeoutError{Method: r.Method, Address: r.address(), Elapsed: time.Since(started), Phase: phase, Cause: err}
 	}

@@ -40,13 +40,17 @@ func (e *NoServerError) Unwrap() error { return e.Cause }
 // A Phase is how far a request had come when waiting for it ended.
 type Phase string
 
-// The phases of a call.
+// The phases of a call. The first two are those of casts, too.
 const (
-	NotSent     Phase = "not sent"           // the bus was away, blocked or full: nobody has it
+	NotSent     Phase = "not sent"           // the bus was away, blocked or full: nobody has it; Cause says which
 	Unconfirmed Phase = "sent, unconfirmed"  // it left; whether the bus has it is unknown
+	Unroutable  Phase = "unroutable"         // the bus took it, and its queue is no longer there
 	Queued      Phase = "queued"             // messages wait on the bus, and most likely it is one of them
-	Taken       Phase = "taken, no reply"    // no longer on the bus: a server took it, or the reply was lost
+	Taken       Phase = "taken, no reply"    // no longer on the bus: a server took it
 	Running     Phase = "running"            // a server works on it: it sent signs of life
+	ReplyLost   Phase = "reply lost"         // the caller's own reply queue is gone, or was for a while
+	BusAway     Phase = "bus away"           // the bus took it, and was away when the call ended
+	BusBlocked  Phase = "bus blocked"        // the bus took it, and now takes no messages: the reply cannot be sent
 	Delivered   Phase = "sent and confirmed" // the bus took it, and cannot tell what became of it
 )
 

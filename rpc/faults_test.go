@@ -19,14 +19,16 @@ import (
 type inspected struct {
 	*memory.Transport
 
-	inspect func(context.Context) (transport.AddressState, error)
+	inspect inspector
 }
 
-func (i inspected) Inspect(ctx context.Context, _ transport.Address) (transport.AddressState, error) {
-	return i.inspect(ctx)
+type inspector func(context.Context, transport.Address) (transport.AddressState, error)
+
+func (i inspected) Inspect(ctx context.Context, at transport.Address) (transport.AddressState, error) {
+	return i.inspect(ctx, at)
 }
 
-func (c *cloud) inspectedClient(config rpc.ClientConfig, inspect func(context.Context) (transport.AddressState, error)) *rpc.Client {
+func (c *cloud) inspectedClient(config rpc.ClientConfig, inspect inspector) *rpc.Client {
 	bus := c.bus.Open(memory.Config{})
 	client := rpc.NewClient(inspected{bus, inspect}, config)
 	c.t.Cleanup(func() {
@@ -42,7 +44,7 @@ func TestReplyDuringALookAtTheBus(t *testing.T) {
 	inCloud(t, func(c *cloud) {
 		t := c.t
 		p := c.peer(transport.Address{Kind: transport.Topic, Topic: "compute", Server: "slow"})
-		hangs := func(ctx context.Context) (transport.AddressState, error) {
+		hangs := func(ctx context.Context, _ transport.Address) (transport.AddressState, error) {
 			<-ctx.Done()
 			return transport.AddressState{}, ctx.Err()
 		}
@@ -79,7 +81,7 @@ func TestPhaseIsWhatTheBusKnows(t *testing.T) {
 			phase  rpc.Phase
 			detail string // "" = none
 		}{
-			{transport.AddressState{}, rpc.Delivered, "queue is gone"},
+			{transport.AddressState{}, rpc.Unroutable, "queue is gone"},
 			{transport.AddressState{Exists: true, Listeners: -1, Waiting: -1}, rpc.Delivered, ""},
 			{transport.AddressState{Exists: true, Listeners: 2, Waiting: -1}, rpc.Delivered, ""},
 			{transport.AddressState{Exists: true, Listeners: 0, Waiting: -1}, rpc.Delivered, "nobody listens there now"},
@@ -89,9 +91,12 @@ func TestPhaseIsWhatTheBusKnows(t *testing.T) {
 			{transport.AddressState{Exists: true, Listeners: 0, Waiting: 3}, rpc.Queued, "start the service"},
 			{transport.AddressState{Exists: true, Listeners: 2, Waiting: 3}, rpc.Queued, "2 listen"},
 			{transport.AddressState{Exists: true, Listeners: 0, Waiting: 0}, rpc.Taken, "died"},
+			{transport.AddressState{Exists: true, Listeners: 1, Waiting: 0}, rpc.Taken, "1 listens"},
 			{transport.AddressState{Exists: true, Listeners: 2, Waiting: 0}, rpc.Taken, "2 listen"},
+			{transport.AddressState{Exists: true, Listeners: 2, Waiting: 9, Blocked: "low on disk"}, rpc.BusBlocked, "low on disk"},
+			{transport.AddressState{Exists: true, Listeners: 0, Waiting: 9, Blocked: "low on disk"}, rpc.Queued, "start the service"},
 		} {
-			client := c.inspectedClient(rpc.ClientConfig{Timeout: time.Second}, func(context.Context) (transport.AddressState, error) {
+			client := c.inspectedClient(rpc.ClientConfig{Timeout: time.Second}, func(context.Context, transport.Address) (transport.AddressState, error) {
 				return test.state, nil
 			})
 			_, err := echo.Call(t.Context(), client, echoArgs{})

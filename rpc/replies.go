@@ -27,6 +27,7 @@ type replies struct {
 	addr    string              // "" until the listener is open; read on every call
 	pending map[string]*pending // nil once closed
 	gone    abandoned
+	counted Stats // all but TimedOut and Waiting
 }
 
 // pending is one call that waits. Its fields below answer are guarded by replies.mu.
@@ -57,9 +58,12 @@ func newReplies(bus transport.Transport, log *slog.Logger) *replies {
 // expect registers the call that m is about to make and fills in m's ID and ReplyTo.
 func (r *replies) expect(ctx context.Context, m *transport.Message, q *Request, started time.Time) (*pending, error) {
 	p := &pending{id: wire.NewID(), request: q, started: started, answer: make(chan answer, 1)}
-	for {
+	for first := true; ; first = false {
 		r.mu.Lock()
 		addr := r.addr
+		if first {
+			r.counted.Calls++
+		}
 		if r.pending == nil {
 			r.mu.Unlock()
 			return nil, transport.ErrClosed
@@ -166,7 +170,12 @@ func (r *replies) take(d *transport.Delivery) (givenUp, bool) {
 	p, ok := r.pending[m.ID]
 	if !ok {
 		late, ok := r.gone.calls[m.ID]
-		return late, ok && m.Ending
+		ok = ok && d.Undelivered == nil && (m.Ending || len(m.Failure) > 0)
+		if ok {
+			delete(r.gone.calls, m.ID) // one that comes twice is late once
+			r.counted.Late++
+		}
+		return late, ok
 	}
 	switch {
 	case d.Undelivered != nil:
@@ -176,6 +185,7 @@ func (r *replies) take(d *transport.Delivery) (givenUp, bool) {
 			m.Result = p.partial.Result
 		}
 		p.answer <- answer{message: m}
+		r.counted.Answered++
 	default: // a sign of life, or the first part of an old reply
 		p.lastSign = time.Now()
 		if !isNull(m.Result) {
@@ -185,6 +195,22 @@ func (r *replies) take(d *transport.Delivery) (givenUp, bool) {
 	}
 	delete(r.pending, m.ID)
 	return givenUp{}, false
+}
+
+// stats is what was counted, without what caller counts.
+func (r *replies) stats() Stats {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.counted
+	s.Waiting = len(r.pending)
+	return s
+}
+
+// address is where the replies go; "" before the first call.
+func (r *replies) address() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.addr
 }
 
 func isNull(result json.RawMessage) bool { return len(result) == 0 || string(result) == "null" }

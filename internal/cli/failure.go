@@ -111,7 +111,7 @@ func code(ctx context.Context, err error) int {
 		return codeNoServer
 	case errors.Is(err, messagingTimeout):
 		return codeTimeout
-	case errors.As(err, &timeout) && timeout.Phase != rpc.NotSent && timeout.Phase != rpc.Unconfirmed:
+	case errors.As(err, &timeout) && !busPhases[timeout.Phase]:
 		return codeTimeout
 	case errors.As(err, &timeout), errors.As(err, &delivery), errors.As(err, &bus):
 		return codeBus
@@ -161,11 +161,16 @@ func (a *app) advice(code int, err error) string {
 
 // unattendedAdvice says what to do when it is known that the server is no longer there.
 var unattendedAdvice = map[rpc.Phase]string{
-	rpc.Queued:    "start the service again; it will find the request in its queue, unless that expires",
-	rpc.Taken:     "start the service again, and see in its log how it ended; the method may have run, in part or whole",
-	rpc.Running:   "start the service again, and see in its log how it ended; the method has run in part, or whole",
-	rpc.Delivered: "start the service again, and see in its log how it ended; the method may have run, in part or whole",
+	rpc.Unroutable: "start the service again, and see in its log and the broker's what became of its queue; the request is lost, unless a server had taken it",
+	rpc.ReplyLost:  "start the service again, and see in its log what became of the request; the method may have run",
+	rpc.Queued:     "start the service again; it will find the request in its queue, unless that expires",
+	rpc.Taken:      "start the service again, and see in its log how it ended; the method may have run, in part or whole",
+	rpc.Running:    "start the service again, and see in its log how it ended; the method has run in part, or whole",
+	rpc.Delivered:  "start the service again, and see in its log how it ended; the method may have run, in part or whole",
 }
+
+// busPhases are those in which it is the bus that did not answer in time.
+var busPhases = map[rpc.Phase]bool{rpc.NotSent: true, rpc.Unconfirmed: true, rpc.BusAway: true, rpc.BusBlocked: true}
 
 // phaseAdvice says what to do about a request that did not end in time.
 var phaseAdvice = map[rpc.Phase]string{
@@ -174,6 +179,10 @@ var phaseAdvice = map[rpc.Phase]string{
 	rpc.Queued:      "see whether the server is stuck or all its workers are busy; the request may still run, unless it expires",
 	rpc.Taken:       "look for the request in the server's log; if the method just takes long, use --timeout, and --monitor to tell a slow server from a dead one",
 	rpc.Running:     "the method takes long: wait longer with --timeout, or find out in the server's log what it waits for",
+	rpc.Unroutable:  "see in the service's log and the broker's what became of its queue; the request is lost, unless a server had taken it",
+	rpc.ReplyLost:   "look in the broker's log for who deleted the queue for replies; the method may have run",
+	rpc.BusAway:     "see why the broker went away; the method may have run",
+	rpc.BusBlocked:  "clear the broker's alarm (rabbitmqctl status names it); the method may have run",
 	rpc.Delivered:   "see whether the server is stuck (goslo ping); if the method just takes long, use --timeout",
 }
 
