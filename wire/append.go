@@ -33,7 +33,7 @@ func AppendEnvelope(dst []byte, m *transport.Message) ([]byte, error) {
 		return dst[:start], err
 	}
 	dst = append(dst, `"}`...)
-	return limited(dst, start)
+	return limited(dst, start, m)
 }
 
 // AppendMessage appends m without an envelope (ENV-02, the "1.0" form).
@@ -61,28 +61,29 @@ func AppendMessage(dst []byte, m *transport.Message) ([]byte, error) {
 	if err != nil {
 		return dst[:start], err
 	}
-	return limited(dst, start)
+	return limited(dst, start, m)
 }
 
 // reserve makes room for about the length that m takes up in its envelope, so that one allocation will do.
 func reserve(dst []byte, m *transport.Message) ([]byte, error) {
 	raw := len(m.Args) + len(m.Context) + len(m.Result) + len(m.Failure)
 	if raw > MaxSize {
-		return dst, tooLong(raw)
+		return dst, tooLong(raw, m)
 	}
 	return slices.Grow(dst, 320+raw+raw/2+len(m.Method)+len(m.Namespace)+len(m.ReplyTo)), nil
 }
 
 // limited refuses a body that is too long to send.
-func limited(dst []byte, start int) ([]byte, error) {
+func limited(dst []byte, start int, m *transport.Message) ([]byte, error) {
 	if n := len(dst) - start; n > MaxSize {
-		return dst[:start], tooLong(n)
+		return dst[:start], tooLong(n, m)
 	}
 	return dst, nil
 }
 
-func tooLong(n int) error {
-	return fmt.Errorf("wire: the body has %d bytes or more, and %d (wire.MaxSize) is the most: send less, or a reference to it", n, MaxSize)
+func tooLong(n int, m *transport.Message) error {
+	field, of := Largest(m)
+	return fmt.Errorf("wire: the body has %d bytes or more, and %d (wire.MaxSize) is the most; %s alone takes %d: send less, or a reference to it", n, MaxSize, field, of)
 }
 
 func appendMessage(dst []byte, m *transport.Message, l level) ([]byte, error) {

@@ -307,7 +307,7 @@ func TestLimits(t *testing.T) {
 		t.Errorf("too long: %v", err)
 	}
 	m.Args = append(append(json.RawMessage(`{"a":"`), bytes.Repeat([]byte("x"), wire.MaxSize)...), `"}`...)
-	if got, err := wire.AppendMessage([]byte("before"), m); err == nil || !strings.Contains(err.Error(), "wire.MaxSize") || string(got) != "before" {
+	if got, err := wire.AppendMessage([]byte("before"), m); err == nil || !strings.Contains(err.Error(), "wire.MaxSize) is the most; args.a alone takes 134217732: ") || string(got) != "before" {
 		t.Errorf("too long to send: %v", err)
 	}
 }
