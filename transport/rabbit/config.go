@@ -26,8 +26,10 @@ type Config struct {
 	Exchange string
 
 	// MaxMessage is the most bytes of a message body; a larger one is refused before it is sent, because the
-	// broker would close the channel on it. RabbitMQ takes 128 MiB up to 3.13 and 16 MiB from 4.0 on,
-	// unless configured otherwise (max_message_size). Default: 128 MiB.
+	// broker would close the channel on it. Default (0): that of the broker's version, which it tells when we
+	// connect: 128 MiB up to RabbitMQ 3.13, 16 MiB from 4.0 on. Set it where the broker's max_message_size is
+	// set; one that is lower than known here is learnt when the broker first refuses a message. More than
+	// wire.MaxSize is never sent.
 	MaxMessage int
 
 	// Logger hears about connections lost and rebuilt, and about messages dropped. Default: silence.
@@ -35,9 +37,8 @@ type Config struct {
 }
 
 const (
-	defaultPort       = 5672 // with TLS too (URL-31)
-	defaultMaxMessage = 128 << 20
-	defaultPrefetch   = 64
+	defaultPort     = 5672 // with TLS too (URL-31)
+	defaultPrefetch = 64
 )
 
 // settings is a Config that was read and checked.
@@ -48,7 +49,7 @@ type settings struct {
 	tls       *tls.Config
 
 	program    string
-	maxMessage int
+	maxMessage int // 0 = what the broker's version takes
 	heartbeat  time.Duration
 	prefetch   int // for every listener; 0 = what ListenOptions say
 	backoff    backoff
@@ -88,9 +89,6 @@ func (c Config) read() (*settings, error) {
 	}
 	if s.program == "" {
 		s.program = filepath.Base(os.Args[0])
-	}
-	if s.maxMessage <= 0 {
-		s.maxMessage = defaultMaxMessage
 	}
 	s.topology.exchange = c.Exchange
 	if s.topology.exchange == "" {

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -44,7 +45,8 @@ type session struct {
 	gone chan struct{} // closed when the connection has ended
 	why  error         // written before gone is closed
 
-	declared sync.Map // names of exchanges that this session has declared for publishing
+	limit    atomic.Int64 // the most bytes of a body that the broker takes
+	declared sync.Map     // names of exchanges that this session has declared for publishing
 	running  sync.WaitGroup
 }
 
@@ -107,6 +109,7 @@ func (l *link) connect(ctx context.Context, e endpoint) (*session, error) {
 		jobs:   make(chan job),
 		gone:   make(chan struct{}),
 	}
+	s.limit.Store(l.settings.bodyLimit(conn.Properties))
 	s.running.Go(s.work)
 	for _, f := range l.inside {
 		s.running.Go(func() { f(s) })

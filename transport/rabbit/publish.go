@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"strconv"
 	"sync"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/goslo/goslo/transport"
 )
 
 // A publisher keeps one channel for publishing open on the sending connection. Its goroutine, one per
@@ -19,7 +22,7 @@ type publisher struct {
 	link     *link
 	name     string // for logs
 	confirm  bool
-	returned func(amqp.Return) // must not block: the connection's reader waits for it
+	returned func(*outlet, amqp.Return) // must not block: the connection's reader waits for it
 	log      *slog.Logger
 
 	cur *outlet // guarded by link.mu
@@ -32,6 +35,7 @@ type outlet struct {
 	closes  chan *amqp.Error
 	gone    chan struct{} // closed when the channel has ended
 	why     *amqp.Error   // written before gone is closed; nil when it was closed from here
+	back    returns
 }
 
 // lost says whether the channel's end was the connection's.
@@ -44,6 +48,10 @@ func (p *publisher) run(s *session) {
 		if err == nil {
 			p.link.update(func() { p.cur = o })
 			o.why = <-o.closes
+			if o.why != nil && o.why.Code == amqp.NotFound {
+				// An exchange was deleted, as an auto-delete one is with its last queue. All who send declare theirs again.
+				s.declared.Clear()
+			}
 			p.link.update(func() { p.cur = nil })
 			close(o.gone)
 			err = errors.New("the channel was closed")
@@ -65,11 +73,12 @@ func (p *publisher) run(s *session) {
 }
 
 func (p *publisher) open(s *session) (*outlet, error) {
-	ch, err := s.sock.open(s.conn, p.returned)
+	o := &outlet{session: s, gone: make(chan struct{})}
+	ch, err := s.sock.open(s.conn, func(r amqp.Return) { p.returned(o, r) })
 	if err != nil {
 		return nil, err
 	}
-	o := &outlet{session: s, ch: ch, closes: ch.NotifyClose(make(chan *amqp.Error, 1)), gone: make(chan struct{})}
+	o.ch, o.closes = ch, ch.NotifyClose(make(chan *amqp.Error, 1))
 	if p.confirm {
 		err = ch.confirm()
 	}
@@ -94,7 +103,7 @@ type publication struct {
 	mandatory  bool
 	expiration string // milliseconds
 	body       []byte
-	id         string // the message's unique id
+	message    *transport.Message // what body says, for errors; nil once Send has returned
 }
 
 // fits refuses names that AMQP cannot carry.
@@ -139,34 +148,41 @@ func expires(property string) time.Duration {
 	return time.Duration(ms) * time.Millisecond
 }
 
-// returns holds the unique ids of messages that the broker gave back, until their senders ask.
+// returns are the messages that the broker gave back on a channel, until their senders ask. They are known by
+// their bodies, each of which holds an id of its own.
 type returns struct {
 	mu    sync.Mutex
-	ids   map[string]struct{}
-	count atomic.Int64 // of ids; lets the usual case do without the lock
+	seed  maphash.Seed
+	sums  map[uint64]int
+	count atomic.Int64 // of sums; lets the usual case do without the lock
 }
 
-// add notes that the message with this unique id came back. More than a few are there only when their senders
-// gave up before the broker's answer; then they are forgotten.
-func (r *returns) add(id string) {
+// add notes that a message came back. More than a few are there only when their senders gave up before the
+// broker's answer; then they are forgotten.
+func (r *returns) add(body []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.ids == nil || len(r.ids) >= 10_000 {
-		r.ids = make(map[string]struct{})
+	if r.sums == nil || len(r.sums) >= 10_000 {
+		r.seed, r.sums = maphash.MakeSeed(), make(map[uint64]int)
 	}
-	r.ids[id] = struct{}{}
-	r.count.Store(int64(len(r.ids)))
+	r.sums[maphash.Bytes(r.seed, body)]++
+	r.count.Store(int64(len(r.sums)))
 }
 
 // take says whether the message came back, once.
-func (r *returns) take(id string) bool {
+func (r *returns) take(body []byte) bool {
 	if r.count.Load() == 0 {
 		return false
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	_, found := r.ids[id]
-	delete(r.ids, id)
-	r.count.Store(int64(len(r.ids)))
-	return found
+	sum := maphash.Bytes(r.seed, body)
+	n := r.sums[sum]
+	if n > 1 {
+		r.sums[sum] = n - 1
+	} else {
+		delete(r.sums, sum)
+	}
+	r.count.Store(int64(len(r.sums)))
+	return n > 0
 }

@@ -17,6 +17,8 @@
 //	adopt.go    what exists otherwise is taken as it is
 //	lasting.go  what to do where the broker refuses transient queues
 //	send.go     Send; publish.go keeps channels for it
+//	routes.go   requests that the exchange finds no queue for, where it has found one before
+//	limit.go    how big a message may be
 //	replies.go  replies whose queue is missing
 //	listen.go   Listen; acks.go settles in batches
 //	inspect.go  what the broker knows about an address
@@ -45,7 +47,6 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/goslo/goslo/transport"
-	"github.com/goslo/goslo/wire"
 )
 
 var (
@@ -64,7 +65,7 @@ type Transport struct {
 	requests, fanouts, answers *publisher
 	bodies                     bodies
 	confirmations              confirmations
-	returns                    returns
+	routes                     routes
 	replies                    *replies
 	sending                    inflight
 	background                 sync.WaitGroup // the goroutine of replies
@@ -89,12 +90,13 @@ func Open(ctx context.Context, c Config) (*Transport, error) {
 	}
 	t := &Transport{settings: s, log: log}
 	t.declarer.log = log
+	t.routes.log = log
 	t.out = newLink(s, "send", log)
 	t.in = newLink(s, "listen", log)
 	t.replies = newReplies(s.replies.patience, log)
 	t.replies.resend = func(ctx context.Context, p *publication) error { return t.publish(ctx, t.requests, p) }
-	t.requests = &publisher{link: t.out, name: "requests", confirm: true, returned: t.returned, log: log}
-	t.fanouts = &publisher{link: t.out, name: "fanouts", confirm: true, returned: t.returned, log: log}
+	t.requests = &publisher{link: t.out, name: "requests", confirm: true, returned: returned, log: log}
+	t.fanouts = &publisher{link: t.out, name: "fanouts", confirm: true, returned: returned, log: log}
 	t.answers = &publisher{link: t.out, name: "replies", returned: t.replies.returned, log: log}
 	t.out.inside = []func(*session){t.requests.run, t.fanouts.run, t.answers.run}
 	if err := t.out.open(ctx); err != nil {
@@ -107,14 +109,7 @@ func Open(ctx context.Context, c Config) (*Transport, error) {
 }
 
 // returned hears of requests that the broker gave back.
-func (t *Transport) returned(r amqp.Return) {
-	m, err := wire.Parse(r.Body)
-	if err != nil {
-		t.log.Error("the broker gave back a message that cannot be read", "exchange", r.Exchange, "key", r.RoutingKey, "error", err)
-		return
-	}
-	t.returns.add(m.UniqueID)
-}
+func returned(o *outlet, r amqp.Return) { o.back.add(r.Body) }
 
 // Close is part of transport.Transport. Reply and fanout queues are deleted, connections closed.
 func (t *Transport) Close(ctx context.Context) error {

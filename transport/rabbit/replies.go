@@ -99,7 +99,7 @@ func (r *replies) refuses(queue string, ending bool) bool {
 }
 
 // returned takes a reply that the broker gave back. It does not block.
-func (r *replies) returned(ret amqp.Return) {
+func (r *replies) returned(_ *outlet, ret amqp.Return) {
 	m, err := wire.Parse(ret.Body)
 	if err != nil {
 		r.log.Error("the broker gave back a reply that cannot be read", "queue", ret.RoutingKey, "error", err)
@@ -111,7 +111,7 @@ func (r *replies) returned(ret amqp.Return) {
 	keep := m.Ending && !full && r.patience > 0
 	if keep {
 		r.kept = append(r.kept, &returnedReply{
-			publication: publication{key: ret.RoutingKey, mandatory: true, body: ret.Body, id: m.UniqueID},
+			publication: publication{key: ret.RoutingKey, mandatory: true, body: ret.Body},
 			call:        m.ID,
 			since:       time.Now(),
 		})

@@ -1,10 +1,8 @@
 package rabbit_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -189,17 +187,4 @@ func TestUnreadableIsRejected(t *testing.T) {
 		q, _ := node.FindQueue(t, vhost, "stock")
 		return q.Messages == 0
 	})
-}
-
-// A message above the limit is refused before it is sent.
-func TestTooLarge(t *testing.T) {
-	t.Parallel()
-	node := brokertest.Rabbit(t)
-	bus := openURL(t, node.URLVhost(node.NewVhost(t)), rabbit.Config{MaxMessage: 1000})
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	m := &transport.Message{Method: "m", Args: json.RawMessage(`{"a":"` + strings.Repeat("x", 1000) + `"}`)}
-	if err := bus.Send(ctx, topic("stock"), m); !errors.Is(err, transport.ErrRejected) {
-		t.Errorf("%v, want ErrRejected", err)
-	}
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/goslo/goslo/wire"
 )
 
-// maxRefusals is how often a message is sent again after the broker closed its channel, which may have been
-// for another message on it.
+// maxRefusals is how often a message is sent again after the broker closed its channel for a reason that may pass,
+// as an exchange that was deleted does: it is declared again.
 const maxRefusals = 3
 
 // bodies keeps buffers for message bodies. The library has copied a body when publishing returns, but a
@@ -74,10 +74,7 @@ func (t *Transport) send(ctx context.Context, to transport.Address, m *transport
 	if err != nil {
 		return reject(err)
 	}
-	if len(body) > t.settings.maxMessage {
-		return reject(fmt.Errorf("%d bytes are more than the %d that the broker takes", len(body), t.settings.maxMessage))
-	}
-	p := publication{body: body, id: m.UniqueID}
+	p := publication{body: body, message: m}
 	switch to.Kind {
 	case transport.Topic:
 		p.exchange, p.key = t.settings.topology.topic(to), to.Topic
@@ -88,7 +85,7 @@ func (t *Transport) send(ctx context.Context, to transport.Address, m *transport
 		if m.ReplyTo != "" {
 			p.expiration = expiration(m.Expires)
 		}
-		return t.publish(ctx, t.requests, &p)
+		return t.request(ctx, &p)
 	case transport.Fanout:
 		p.exchange = t.settings.topology.fanout(to)
 		return t.publish(ctx, t.fanouts, &p)
@@ -114,6 +111,9 @@ func (t *Transport) publish(ctx context.Context, via *publisher, p *publication)
 				return err
 			}
 			return fmt.Errorf("%w: %w", class, err)
+		}
+		if limit := o.session.limit.Load(); int64(len(p.body)) > limit {
+			return p.tooBig(limit)
 		}
 		if err := t.ready(ctx, o, p); err != nil {
 			if ctx.Err() != nil {
@@ -143,8 +143,8 @@ func (t *Transport) publish(ctx context.Context, via *publisher, p *publication)
 				t.confirmations.put(confirm)
 				switch {
 				case !ok:
-					return reject(errors.New("the broker did not take it (nack)"))
-				case t.returns.take(p.id):
+					return reject(fmt.Errorf("the broker did not take it (nack): a queue for %q is full, or its node is in trouble", p.key))
+				case o.back.take(p.body):
 					return noListener(p)
 				}
 				return nil
@@ -156,31 +156,41 @@ func (t *Transport) publish(ctx context.Context, via *publisher, p *publication)
 		case <-ctx.Done():
 			return fmt.Errorf("%w: %w", class, via.link.state(ctx.Err()))
 		}
-		if o.lost() {
+		if o.lost() || !p.blamed(o.why) {
 			continue
 		}
 		refusals++
-		if err := refused(o, p, refusals); err != nil {
+		if err := t.refused(o, p, refusals); err != nil {
 			return err
 		}
 	}
 }
 
-// refused returns an error when the broker closed the channel because of p, as far as one can tell.
-func refused(o *outlet, p *publication, times int) error {
-	if o.why == nil {
-		return nil
+// blamed says whether the broker may have closed a channel because of p, and not of another message on it.
+func (p *publication) blamed(why *amqp.Error) bool {
+	if why == nil {
+		return false
 	}
-	switch o.why.Code {
-	case amqp.NotFound:
-		// The exchange was deleted, as an auto-delete one is with its last queue. It is declared again.
-		o.session.declared.Delete(p.exchange.name)
-	case amqp.AccessRefused:
-		if strings.Contains(o.why.Reason, "'"+p.exchange.name+"'") {
-			return reject(o.why)
+	switch why.Code {
+	case amqp.NotFound, amqp.AccessRefused:
+		names := func(word, name string) bool {
+			return !strings.Contains(why.Reason, word+" '") || strings.Contains(why.Reason, word+" '"+name+"'")
 		}
+		return names("exchange", p.exchange.name) && names("topic", p.key)
+	case amqp.PreconditionFailed:
+		_, mine := limitIn(why.Reason, len(p.body))
+		return mine || !strings.Contains(why.Reason, "message size")
 	}
-	if times > maxRefusals {
+	return true
+}
+
+// refused returns an error unless p, for which the broker closed the channel, deserves another attempt.
+func (t *Transport) refused(o *outlet, p *publication, times int) error {
+	if limit, ok := limitIn(o.why.Reason, len(p.body)); ok {
+		o.session.limit.Store(limit)
+		return p.tooBig(limit)
+	}
+	if o.why.Code == amqp.AccessRefused || times > maxRefusals {
 		return reject(o.why)
 	}
 	return nil
@@ -204,9 +214,14 @@ func (t *Transport) ready(ctx context.Context, o *outlet, p *publication) error 
 	if _, ok := o.session.declared.Load(p.exchange.name); ok {
 		return nil
 	}
-	err := o.session.do(ctx, func(su *setup) error { return t.declarer.exchange(su, p.exchange) })
-	if err == nil {
-		o.session.declared.Store(p.exchange.name, true)
-	}
-	return err
+	return o.session.do(ctx, func(su *setup) error {
+		if _, ok := o.session.declared.Load(p.exchange.name); ok {
+			return nil // by another sender, while this one waited for its turn
+		}
+		err := t.declarer.exchange(su, p.exchange)
+		if err == nil {
+			o.session.declared.Store(p.exchange.name, true)
+		}
+		return err
+	})
 }

@@ -1,0 +1,392 @@
+package rabbit_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/goslo/goslo/internal/brokertest"
+	"github.com/goslo/goslo/transport"
+	"github.com/goslo/goslo/transport/rabbit"
+	"github.com/goslo/goslo/wire"
+)
+
+// through is the URL of a vhost behind a proxy.
+func through(p *brokertest.Proxy, vhost string) string {
+	return "rabbit://guest:guest@" + p.Addr() + "/" + vhost
+}
+
+// bind declares a queue as a server of that name has it, which nobody consumes from.
+func bind(t *testing.T, ch *amqp.Channel, queue string) {
+	t.Helper()
+	if err := ch.ExchangeDeclare("openstack", "topic", false, false, false, false, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ch.QueueDeclare(queue, false, false, false, false, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := ch.QueueBind(queue, queue, "openstack", false, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// drain takes every message of a queue.
+func drain(t *testing.T, ch *amqp.Channel, queue string) (bodies []string) {
+	t.Helper()
+	for {
+		d, ok, err := ch.Get(queue, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ok {
+			return bodies
+		}
+		bodies = append(bodies, string(d.Body))
+	}
+}
+
+// Senders do not wait for each other's confirms, and share one connection.
+//
+// conforms: RMQ-PUB-05, ODD-02, ODD-03
+func TestConfirmsArePipelined(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	vhost := node.NewVhost(t)
+	proxy := brokertest.NewProxy(t, node.Addr())
+	bus := openURL(t, through(proxy, vhost), rabbit.Config{})
+	bind(t, raw(t, node.URLVhost(vhost)), "stock")
+	const senders, latency = 300, 50 * time.Millisecond // one after the other: half a minute
+	proxy.SetLatency(latency)
+	start := time.Now()
+	var all sync.WaitGroup
+	for range senders {
+		all.Go(func() {
+			if err := bus.Send(t.Context(), topic("stock"), &transport.Message{Method: "m"}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if took := time.Since(start); took > senders*latency/2 {
+		t.Errorf("%d sends took %v at a latency of %v", senders, took, latency)
+	}
+	if n := proxy.Connections(); n != 1 {
+		t.Errorf("%d connections, want 1", n)
+	}
+	proxy.Restore()
+}
+
+// What was published and not confirmed when the connection broke is sent again, byte for byte; what was confirmed
+// is not.
+//
+// conforms: RMQ-PUB-16
+func TestUnconfirmedIsSentAgain(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	vhost := node.NewVhost(t)
+	proxy := brokertest.NewProxy(t, node.Addr())
+	var log lines
+	bus := openURL(t, through(proxy, vhost), rabbit.Config{Logger: log.logger()})
+	ch := raw(t, node.URLVhost(vhost))
+	bind(t, ch, "stock")
+	waiting := func(n int) func() bool {
+		return func() bool {
+			q, ok := node.FindQueue(t, vhost, "stock")
+			return ok && q.Messages == n
+		}
+	}
+	if err := bus.Send(t.Context(), topic("stock"), &transport.Message{Method: "confirmed"}); err != nil {
+		t.Fatal(err)
+	}
+
+	proxy.SetLatency(1500 * time.Millisecond) // the time between the broker's having it and our hearing so
+	sent := make(chan error, 1)
+	go func() {
+		sent <- bus.Send(t.Context(), topic("stock"), &transport.Message{Method: "unconfirmed", ID: "call", ReplyTo: "reply_x"})
+	}()
+	brokertest.Await(t, "the broker to have the message", waiting(2))
+	proxy.Cut()
+	proxy.Restore()
+	if err := <-sent; err != nil {
+		t.Fatal(err)
+	}
+	// Another lost connection, with nothing in doubt.
+	proxy.Reset()
+	brokertest.Await(t, "the second loss to be noticed", func() bool { return log.count("connection lost") == 2 })
+	if err := bus.Send(t.Context(), topic("stock"), &transport.Message{Method: "last"}); err != nil {
+		t.Fatal(err)
+	}
+	brokertest.Await(t, "what was sent again", waiting(4))
+	got := drain(t, ch, "stock")
+	var methods []string
+	for _, body := range got {
+		m, err := wire.Parse([]byte(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		methods = append(methods, m.Method)
+	}
+	if s := strings.Join(methods, " "); s != "confirmed unconfirmed unconfirmed last" {
+		t.Fatalf("the queue holds %s", s)
+	}
+	if got[1] != got[2] {
+		t.Errorf("sent\n%s\nand again\n%s", got[1], got[2])
+	}
+}
+
+// A message that the broker nacks is an error at once.
+//
+// conforms: RMQ-PUB-07
+func TestNackIsAnError(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	vhost := node.NewVhost(t)
+	bus := openURL(t, node.URLVhost(vhost), rabbit.Config{})
+	node.SetPolicy(t, vhost, "full", "^stock$", `{"max-length": 1, "overflow": "reject-publish"}`)
+	bind(t, raw(t, node.URLVhost(vhost)), "stock")
+	var err error
+	for range 5 {
+		if err == nil {
+			err = bus.Send(t.Context(), topic("stock"), &transport.Message{Method: "m"})
+		}
+	}
+	if !errors.Is(err, transport.ErrRejected) || !strings.Contains(err.Error(), "nack") || !strings.Contains(err.Error(), "stock") {
+		t.Errorf("%v; want ErrRejected that says nack", err)
+	}
+}
+
+// A message that the broker will not have is an error that says why, and takes no other message down with it: the
+// broker closes the channel that all of them are on.
+//
+// conforms: RMQ-PUB-08
+func TestRefusedMessageTakesNoOtherDown(t *testing.T) {
+	t.Parallel()
+	node := brokertest.NewRabbit(t, brokertest.RabbitOptions{})
+	node.Eval(t, `application:set_env(rabbit, max_message_size, 2000).`)
+	node.AddUser(t, "limited", "secret")
+	node.SetPermissions(t, "limited", "/", ".*", "^(openstack|stock.*)$", ".*")
+	var log lines
+	bus := openURL(t, strings.Replace(node.URL(), "guest:guest", "limited:secret", 1), rabbit.Config{Logger: log.logger()})
+	ch := raw(t, node.URL())
+	bind(t, ch, "stock")
+	if err := ch.ExchangeDeclare("other", "topic", false, false, false, false, nil); err != nil {
+		t.Fatal(err)
+	}
+	send := func(to transport.Address, text string) error {
+		args := json.RawMessage(`{"id": 7, "image": "` + text + `"}`)
+		return bus.Send(t.Context(), to, &transport.Message{Method: "m", Args: args})
+	}
+	elsewhere := topic("stock")
+	elsewhere.Exchange = "other"
+	var all sync.WaitGroup
+	for range 200 {
+		all.Go(func() {
+			if err := send(topic("stock"), "small"); err != nil {
+				t.Errorf("innocent: %v", err)
+			}
+		})
+	}
+	for range 3 {
+		all.Go(func() {
+			err := send(topic("stock"), strings.Repeat("x", 3000))
+			if !errors.Is(err, transport.ErrRejected) || !strings.Contains(err.Error(), "args.image is 3004 of 31") || !strings.Contains(err.Error(), "the broker takes 2000") {
+				t.Errorf("too big: %v", err)
+			}
+			err = send(elsewhere, "small")
+			if !errors.Is(err, transport.ErrRejected) || !strings.Contains(err.Error(), "'other'") {
+				t.Errorf("no permission: %v", err)
+			}
+		})
+	}
+	all.Wait()
+	lost := log.count("publishing channel lost")
+	if lost == 0 {
+		t.Error("no channel was lost: nothing was tested")
+	}
+	if err := send(topic("stock"), strings.Repeat("x", 3000)); !errors.Is(err, transport.ErrRejected) {
+		t.Errorf("too big: %v", err)
+	}
+	if again := log.count("publishing channel lost"); again != lost {
+		t.Errorf("%d channels lost, then %d: the limit was not learnt", lost, again)
+	}
+}
+
+// A message above the limit is refused before it is sent, naming what makes it big.
+func TestTooBig(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	big := `"` + strings.Repeat("x", 20_000) + `"`
+	for name, c := range map[string]struct {
+		to   transport.Address
+		m    transport.Message
+		want string
+	}{
+		"argument":    {topic("stock"), transport.Message{Method: "m", Args: json.RawMessage(`{"a": 1, "image": ` + big + `}`)}, "args.image is 20004 of 20"},
+		"context key": {topic("stock"), transport.Message{Method: "m", Context: json.RawMessage(`{"token": ` + big + `}`)}, "context.token is 20004 of 20"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bus := openURL(t, node.URLVhost(node.NewVhost(t)), rabbit.Config{MaxMessage: 10_000})
+			err := bus.Send(t.Context(), c.to, &c.m)
+			if !errors.Is(err, transport.ErrRejected) || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "the broker takes 10000") {
+				t.Errorf("%v; want ErrRejected with %q", err, c.want)
+			}
+		})
+	}
+}
+
+// How often a message is tried has no count and no limit but its context: through a network that is cut, and while the broker
+// takes its time to confirm.
+//
+// conforms: RMQ-PUB-14, RMQ-PUB-17
+func TestSendTriesUntilItsContextEnds(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	vhost := node.NewVhost(t)
+	proxy := brokertest.NewProxy(t, node.Addr())
+	bus := openURL(t, through(proxy, vhost), rabbit.Config{})
+	bind(t, raw(t, node.URLVhost(vhost)), "stock")
+	send := func(within time.Duration) error {
+		ctx, cancel := context.WithTimeout(t.Context(), within)
+		defer cancel()
+		return bus.Send(ctx, topic("stock"), &transport.Message{Method: "m"})
+	}
+	if err := send(time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	proxy.SetLatency(time.Minute)
+	if err := send(300 * time.Millisecond); !errors.Is(err, transport.ErrInDoubt) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("unconfirmed: %v; want ErrInDoubt", err)
+	}
+	proxy.Cut()
+	brokertest.Await(t, "a send to say that the broker is away", func() bool {
+		err := send(300 * time.Millisecond)
+		var outage *transport.OutageError
+		return errors.Is(err, transport.ErrNotSent) && errors.Is(err, context.DeadlineExceeded) && errors.As(err, &outage)
+	})
+	sent := make(chan error, 1)
+	go func() { sent <- send(time.Minute) }()
+	proxy.Restore()
+	if err := <-sent; err != nil {
+		t.Errorf("once the broker is back: %v", err)
+	}
+}
+
+// Exchanges, bindings and queues that are deleted under load lose nothing and fail nothing.
+func TestDeletionsLoseNothing(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	vhost := node.NewVhost(t)
+	var log lines
+	bus := openURL(t, node.URLVhost(vhost), rabbit.Config{Logger: log.logger()})
+	ch := raw(t, node.URLVhost(vhost))
+	for _, q := range []string{"stock", "stock.one", "stock.two"} {
+		bind(t, ch, q)
+	}
+	for _, to := range []transport.Address{topic("stock"), server("stock")} {
+		if err := bus.Send(t.Context(), to, &transport.Message{Method: "seen", UniqueID: to.String()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stop := make(chan struct{})
+	sent := make([][]string, 16)
+	var all sync.WaitGroup
+	for i := range sent {
+		all.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				m := &transport.Message{Method: "m", UniqueID: fmt.Sprintf("%d-%d", i, n)}
+				to := topic("stock")
+				if n%2 == 1 {
+					to = server("stock")
+				}
+				if err := bus.Send(t.Context(), to, m); err != nil {
+					t.Errorf("%s: %v", m.UniqueID, err)
+					return
+				}
+				sent[i] = append(sent[i], m.UniqueID)
+			}
+		})
+	}
+	for range 5 {
+		node.DeleteExchange(t, vhost, "openstack")
+		brokertest.Await(t, "the exchange to be declared again", func() bool { return len(node.ListExchanges(t, vhost)) == 1 })
+	}
+	close(stop)
+	all.Wait()
+	got := map[string]int{}
+	for _, q := range []string{"stock", "stock.one"} {
+		for _, body := range drain(t, ch, q) {
+			m, err := wire.Parse([]byte(body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got[m.UniqueID]++
+		}
+	}
+	total := 0
+	for _, ids := range sent {
+		for _, id := range ids {
+			total++
+			if got[id] == 0 { // twice is right where its channel was closed before its confirm: receivers drop one
+				t.Errorf("%s was lost", id)
+			}
+		}
+	}
+	if total < 100 {
+		t.Errorf("only %d messages were sent", total)
+	}
+	if n := log.count("delivered to its queue directly", "queue=stock.one"); n != 1 {
+		t.Errorf("told %d times that requests go past the exchange, want once:\n%s", n, log.String())
+	}
+	// A key that this transport has never used is not known to have a queue: nobody listens, as the exchange says.
+	if err := bus.Send(t.Context(), transport.Address{Kind: transport.Topic, Topic: "stock", Server: "two"}, &transport.Message{Method: "m"}); !errors.Is(err, transport.ErrNoListener) {
+		t.Errorf("a queue without binding: %v, want ErrNoListener", err)
+	}
+}
+
+// A queue that is deleted under its listener is missing for a moment, in which senders that have met it before wait. One that
+// does not come back has nobody listening, and the next sender hears so at once.
+func TestSenderWaitsForAQueueBeingRebuilt(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	vhost := node.NewVhost(t)
+	bus := openURL(t, node.URLVhost(vhost), rabbit.Config{})
+	ch := raw(t, node.URLVhost(vhost))
+	send := func() error {
+		return bus.Send(t.Context(), topic("stock"), &transport.Message{Method: "m"})
+	}
+	bind(t, ch, "stock")
+	if err := send(); err != nil {
+		t.Fatal(err)
+	}
+	node.DeleteQueue(t, vhost, "stock")
+	sent := make(chan error, 1)
+	go func() { sent <- send() }()
+	bind(t, ch, "stock")
+	if err := <-sent; err != nil {
+		t.Errorf("a queue that comes back: %v", err)
+	}
+	node.DeleteQueue(t, vhost, "stock")
+	if err := send(); !errors.Is(err, transport.ErrNoListener) {
+		t.Errorf("a queue that does not come back: %v, want ErrNoListener", err)
+	}
+	bind(t, ch, "stock")
+	if err := ch.QueueUnbind("stock", "stock", "openstack", nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := send(); !errors.Is(err, transport.ErrNoListener) {
+		t.Errorf("forgotten: %v, want ErrNoListener", err)
+	}
+}
