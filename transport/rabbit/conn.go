@@ -1,13 +1,10 @@
 package rabbit
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,23 +14,11 @@ import (
 	"github.com/goslo/goslo/transport"
 )
 
-const (
-	// knock is how often a closed port is tried again. It costs the broker nothing, so no back-off applies.
-	knock = time.Second
-	// goodbye is how long closing waits for the broker's answer.
-	goodbye = 2 * time.Second
-	// remind is how often a connection that stays away is logged again.
-	remind = time.Minute
-)
+// goodbye is how long closing waits for the broker's answer.
+const goodbye = 2 * time.Second
 
-// backoff is how long to wait between attempts to connect.
-type backoff struct {
-	delay, splay      time.Duration // before the first attempt: at random up to delay (kombu_reconnect_delay), and up to splay on top
-	first, step, most time.Duration // between rounds over all hosts that some broker answered: first, first+step ... most (RMQ-CONN-11)
-	shuffle           bool          // hosts at random instead of in order (kombu_failover_strategy)
-}
-
-// A session is one live connection. It owns the goroutine of its setup channel and those in link.inside.
+// A session is one live connection. It owns the goroutines of its setup channel and of its signs of life, and those in
+// link.inside.
 type session struct {
 	conn   *amqp.Connection
 	sock   *mux
@@ -41,6 +26,7 @@ type session struct {
 	closes chan *amqp.Error
 	blocks chan amqp.Blocking
 	jobs   chan job
+	asks   chan struct{} // holds one
 
 	gone chan struct{} // closed when the connection has ended
 	why  error         // written before gone is closed
@@ -50,50 +36,60 @@ type session struct {
 	running  sync.WaitGroup
 }
 
-// A link keeps one connection up: it dials, watches, and dials again for ever. One goroutine, which ends with close.
+// discard ends a session that nobody has used.
+func (s *session) discard() {
+	_ = s.conn.CloseDeadline(time.Now().Add(lastWords)) // nobody waits for the broker's answer
+	_ = s.sock.Close()                                  // it is closed already, unless that failed
+}
+
+// A link keeps one connection up: it dials, watches, and dials again for ever. One goroutine, which ends with close,
+// and while its broker does not answer a search.
 type link struct {
 	settings *settings
 	role     string // "send" or "listen", for logs
 	log      *slog.Logger
 	inside   []func(*session) // what runs in each session, in goroutines of the session
+	sibling  *link            // the same process's other one, most likely at the same broker
+	checks   chan struct{}    // holds one; see check
+	hosts    hosts
 	cancel   context.CancelFunc
 	done     chan struct{}
 
-	mu      sync.Mutex
+	mu sync.Mutex
+	condition
+}
+
+// condition is what others may know of a link, guarded by its lock.
+type condition struct {
 	live    *session
 	why     error     // while there is no session: what went wrong last
 	since   time.Time // when live or blocked last changed
 	blocked string    // why the broker takes nothing, "" = it does
+	silent  time.Time // since when live's broker has not answered; zero = it does
 	closed  bool
 	changed chan struct{} // closed and replaced with every change of the above
 }
 
 func newLink(s *settings, role string, log *slog.Logger) *link {
-	return &link{settings: s, role: role, log: log, since: time.Now(), changed: make(chan struct{}), done: make(chan struct{})}
+	return &link{
+		settings: s, role: role, log: log, hosts: newHosts(s.endpoints, s.backoff), checks: make(chan struct{}, 1), done: make(chan struct{}),
+		condition: condition{since: time.Now(), changed: make(chan struct{})},
+	}
 }
 
 // open connects for the first time: every host is tried once, and the error tells about all of them.
 func (l *link) open(ctx context.Context) error {
-	var all []error
-	for _, e := range l.settings.endpoints {
-		s, err := l.connect(ctx, e)
-		if err == nil {
-			l.start(ctx, s)
-			return nil
-		}
-		all = append(all, err)
-		if ctx.Err() != nil {
-			break
-		}
+	s, err := l.pursue(ctx, true)
+	if err == nil {
+		l.start(ctx, s)
 	}
-	return errors.Join(all...)
+	return err
 }
 
 // start has the goroutine keep up s or, where s is nil, connect first. It takes ctx's values only.
 func (l *link) start(ctx context.Context, s *session) {
 	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	l.cancel = cancel
-	l.update(func() { l.live = s })
 	go l.run(own, s)
 }
 
@@ -107,113 +103,58 @@ func (l *link) connect(ctx context.Context, e endpoint) (*session, error) {
 		closes: conn.NotifyClose(make(chan *amqp.Error, 1)),
 		blocks: conn.NotifyBlocked(make(chan amqp.Blocking, 8)),
 		jobs:   make(chan job),
+		asks:   make(chan struct{}, 1),
 		gone:   make(chan struct{}),
 	}
 	s.limit.Store(l.settings.bodyLimit(conn.Properties))
-	s.running.Go(s.work)
-	for _, f := range l.inside {
-		s.running.Go(func() { f(s) })
-	}
 	return s, nil
 }
 
 func (l *link) run(ctx context.Context, s *session) {
 	defer close(l.done)
 	if s == nil {
-		s = l.redial(ctx, 0)
+		s, _ = l.pursue(ctx, false) // it has logged what went wrong
 	}
 	for s != nil {
-		why := l.watch(ctx, s)
-		l.update(func() { l.live, l.why, l.blocked = nil, why, "" })
-		s.why = why
-		close(s.gone)
-		_ = s.sock.Close() // it may be closed already
-		s.running.Wait()
-		if ctx.Err() != nil {
-			break
+		l.adopt(s)
+		next, why := l.watch(ctx, s)
+		lost := time.Now()
+		l.drop(s, why)
+		if ctx.Err() == nil {
+			l.log.Warn("connection lost, will reconnect", "connection", l.role, "broker", s.addr, "error", why)
+			l.sibling.check()
 		}
-		l.log.Warn("connection lost, will reconnect", "connection", l.role, "broker", s.addr, "error", why)
-		s = l.redial(ctx, jitter(l.settings.backoff.delay)+jitter(l.settings.backoff.splay))
+		if next == nil {
+			l.hosts.lost(s.addr)
+			sleep(ctx, l.settings.backoff.before())
+			next = l.search(ctx)
+		}
+		s = <-next.found
+		next.cancel()
+		if s != nil {
+			l.log.Info("connected", "connection", l.role, "broker", s.addr, "after", time.Since(lost).Round(time.Millisecond))
+		}
 	}
 	l.update(func() { l.closed = true })
 }
 
-// watch returns why the session ended. It ends the session itself when ctx ends.
-func (l *link) watch(ctx context.Context, s *session) error {
-	for {
-		select {
-		case <-ctx.Done():
-			if err := s.conn.CloseDeadline(time.Now().Add(goodbye)); err != nil && !errors.Is(err, amqp.ErrClosed) {
-				l.log.Info("closing without the broker's answer", "connection", l.role, "broker", s.addr, "error", err)
-			}
-			return transport.ErrClosed
-		case err, ok := <-s.closes:
-			if !ok || err == nil {
-				return errors.New("the connection was closed")
-			}
-			return err
-		case b, ok := <-s.blocks:
-			if !ok {
-				s.blocks = nil
-				continue
-			}
-			reason := ""
-			if b.Active {
-				reason = cmp.Or(b.Reason, "it does not say why")
-				l.log.Error("the broker takes no messages", "connection", l.role, "broker", s.addr, "reason", b.Reason)
-			} else {
-				l.log.Info("the broker takes messages again", "connection", l.role, "broker", s.addr)
-			}
-			l.update(func() { l.blocked = reason })
-		}
+// adopt has everybody use s.
+func (l *link) adopt(s *session) {
+	s.running.Go(s.work)
+	s.running.Go(s.answer)
+	for _, f := range l.inside {
+		s.running.Go(func() { f(s) })
 	}
+	l.update(func() { l.live, l.why = s, nil })
 }
 
-// redial waits for pause, then returns a new session, or nil when ctx ended.
-func (l *link) redial(ctx context.Context, pause time.Duration) *session {
-	b := l.settings.backoff
-	lost := time.Now()
-	next := b.first
-	var told string
-	var toldAt time.Time
-	hosts := append([]endpoint(nil), l.settings.endpoints...)
-	for {
-		if !sleep(ctx, pause) {
-			return nil
-		}
-		if b.shuffle {
-			rand.Shuffle(len(hosts), func(i, j int) { hosts[i], hosts[j] = hosts[j], hosts[i] })
-		}
-		answered := false
-		for _, e := range hosts {
-			s, err := l.connect(ctx, e)
-			if err == nil {
-				l.log.Info("connected", "connection", l.role, "broker", e.addr, "after", time.Since(lost).Round(time.Millisecond))
-				l.update(func() { l.live, l.why = s, nil })
-				return s
-			}
-			if ctx.Err() != nil {
-				return nil
-			}
-			answered = answered || !notAnswered(err)
-			if err.Error() != told || time.Since(toldAt) > remind {
-				told, toldAt = err.Error(), time.Now()
-				l.log.Warn("cannot connect, will try on", "connection", l.role, "error", err)
-			}
-			l.update(func() { l.why = err })
-		}
-		pause = knock/2 + jitter(knock/2)
-		if answered {
-			pause = next/2 + jitter(next/2)
-			next = min(next+b.step, b.most)
-		}
-	}
-}
-
-// notAnswered says that nobody was there to answer: the port is closed, or the name or the host is unknown.
-func notAnswered(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial"
+// drop ends s and waits for its goroutines.
+func (l *link) drop(s *session, why error) {
+	l.update(func() { l.live, l.why, l.blocked, l.silent = nil, why, "", time.Time{} })
+	s.why = why
+	close(s.gone)
+	_ = s.sock.Close() // it may be closed already
+	s.running.Wait()
 }
 
 // jitter is a random time up to d.
@@ -282,6 +223,8 @@ func (l *link) state(err error) error {
 	switch {
 	case l.live == nil:
 		return fmt.Errorf("%w: %w", &transport.OutageError{For: span, Cause: l.why}, err)
+	case !l.silent.IsZero():
+		return fmt.Errorf("%w: %w", &transport.OutageError{For: time.Since(l.silent), Cause: fmt.Errorf("%s does not answer", l.live.addr)}, err)
 	case l.blocked != "":
 		return fmt.Errorf("%w: %w", &transport.OutageError{For: span, Blocked: l.blocked}, err)
 	}

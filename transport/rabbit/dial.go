@@ -43,11 +43,11 @@ func (s *settings) dial(ctx context.Context, e endpoint) (*amqp.Connection, *mux
 		encrypted := tls.Client(plain, c)
 		if err := encrypted.HandshakeContext(ctx); err != nil {
 			_ = plain.Close() // the handshake's error is the one to tell
-			return nil, nil, fmt.Errorf("connect to %s with TLS: %w", e.addr, tlsReason(err))
+			return nil, nil, asRefusal(err, fmt.Errorf("connect to %s with TLS: %w", e.addr, tlsReason(err)))
 		}
 		conn = encrypted
 	}
-	sock := newMux(newSocket(conn))
+	sock := newMux(newSocket(conn, s.heartbeat))
 	// The library's handshake knows no context: closing under it is the way to end it.
 	stop := context.AfterFunc(ctx, func() { _ = plain.Close() })
 	properties := s.properties()
@@ -64,7 +64,7 @@ func (s *settings) dial(ctx context.Context, e endpoint) (*amqp.Connection, *mux
 	if err != nil {
 		cause := sock.cause()
 		_ = sock.Close() // the handshake's error is the one to tell
-		return nil, nil, s.explain(ctx, e, err, cause)
+		return nil, nil, asRefusal(err, s.explain(ctx, e, err, cause))
 	}
 	return broker, sock, nil
 }

@@ -9,7 +9,8 @@
 //
 //	config.go   the URL and its options
 //	dial.go     one connection, and why it was refused
-//	conn.go     a link keeps a connection up and says what state it is in
+//	conn.go     a link keeps a connection up and says what state it is in; failover.go: at which host, and when;
+//	            liveness.go: whether the broker still answers
 //	socket.go   writes that never block
 //	mux.go      the library's frames and ours on one socket
 //	channel.go  a channel whose messages, confirms and acknowledgements are ours; content.go, frames.go: their bytes
@@ -93,6 +94,7 @@ func Open(ctx context.Context, c Config) (*Transport, error) {
 	t.routes.log = log
 	t.out = newLink(s, "send", log)
 	t.in = newLink(s, "listen", log)
+	t.out.sibling, t.in.sibling = t.in, t.out
 	t.replies = newReplies(s.replies.patience, log)
 	t.replies.resend = func(ctx context.Context, p *publication) error { return t.publish(ctx, t.requests, p) }
 	t.requests = &publisher{link: t.out, name: "requests", confirm: true, returned: returned, log: log}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -27,25 +28,33 @@ const (
 // The goroutine ends with Close.
 type socket struct {
 	net.Conn
-	wake chan struct{} // there is something to write; holds one
-	done chan struct{} // the goroutine has ended
+	limit time.Duration // TCP_USER_TIMEOUT
+	wake  chan struct{} // there is something to write; holds one
+	done  chan struct{} // the goroutine has ended
+	reads atomic.Uint64 // how often something was read
 
-	mu      sync.Mutex
-	pending []byte   // taken, not yet handed to the kernel
-	writing int      // bytes being handed over now
-	spare   []byte   // the other buffer
-	before  []func() // called at the start of the next round, each may Write
-	calling bool     // a round is at that
-	started uint64   // rounds
-	ended   uint64
-	changed chan struct{} // closed at the end of a round; nil when nobody waits for it
-	err     error         // why nothing more can be written
-	deaf    error         // why nothing more can be read
+	mu sync.Mutex
+	rounds
+	pending []byte // taken, not yet handed to the kernel
+	writing int    // bytes being handed over now
+	spare   []byte // the other buffer
+	err     error  // why nothing more can be written
+	deaf    error  // why nothing more can be read
 	closing bool
 }
 
-func newSocket(c net.Conn) *socket {
-	s := &socket{Conn: c, wake: make(chan struct{}, 1), done: make(chan struct{})}
+// rounds are the socket's turns at writing. They are counted.
+type rounds struct {
+	before         []func() // called at the start of the next round, each may Write
+	calling        bool     // a round is at that
+	started, ended uint64
+	changed        chan struct{} // closed at the end of a round; nil when nobody waits for it
+}
+
+// newSocket takes the connection over. Where the other side acknowledges nothing for limit the kernel ends it.
+func newSocket(c net.Conn, limit time.Duration) *socket {
+	s := &socket{Conn: c, limit: limit, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	_ = setUserTimeout(c, limit) // without it heartbeats decide
 	go s.run()
 	return s
 }
@@ -69,6 +78,7 @@ func (s *socket) Write(p []byte) (int, error) {
 // Read reads, and remembers why that ended: the library does not always pass it on.
 func (s *socket) Read(p []byte) (int, error) {
 	n, err := s.Conn.Read(p)
+	s.reads.Add(1)
 	if err != nil {
 		s.mu.Lock()
 		s.deaf = cmp.Or(s.deaf, err)
@@ -203,6 +213,21 @@ func (s *socket) round() bool {
 		s.changed = nil
 	}
 	return !last
+}
+
+// bear lets the broker refuse to read for as long as it blocks us, which it says on purpose. It is to be called anew
+// within stallLimit.
+func (s *socket) bear(blocked bool) {
+	limit := s.limit
+	if blocked {
+		limit = 0
+	}
+	_ = setUserTimeout(s.Conn, limit) // as in newSocket
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closing && s.writing > 0 {
+		_ = s.SetWriteDeadline(time.Now().Add(stallLimit)) // fails only when already closed
+	}
 }
 
 // Close writes what it can within a moment, and closes.
