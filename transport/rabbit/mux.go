@@ -43,7 +43,7 @@ type mux struct {
 }
 
 func newMux(s *socket) *mux {
-	return &mux{socket: s, channels: make(map[uint16]*channel), buf: make([]byte, firstRead)}
+	return &mux{socket: s, channels: make(map[uint16]*channel), buf: make([]byte, firstRead), beat: time.Now()}
 }
 
 // channel opens a channel of the library's, and says its number. Every channel of the connection is opened here,
