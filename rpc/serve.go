@@ -141,7 +141,7 @@ func (s *Server) fail(m *transport.Message, r *Request, e *RemoteError) {
 }
 
 func (s *Server) sendReply(ctx context.Context, request, m *transport.Message) error {
-	m.ID, m.UniqueID = request.ID, wire.NewID()
+	m.ID, m.UniqueID, m.Answers = request.ID, wire.NewID(), request.Method
 	return s.bus.Send(ctx, transport.Address{Kind: transport.Reply, Topic: request.ReplyTo}, m)
 }
 

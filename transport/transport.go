@@ -208,6 +208,7 @@ type Message struct {
 	Result  json.RawMessage // nil = null
 	Failure json.RawMessage // the remote exception as a JSON object (see wire.Failure); nil = success
 	Ending  bool
+	Answers string // the method that a reply answers, for the sender's log; it does not travel
 
 	// Of both.
 	ID       string // pairs a reply with its call; "" for a cast

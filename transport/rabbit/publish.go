@@ -22,6 +22,7 @@ type publisher struct {
 	link     *link
 	name     string // for logs
 	confirm  bool
+	settle   func(*outlet)              // runs with each channel; nil = nothing does
 	returned func(*outlet, amqp.Return) // must not block: the connection's reader waits for it
 	log      *slog.Logger
 
@@ -35,7 +36,9 @@ type outlet struct {
 	closes  chan *amqp.Error
 	gone    chan struct{} // closed when the channel has ended
 	why     *amqp.Error   // written before gone is closed; nil when it was closed from here
-	back    returns
+
+	back      returns   // of a channel that confirms
+	unsettled unsettled // of one that does not
 }
 
 // lost says whether the channel's end was the connection's.
@@ -47,6 +50,9 @@ func (p *publisher) run(s *session) {
 		o, err := p.open(s)
 		if err == nil {
 			p.link.update(func() { p.cur = o })
+			if p.settle != nil {
+				s.running.Go(func() { p.settle(o) })
+			}
 			o.why = <-o.closes
 			if o.why != nil && o.why.Code == amqp.NotFound {
 				// An exchange was deleted, as an auto-delete one is with its last queue. All who send declare theirs again.
@@ -73,7 +79,7 @@ func (p *publisher) run(s *session) {
 }
 
 func (p *publisher) open(s *session) (*outlet, error) {
-	o := &outlet{session: s, gone: make(chan struct{})}
+	o := &outlet{session: s, gone: make(chan struct{}), unsettled: unsettled{wake: make(chan struct{}, 1)}}
 	ch, err := s.sock.open(s.conn, func(r amqp.Return) { p.returned(o, r) })
 	if err != nil {
 		return nil, err
@@ -103,6 +109,7 @@ type publication struct {
 	mandatory  bool
 	expiration string // milliseconds
 	body       []byte
+	buf        *[]byte            // body's, from bodies; nil when it belongs to somebody else
 	message    *transport.Message // what body says, for errors; nil once Send has returned
 }
 

@@ -230,6 +230,7 @@ func TestTooBig(t *testing.T) {
 	}{
 		"argument":    {topic("stock"), transport.Message{Method: "m", Args: json.RawMessage(`{"a": 1, "image": ` + big + `}`)}, "args.image is 20004 of 20"},
 		"context key": {topic("stock"), transport.Message{Method: "m", Context: json.RawMessage(`{"token": ` + big + `}`)}, "context.token is 20004 of 20"},
+		"result":      {replyTo("reply_x"), transport.Message{ID: "1", Ending: true, Result: json.RawMessage(big)}, "result is 20004 of 20"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -20,15 +20,15 @@
 //	send.go     Send; publish.go keeps channels for it
 //	routes.go   requests that the exchange finds no queue for, where it has found one before
 //	limit.go    how big a message may be
-//	replies.go  replies whose queue is missing
+//	answers.go  replies on their way; replies.go sends them again where that broke, or their queue is missing
 //	listen.go   Listen; acks.go settles in batches
 //	inspect.go  what the broker knows about an address
 //
 // # Goroutines
 //
 // Per connection: the AMQP library's reader and heartbeater, the socket's writer, the link, the setup channel.
-// The sending one has one more for each of its three publishing channels (requests, fanouts, replies) and one
-// for replies whose queue is missing. Per listener: its own, and the library's one per queue, which sleeps. All of
+// The sending one has one more for each of its three publishing channels (requests, fanouts, replies), one that
+// asks whether the broker has the replies, and one for those that have to be sent again. Per listener: its own, and the library's one per queue, which sleeps. All of
 // them end with Close, which waits for ours. No loop waits for another loop: what the connection's reader hears of
 // confirms, returned messages and deliveries it hands on without waiting.
 //
@@ -36,8 +36,12 @@
 //
 // A request or fanout that was published and not confirmed when its connection or channel broke is published
 // again on the next, with the same unique id, as long as its context allows; receivers drop the duplicate. A
-// confirmed one is never sent again. Replies are not confirmed: one that was on its way when the connection
-// broke is lost, and its caller times out.
+// confirmed one is never sent again. One that comes back from a place that had a queue before goes to the queue
+// directly, because its exchange or binding was deleted.
+//
+// A reply does not hold its sender. Its body is kept until the broker has said to have it, and is sent again on the
+// next connection, with the same unique id, until its caller has given up; where the caller's queue is missing, for a
+// minute. What is kept is bounded.
 package rabbit
 
 import (
@@ -99,7 +103,9 @@ func Open(ctx context.Context, c Config) (*Transport, error) {
 	t.replies.resend = func(ctx context.Context, p *publication) error { return t.publish(ctx, t.requests, p) }
 	t.requests = &publisher{link: t.out, name: "requests", confirm: true, returned: returned, log: log}
 	t.fanouts = &publisher{link: t.out, name: "fanouts", confirm: true, returned: returned, log: log}
-	t.answers = &publisher{link: t.out, name: "replies", returned: t.replies.returned, log: log}
+	t.replies.send = func(ctx context.Context, r *reply) error { return t.answer(ctx, &r.publication, r) }
+	t.replies.done = func(r *reply) { t.bodies.put(r.buf) }
+	t.answers = &publisher{link: t.out, name: "replies", settle: t.settle, returned: t.replies.returned, log: log}
 	t.out.inside = []func(*session){t.requests.run, t.fanouts.run, t.answers.run}
 	if err := t.out.open(ctx); err != nil {
 		return nil, wrap(err, "rabbit")

@@ -3,7 +3,6 @@ package rabbit
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -11,7 +10,6 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/goslo/goslo/transport"
-	"github.com/goslo/goslo/wire"
 )
 
 const (
@@ -20,60 +18,26 @@ const (
 	maxGone      = 200                    // RMQ-REPLY-03
 	maxReturned  = 1000                   // replies
 	maxReturnedB = 64 << 20               // and their bytes
+	tellCalls    = 5                      // in a log line about several
 )
 
-// reply hands p to the connection. The broker is asked to give it back where its queue is missing, not to
-// confirm it; what comes back goes to t.replies, which tries on without holding the sender.
-func (t *Transport) reply(ctx context.Context, p *publication, m *transport.Message) error {
-	if err := p.fits(); err != nil {
-		return err
-	}
-	if t.replies.refuses(p.key, m.Ending) {
-		return noListener(p)
-	}
-	for {
-		o, err := t.answers.outlet(ctx)
-		if err != nil {
-			if errors.Is(err, transport.ErrClosed) {
-				return err
-			}
-			return fmt.Errorf("%w: %w", transport.ErrNotSent, err)
-		}
-		if err := t.ready(ctx, o, p); err != nil {
-			if ctx.Err() != nil {
-				return fmt.Errorf("%w: %w", transport.ErrNotSent, t.out.state(ctx.Err()))
-			}
-			continue
-		}
-		if o.ch.publish(p, nil) == nil {
-			return nil
-		}
-		select {
-		case <-o.gone:
-		case <-ctx.Done():
-			return fmt.Errorf("%w: %w", transport.ErrNotSent, t.out.state(ctx.Err()))
-		}
-	}
-}
-
-// replies are those whose queue was missing. One goroutine sends them again every quarter of a second until
-// they arrive or kombu_missing_consumer_retry_timeout has passed. How many it keeps is bounded.
+// replies are those that have to be sent again without their senders. One goroutine does it: those whose channel
+// broke under them go out on the next one, until their callers have given up; those whose queue was missing
+// every quarter of a second, until it is back or kombu_missing_consumer_retry_timeout has passed. How many
+// are kept is bounded.
 type replies struct {
 	patience time.Duration
 	log      *slog.Logger
-	resend   func(context.Context, *publication) error
-	wake     chan struct{} // holds one
+	send     func(context.Context, *reply) error       // without waiting for the broker
+	resend   func(context.Context, *publication) error // waits; ErrNoListener where the queue is missing
+	done     func(*reply)                              // it is not needed any more
+	wake     chan struct{}                             // holds one
 
-	mu    sync.Mutex
-	kept  []*returnedReply
-	bytes int
-	gone  map[string]goneQueue
-}
-
-type returnedReply struct {
-	publication
-	call  string // the id of the call that it answers
-	since time.Time
+	mu     sync.Mutex
+	unsent []*reply // their channel broke
+	kept   []*reply // their queue was missing
+	bytes  int      // of kept
+	gone   map[string]goneQueue
 }
 
 // goneQueue is a reply queue that was missing last time.
@@ -98,34 +62,47 @@ func (r *replies) refuses(queue string, ending bool) bool {
 	return ok && time.Now().Before(g.until) && (g.lost || !ending)
 }
 
-// returned takes a reply that the broker gave back. It does not block.
-func (r *replies) returned(_ *outlet, ret amqp.Return) {
-	m, err := wire.Parse(ret.Body)
-	if err != nil {
-		r.log.Error("the broker gave back a reply that cannot be read", "queue", ret.RoutingKey, "error", err)
+// sendAgain takes replies whose channel broke before the broker was known to have them.
+func (r *replies) sendAgain(list []*reply) {
+	if len(list) == 0 {
 		return
 	}
 	r.mu.Lock()
+	r.unsent = append(r.unsent, list...)
+	over := max(0, len(r.unsent)-maxUnsettled)
+	r.unsent = r.unsent[over:]
+	r.mu.Unlock()
+	if over > 0 {
+		r.log.Warn("replies lost with their connection: more than are kept", "replies", over)
+	}
+	r.nudge()
+}
+
+func (r *replies) nudge() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// returned hears of replies that the broker gave back. It does not block.
+func (r *replies) returned(o *outlet, ret amqp.Return) {
+	p := o.unsettled.back(ret)
+	r.mu.Lock()
 	r.missing(ret.RoutingKey, false)
-	full := len(r.kept) >= maxReturned || r.bytes+len(ret.Body) > maxReturnedB
-	keep := m.Ending && !full && r.patience > 0
+	keep := p != nil && len(r.kept) < maxReturned && r.bytes+len(p.body) <= maxReturnedB
 	if keep {
-		r.kept = append(r.kept, &returnedReply{
-			publication: publication{key: ret.RoutingKey, mandatory: true, body: ret.Body},
-			call:        m.ID,
-			since:       time.Now(),
-		})
-		r.bytes += len(ret.Body)
+		p.since = time.Now()
+		r.kept = append(r.kept, p)
+		r.bytes += len(p.body)
 	}
 	r.mu.Unlock()
 	switch {
 	case keep:
-		select {
-		case r.wake <- struct{}{}:
-		default:
-		}
-	case m.Ending:
-		r.log.Warn("reply dropped: the caller's queue is missing, and no more can wait for theirs", "queue", ret.RoutingKey, "call", m.ID, "waiting", maxReturned)
+		r.nudge()
+	case p != nil:
+		r.log.Warn("reply dropped: the caller's queue is missing, and no more can wait for theirs", "queue", p.key, "call", p.call, "method", p.method, "waiting", maxReturned)
+		r.done(p)
 	}
 }
 
@@ -150,65 +127,113 @@ func (r *replies) missing(queue string, lost bool) {
 
 // run sends again until ctx ends.
 func (r *replies) run(ctx context.Context) {
+	var retry <-chan time.Time
 	for {
 		select {
 		case <-r.wake:
+		case <-retry:
+			retry = nil
+			r.round(ctx)
 		case <-ctx.Done():
+			r.mu.Lock()
+			unsent, missing := len(r.unsent), len(r.kept)
+			r.mu.Unlock()
+			if unsent+missing > 0 {
+				r.log.Warn("closing with replies that were not delivered", "connection_lost", unsent, "queue_missing", missing)
+			}
 			return
 		}
-		for again := true; again; {
-			if !sleep(ctx, retryEvery) {
-				r.mu.Lock()
-				n := len(r.kept)
-				r.mu.Unlock()
-				r.log.Warn("closing with replies whose callers' queues are missing", "replies", n)
-				return
-			}
-			again = r.round(ctx)
+		r.flush(ctx)
+		r.mu.Lock()
+		if retry == nil && len(r.kept) > 0 {
+			retry = time.After(retryEvery)
+		}
+		r.mu.Unlock()
+	}
+}
+
+// flush sends those whose channel broke.
+func (r *replies) flush(ctx context.Context) {
+	for {
+		r.mu.Lock()
+		if len(r.unsent) == 0 || ctx.Err() != nil {
+			r.mu.Unlock()
+			return
+		}
+		p := r.unsent[0]
+		r.unsent[0] = nil
+		r.unsent = r.unsent[1:]
+		r.mu.Unlock()
+
+		while, cancel := context.WithDeadline(ctx, p.until)
+		err := while.Err() // nobody waits for it any more
+		if err == nil {
+			err = r.send(while, p)
+		}
+		cancel()
+		if err != nil {
+			r.log.Warn("reply lost: its connection broke before the broker had it", "queue", p.key, "call", p.call, "method", p.method, "error", err)
+			r.done(p)
 		}
 	}
 }
 
-// round tries every reply once, a queue that is still missing only once for all of its replies.
-func (r *replies) round(ctx context.Context) (again bool) {
+// round tries those whose queue was missing, a queue that is still missing only once for all of its replies.
+func (r *replies) round(ctx context.Context) {
 	r.mu.Lock()
-	todo := append([]*returnedReply(nil), r.kept...)
+	todo := append([]*reply(nil), r.kept...)
 	r.mu.Unlock()
 
-	still := make(map[string]bool)
-	done := make(map[*returnedReply]bool)
+	var order []string // of queues that are still missing, each with its replies, the oldest first
+	still := make(map[string][]*reply)
+	done := make(map[*reply]bool)
 	for _, p := range todo {
-		err := transport.ErrNoListener
-		if !still[p.key] {
-			err = r.resend(ctx, &p.publication)
+		if waiting := still[p.key]; len(waiting) > 0 {
+			still[p.key] = append(waiting, p)
+			continue
 		}
+		err := r.resend(ctx, &p.publication)
 		switch {
 		case err == nil:
 			done[p] = true
 			r.found(p.key)
 		case ctx.Err() != nil:
-			return true
-		case time.Since(p.since) >= r.patience:
-			done[p] = true
-			r.giveUp(p, err)
+			return
 		case errors.Is(err, transport.ErrNoListener):
-			still[p.key] = true
+			order = append(order, p.key)
+			still[p.key] = []*reply{p}
+		default:
+			done[p] = true
+			r.log.Error("reply lost: it could not be sent again", "queue", p.key, "call", p.call, "method", p.method, "error", err)
 		}
 	}
+	for _, queue := range order {
+		if list := still[queue]; time.Since(list[0].since) >= r.patience {
+			r.giveUp(queue, list)
+			for _, p := range list {
+				done[p] = true
+			}
+		}
+	}
+	r.forget(done)
+}
 
+// forget drops those that are done.
+func (r *replies) forget(done map[*reply]bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	kept := r.kept[:0]
 	r.bytes = 0
 	for _, p := range r.kept {
-		if !done[p] {
-			kept = append(kept, p)
-			r.bytes += len(p.body)
+		if done[p] {
+			r.done(p)
+			continue
 		}
+		kept = append(kept, p)
+		r.bytes += len(p.body)
 	}
 	clear(r.kept[len(kept):])
 	r.kept = kept
-	return len(kept) > 0
 }
 
 func (r *replies) found(queue string) {
@@ -217,9 +242,15 @@ func (r *replies) found(queue string) {
 	delete(r.gone, queue)
 }
 
-func (r *replies) giveUp(p *returnedReply, err error) {
+// giveUp forgets all replies to a queue, and says who was waiting for them.
+func (r *replies) giveUp(queue string, list []*reply) {
 	r.mu.Lock()
-	r.missing(p.key, true)
+	r.missing(queue, true)
 	r.mu.Unlock()
-	r.log.Error("reply given up: the caller's queue did not come back", "queue", p.key, "call", p.call, "after", r.patience, "error", err)
+	calls := make([]string, 0, tellCalls)
+	for _, p := range list[:min(tellCalls, len(list))] {
+		calls = append(calls, p.call+" "+p.method)
+	}
+	r.log.Error("reply given up: the caller's queue did not come back; the caller has left, or lost its queue",
+		"queue", queue, "replies", len(list), "calls", calls, "missing_since", list[0].since.Format(time.RFC3339), "patience", r.patience)
 }

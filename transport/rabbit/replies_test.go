@@ -1,15 +1,20 @@
 package rabbit_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/goslo/goslo/internal/brokertest"
+	"github.com/goslo/goslo/rpc"
 	"github.com/goslo/goslo/transport"
 	"github.com/goslo/goslo/transport/rabbit"
 	"github.com/goslo/goslo/wire"
@@ -76,6 +81,141 @@ func TestReplyIsGivenUp(t *testing.T) {
 	brokertest.Await(t, "the reply to be given up", func() bool { return log.count("given up", "reply_gone", "call-1") == 1 })
 	if err := bus.Send(t.Context(), replyTo("reply_gone"), reply); !errors.Is(err, transport.ErrNoListener) {
 		t.Errorf("a reply to a queue that was given up: %v, want ErrNoListener", err)
+	}
+}
+
+// A reply that was on its way when the connection broke is sent again on the next, byte for byte, without holding its
+// sender; a sign of life is not.
+//
+// conforms: RMQ-PUB-16
+func TestReplyOnItsWayIsSentAgain(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	vhost := node.NewVhost(t)
+	proxy := brokertest.NewProxy(t, node.Addr())
+	bus := openURL(t, through(proxy, vhost), rabbit.Config{})
+	ch := raw(t, node.URLVhost(vhost))
+	if _, err := ch.QueueDeclare("reply_x", false, false, false, false, nil); err != nil {
+		t.Fatal(err)
+	}
+	in, err := ch.Consume("reply_x", "", true, false, false, false, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	send := func(m *transport.Message) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := bus.Send(ctx, replyTo("reply_x"), m); err != nil {
+			t.Error(err)
+		}
+	}
+	// What is sent from now on arrives after a while, and what the broker says to it is not heard.
+	proxy.SetLatency(1500 * time.Millisecond)
+	send(&transport.Message{ID: "had", Ending: true})
+	had := next(t, in)
+	// What is sent from now on does not arrive.
+	proxy.HalfOpen()
+	var all sync.WaitGroup
+	const n = 20
+	for range n {
+		all.Go(func() {
+			send(&transport.Message{ID: "lost", Ending: true, Result: json.RawMessage(`"` + strings.Repeat("x", 20_000) + `"`)})
+		})
+	}
+	all.Wait()
+	send(&transport.Message{ID: "sign of life"})
+	proxy.Restore()
+	got := map[string]int{}
+	for range n + 1 {
+		d := next(t, in)
+		m, err := wire.Parse(d.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got[m.ID]++
+		if m.ID == "had" && string(d.Body) != string(had.Body) {
+			t.Errorf("sent\n%s\nand again\n%s", had.Body, d.Body)
+		}
+	}
+	if got["lost"] != n || got["had"] != 1 {
+		t.Errorf("again came %v", got)
+	}
+}
+
+// While the broker is away a reply waits for as long as its sender wants.
+//
+// conforms: RMQ-REPLY-04
+func TestReplyWaitsForTheBroker(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	proxy := brokertest.NewProxy(t, node.Addr())
+	var log lines
+	bus := openURL(t, through(proxy, node.NewVhost(t)), rabbit.Config{Logger: log.logger()})
+	proxy.Cut()
+	brokertest.Await(t, "the connection to be missed", func() bool { return log.count("connection lost") == 1 })
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	start := time.Now()
+	err := bus.Send(ctx, replyTo("reply_x"), &transport.Message{ID: "1", Ending: true})
+	var outage *transport.OutageError
+	if !errors.Is(err, transport.ErrNotSent) || !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &outage) {
+		t.Errorf("%v; want ErrNotSent and since when the broker is away", err)
+	}
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
+// Callers that are gone hold no worker: a server whose workers all have replies for them answers others at once, and
+// the log names them in one line.
+//
+// conforms: ODD-12, RMQ-REPLY-02
+func TestGoneCallersHoldNoWorker(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	url := node.URLVhost(node.NewVhost(t))
+	var log lines
+	target := rpc.Target{Topic: "stock", Version: "1.0"}
+	count := rpc.NewCall[struct{}, int](target, "count")
+	const dead = 200
+	var served atomic.Int64
+	server := rpc.NewServer(openURL(t, url+"?kombu_missing_consumer_retry_timeout=20", rabbit.Config{Logger: log.logger()}),
+		rpc.ServerConfig{Target: target, Server: "one", Workers: 64, Logger: log.logger()},
+		count.Handle(func(context.Context, struct{}) (int, error) { return int(served.Add(1)), nil }))
+	ctx, stop := context.WithCancel(t.Context())
+	if err := server.Listen(ctx); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Run(ctx) }()
+	defer func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}()
+	gone := openURL(t, url, rabbit.Config{})
+	for i := range dead {
+		m := &transport.Message{Method: "count", Version: "1.0", ID: fmt.Sprintf("call-%d", i), ReplyTo: "reply_gone"}
+		if err := gone.Send(t.Context(), topic("stock"), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	client := rpc.NewClient(openURL(t, url, rabbit.Config{}), rpc.ClientConfig{})
+	defer client.Close(t.Context())
+	soon, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for range 100 {
+		if _, err := count.Call(soon, client, struct{}{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := served.Load(); n != dead+100 {
+		t.Errorf("%d requests have run, want %d", n, dead+100)
+	}
+	brokertest.Await(t, "the replies to be given up", func() bool { return log.count("given up") > 0 })
+	if log.count("given up") != 1 || log.count("given up", "queue=reply_gone", "replies=200", "call-0 count") != 1 {
+		t.Errorf("want one line that names the queue, how many replies, and calls:\n%s", log.String())
 	}
 }
 
@@ -152,7 +292,7 @@ func TestAcksOfManyWorkers(t *testing.T) {
 
 // What cannot be read is rejected without requeue, logged once, and does not stop what comes after.
 //
-// conforms: RMQ-CONS-03, ENV-03, ENV-04, ENV-05, RMQ-PUB-12
+// conforms: RMQ-CONS-03, ENV-03, ENV-04, ENV-05, RMQ-PUB-12, ODD-42
 func TestUnreadableIsRejected(t *testing.T) {
 	t.Parallel()
 	node := brokertest.Rabbit(t)
@@ -182,6 +322,9 @@ func TestUnreadableIsRejected(t *testing.T) {
 	receives(t, bus, l, topic("stock"))
 	if n := log.count("cannot be read"); n != len(bad) {
 		t.Errorf("%d log lines, want %d:\n%s", n, len(bad), log.String())
+	}
+	if log.count("rebuilt") > 0 { // a second rejection would have closed the channel
+		t.Errorf("the channel was lost:\n%s", log.String())
 	}
 	brokertest.Await(t, "an empty queue", func() bool {
 		q, _ := node.FindQueue(t, vhost, "stock")

@@ -32,8 +32,9 @@ func (b *bodies) get() *[]byte {
 	return &p
 }
 
+// put takes a buffer back, if there is one.
 func (b *bodies) put(p *[]byte) {
-	if cap(*p) <= keepBody {
+	if p != nil && cap(*p) <= keepBody {
 		*p = (*p)[:0]
 		b.pool.Put(p)
 	}
@@ -67,14 +68,14 @@ func (t *Transport) send(ctx context.Context, to transport.Address, m *transport
 		own.UniqueID = wire.NewID()
 		m = &own
 	}
-	buf := t.bodies.get()
-	defer t.bodies.put(buf)
-	body, err := wire.AppendEnvelope((*buf)[:0], m)
-	*buf = body
+	p := publication{buf: t.bodies.get(), message: m}
+	defer func() { t.bodies.put(p.buf) }()
+	var err error
+	p.body, err = wire.AppendEnvelope((*p.buf)[:0], m)
+	*p.buf = p.body
 	if err != nil {
 		return reject(err)
 	}
-	p := publication{body: body, message: m}
 	switch to.Kind {
 	case transport.Topic:
 		p.exchange, p.key = t.settings.topology.topic(to), to.Topic
@@ -91,7 +92,7 @@ func (t *Transport) send(ctx context.Context, to transport.Address, m *transport
 		return t.publish(ctx, t.fanouts, &p)
 	case transport.Reply:
 		p.key, p.mandatory = to.Topic, t.settings.replies.mandatory
-		return t.reply(ctx, &p, m)
+		return t.reply(ctx, &p)
 	}
 	return reject(errors.New("the address has no kind"))
 }
