@@ -37,3 +37,11 @@ func (d *duplicates) add(id string) bool {
 	d.next = (d.next + 1) % d.most
 	return true
 }
+
+// has reports whether id was added, and is still remembered.
+func (d *duplicates) has(id string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, ok := d.seen[id]
+	return ok
+}

@@ -62,7 +62,7 @@ func (e Endpoint) Accept(namespaces ...string) Endpoint {
 }
 
 // Expect declares failures that are normal for these methods: an error that errors.Is one of errs (an
-// ErrorClass, say) is returned to the caller without an error in the server's log: oslo's expected_exceptions.
+// ErrorClass, say) is returned to the caller without an error in the server's log: oslo's expected_exceptions. See [IsExpected].
 func (e Endpoint) Expect(errs ...error) Endpoint {
 	methods := make(map[string]method, len(e.methods))
 	for name, m := range e.methods {
@@ -192,6 +192,13 @@ type expectedError struct{ cause error }
 
 func (e *expectedError) Error() string { return e.cause.Error() }
 func (e *expectedError) Unwrap() error { return e.cause }
+
+// IsExpected reports whether err, as an interceptor of a server gets it from next, is a failure that the method's endpoint
+// declared as normal: an interceptor that logs or counts errors leaves it out. It is false on the caller's side.
+func IsExpected(err error) bool {
+	var e *expectedError
+	return errors.As(err, &e)
+}
 
 func major(version string) string {
 	m, _, _ := strings.Cut(implemented(version), ".")

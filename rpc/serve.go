@@ -16,17 +16,10 @@ import (
 // caller shall find that it ran out of time by its own clock, not by a failure that says so.
 const afterCaller = 10 * time.Millisecond
 
-// serve runs one request in a worker: acknowledge, run, reply.
+// serve runs one request in a worker: acknowledge, run, reply; or, with AckAfter, run, reply, acknowledge.
 func (s *Server) serve(base context.Context, d *transport.Delivery) {
 	m := d.Message
-	if err := d.Ack(base); err != nil {
-		// The bus will deliver it again, here or elsewhere; running it now would run it twice. (RPC-SERVER-08)
-		s.log.Warn("request not run: it could not be acknowledged", "method", m.Method, "error", err)
-		return
-	}
-	// Looked at after the acknowledgement: a request whose acknowledgement failed must run when it comes again.
-	if !s.seen.add(m.UniqueID) {
-		s.log.Debug("duplicate request dropped", "method", m.Method, "unique_id", m.UniqueID)
+	if s.unacked == nil && !s.acknowledge(base, d) {
 		return
 	}
 	r := &Request{
@@ -39,8 +32,6 @@ func (s *Server) serve(base context.Context, d *transport.Delivery) {
 		ID:      m.ID, Received: time.Now(), Redelivered: d.Redelivered,
 	}
 	s.track(r)
-	defer s.untrack(r)
-
 	ctx := &handlerContext{Context: base, carried: carried{
 		request: r,
 		context: RequestContext{raw: m.Context, arrived: true, monitor: m.Monitor},
@@ -48,22 +39,64 @@ func (s *Server) serve(base context.Context, d *transport.Delivery) {
 	if m.Expires > 0 {
 		ctx.deadline = r.Received.Add(m.Expires + afterCaller)
 	}
-	defer ctx.release()
 	quiet := s.heartbeats(base, m)
-	result, err := s.guarded(ctx, r)
-	quiet()
+	var (
+		result json.RawMessage
+		err    error = errGoexit // unless the handler returns
+	)
+	defer func() {
+		quiet()
+		s.conclude(ctx, r, d, result, err)
+		ctx.release()
+		s.untrack(r)
+	}()
+	if s.unacked != nil {
+		defer s.unacked.watch(r, s.log)()
+	}
+	result, err = s.guarded(ctx, r)
+}
+
+// errGoexit is the failure of a handler that ended its goroutine instead of returning.
+var errGoexit = classRuntimeError.Errorf("the handler ended its goroutine: runtime.Goexit, or FailNow of a test, was called in it")
+
+// acknowledge settles a request before it runs, and reports whether it may.
+func (s *Server) acknowledge(base context.Context, d *transport.Delivery) bool {
+	m := d.Message
+	if err := d.Ack(base); err != nil {
+		// The bus will deliver it again, here or elsewhere; running it now would run it twice. (RPC-SERVER-08)
+		s.log.Warn("request not run: it could not be acknowledged", "method", m.Method, "error", err)
+		return false
+	}
+	// Looked at after the acknowledgement: a request whose acknowledgement failed must run when it comes again.
+	if !s.seen.add(m.UniqueID) {
+		s.log.Debug("duplicate request dropped", "method", m.Method, "unique_id", m.UniqueID)
+		return false
+	}
+	return true
+}
+
+// conclude does what follows when a handler has ended.
+func (s *Server) conclude(ctx *handlerContext, r *Request, d *transport.Delivery, result json.RawMessage, err error) {
+	m := d.Message
+	if err != nil && s.unacked != nil && errors.Is(context.Cause(ctx.Context), errDraining) {
+		s.log.Info("request given back: the server stops before it has ended", "method", r.Method, "id", r.ID, "after", time.Since(r.Received), "error", err)
+		s.release(ctx.Context, d)
+		return
+	}
 	if ctx.over() && errors.Is(err, context.DeadlineExceeded) {
 		// Its caller has given up by its own clock, or is about to; that is the error it shall see.
 		s.log.Info("request given up with its caller's deadline", "method", r.Method, "id", r.ID, "after", time.Since(r.Received))
-		return
+	} else {
+		if err != nil {
+			s.logFailure(ctx, r, err)
+		}
+		if answerable(m) { // nothing is ever sent back for a cast (RPC-SERVER-10)
+			s.reply(ctx, r, m, result, err)
+		}
 	}
-	if err != nil {
-		s.logFailure(ctx, r, err)
+	if s.unacked != nil {
+		s.settle(ctx.Context, d)
 	}
-	if !answerable(m) {
-		return // nothing is ever sent back for a cast (RPC-SERVER-10)
-	}
-	s.reply(ctx, r, m, result, err)
 }
 
 // guarded contains panics of interceptors, as method.call contains those of handlers.
@@ -188,12 +221,11 @@ func (s *Server) heartbeats(ctx context.Context, request *transport.Message) (st
 func (s *Server) logFailure(ctx context.Context, r *Request, err error) {
 	level := slog.LevelError
 	var (
-		expected *expectedError
 		noMethod *NoSuchMethodError
 		remote   *RemoteError
 	)
 	probe := strings.HasSuffix(r.Method, "_ignore_errors") && errors.As(err, &noMethod) && noMethod.Remote == nil
-	if errors.As(err, &expected) || probe {
+	if IsExpected(err) || probe {
 		level = slog.LevelDebug
 	}
 	if !s.log.Enabled(ctx, level) {

@@ -25,6 +25,12 @@ type ServerConfig struct {
 	// Drain is how long Run, once its ctx has ended, waits for running handlers before it cancels their contexts.
 	// Default: 60 s. Negative: no wait.
 	Drain time.Duration
+	// AckAfter has requests acknowledged after they have run and been answered for, instead of before: at least once. Of a server
+	// that dies, or that cancels a handler at the end of Drain, the bus gives the request to another, and it runs again. A failure
+	// is an answer, and so is a panic. Handlers must bear repeating. What the bus can give again is its own: RabbitMQ casts
+	// and calls, NATS casts only, and no bus a fanout; on one that can give nothing again, Listen fails with
+	// errors.ErrUnsupported. Default: false, at most once, as oslo.messaging.
+	AckAfter bool
 	// Ping adds the method oslo_rpc_server_ping (oslo's rpc_ping_enabled). Default: false.
 	Ping bool
 	// Interceptors wrap every request, the first outermost.
@@ -34,8 +40,8 @@ type ServerConfig struct {
 }
 
 // A Server serves endpoints on a topic. A request is acknowledged before its handler runs: it runs at
-// most once, and a server that dies takes it along, as in oslo.messaging. A request that the bus delivers
-// twice to this server runs once.
+// most once, and a server that dies takes it along, as in oslo.messaging; see ServerConfig.AckAfter for the contrary. A request
+// that the bus delivers twice to this server runs once, unless the first run was given back.
 type Server struct {
 	bus       transport.Transport
 	config    ServerConfig
@@ -44,6 +50,7 @@ type Server struct {
 	run       Func  // interceptors around dispatch
 	log       *slog.Logger
 	seen      *duplicates
+	unacked   *unacknowledged // nil unless AckAfter
 
 	mu       sync.Mutex
 	ran      bool
@@ -89,6 +96,9 @@ func NewServer(bus transport.Transport, c ServerConfig, endpoints ...Endpoint) *
 		s.invalid = fmt.Errorf("rpc: server %s on %s: Workers is %d; it must not be negative", c.Server, c.Target.Topic, c.Workers)
 	}
 	s.run = chain(s.endpoints.dispatch, c.Interceptors)
+	if c.AckAfter {
+		s.unacked = newUnacknowledged(s.seen)
+	}
 	return s
 }
 
@@ -103,6 +113,9 @@ func (s *Server) Listen(ctx context.Context) error {
 	s.mu.Unlock()
 	if open {
 		return nil
+	}
+	if err := s.redelivers(); err != nil {
+		return err
 	}
 	at := transport.Address{
 		Kind: transport.Topic, Exchange: s.config.Target.Exchange, Topic: s.config.Target.Topic, Server: s.config.Server,
@@ -140,6 +153,7 @@ func (s *Server) Ready() error {
 
 // Run serves until ctx ends, then drains: it takes nothing more, waits for running handlers for Drain,
 // cancels what still runs, gives that 5 s to return, and returns nil; or, if handlers had to be cancelled, a *DrainError.
+// With AckAfter a cancelled handler that returns an error has its request given back to the bus.
 // A server runs once: a second Run is an error.
 // Handlers' contexts carry ctx's values but not its end, so that running work may still call others.
 func (s *Server) Run(ctx context.Context) error {
@@ -170,6 +184,9 @@ func (s *Server) accept(ctx, base context.Context) error {
 			}
 			return fmt.Errorf("rpc: serve %s as %s: %w", s.config.Target.Topic, s.config.Server, err)
 		}
+		if s.unacked != nil && !s.admit(base, d) {
+			continue
+		}
 		select {
 		case s.work <- d:
 			continue
@@ -183,33 +200,61 @@ func (s *Server) accept(ctx, base context.Context) error {
 		select {
 		case s.work <- d:
 		case <-ctx.Done(): // no worker was free before the end; another server shall have it
-			s.giveBack(base, d)
+			if s.unacked != nil {
+				s.unacked.end(d.Message.UniqueID, false)
+			}
+			s.giveBack(base, d, false)
 			return nil
 		}
 	}
 }
 
-// giveBack returns a delivery that no handler has seen. Where the bus cannot take one back (a plain NATS
-// request), its caller is told that it did not run.
-func (s *Server) giveBack(ctx context.Context, d *transport.Delivery) {
-	err := d.Requeue(ctx)
+// giveBack returns a delivery to the bus, for another server. Where the bus cannot take it back (a plain NATS request), its
+// caller is told what became of it. A fanout was this server's own copy, and its queue goes with the server.
+func (s *Server) giveBack(ctx context.Context, d *transport.Delivery, begun bool) {
+	m := d.Message
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleWithin)
+	defer cancel()
+	var err error
+	if d.To.Kind == transport.Fanout {
+		err = errors.Join(fmt.Errorf("%w: it was this server's own copy", errors.ErrUnsupported), d.Ack(ctx))
+	} else {
+		err = d.Requeue(ctx)
+	}
 	if err == nil {
 		return
 	}
-	m := d.Message
-	s.log.Warn("request dropped at the stop", "method", m.Method, "error", err)
-	if answerable(m) && errors.Is(err, errors.ErrUnsupported) {
+	if !errors.Is(err, errors.ErrUnsupported) {
+		s.log.Info("request not given back at the stop; the bus delivers it again by itself", "method", m.Method, "id", m.ID, "error", err)
+		return
+	}
+	s.log.Warn("request dropped at the stop", "method", m.Method, "id", m.ID, "begun", begun, "error", err)
+	if answerable(m) {
+		when := "before"
+		if begun {
+			when = "while"
+		}
 		ctx, cancel := context.WithTimeout(ctx, lateReplyWithin) // the drain waits for it
 		defer cancel()
 		s.reply(ctx, &Request{Method: m.Method, ID: m.ID}, m, nil,
-			classDeliveryFailure.Errorf("server %s stopped before %s ran; send it again", s.config.Server, m.Method))
+			classDeliveryFailure.Errorf("server %s stopped %s %s ran; send it again", s.config.Server, when, m.Method))
 	}
 }
 
+// worker serves d, if it is not nil, and what follows.
 func (s *Server) worker(base context.Context, d *transport.Delivery) {
+	ended := false
+	defer func() {
+		if !ended { // by a handler's runtime.Goexit, which nothing stops; another takes its place
+			s.workers.Go(func() { s.worker(base, nil) })
+		}
+	}()
 	for ok := true; ok; d, ok = <-s.work {
-		s.serve(base, d)
+		if d != nil {
+			s.serve(base, d)
+		}
 	}
+	ended = true
 }
 
 // afterCancel is how long handlers have to return once they are cancelled.
