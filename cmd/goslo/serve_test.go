@@ -5,6 +5,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/goslo/goslo/internal/brokertest"
 )
 
 func TestServeDrainsOnSIGTERM(t *testing.T) {
@@ -100,4 +102,62 @@ func TestBrokerIsAlone(t *testing.T) {
 	s.run(t, "broker").want(t, 5).wantErr(t, "already")
 	s.run(t, "broker", "--url", "rabbit://h/").want(t, 2).wantErr(t, "--listen")
 	s.run(t, "broker", "--url", "embedded://name").want(t, 2).wantErr(t, "--listen")
+}
+
+// What a server that acknowledges after has in hand when it is killed runs elsewhere, and its callers are answered; on NATS that
+// holds for casts alone, once the queue has heard nothing of the server for 15 s.
+// conforms: ODD-11
+func TestKilledServersWorkRunsElsewhere(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	for name, bus := range map[string]struct {
+		url   string
+		calls bool
+	}{
+		"rabbit": {node.URLVhost(node.NewVhost(t)), true},
+		"nats":   {brokertest.NewNATS(t, brokertest.NATSOptions{}).URL(), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newShell(t).with("GOSLO_URL=" + bus.url)
+			doomed := s.serve(t, "--ack-after", "--log-level", "debug")
+			var calls []*process
+			if bus.calls {
+				for range 3 {
+					calls = append(calls, s.start(t, "call", "lab", "sleep", `{"seconds": 5}`))
+					doomed.waitErr(t, "request taken")
+				}
+			}
+			casts := []string{"req-one", "req-two"}
+			for _, id := range casts {
+				s.run(t, "cast", "lab", "sleep", `{"seconds": 5}`, "--context", `{"request_id": "`+id+`"}`).want(t, 0)
+				doomed.waitErr(t, "request taken")
+			}
+			if code, rest := doomed.end(t, syscall.SIGKILL); code != -1 || strings.Contains(rest, "sleep") {
+				t.Fatalf("the first server finished something first: code %d\n%s", code, rest)
+			}
+			next := s.start(t, "serve", "lab", "--server", "h2", "--ack-after", "--json")
+			next.wait(t, "serving")
+			for _, call := range calls {
+				if code, out := call.end(t, 0); code != 0 {
+					t.Errorf("a call ended with %d: %s%s", code, out, call.err)
+				}
+			}
+			seen := map[string]bool{}
+			for range len(calls) + len(casts) {
+				line := next.wait(t, `"method":"sleep"`)
+				for _, id := range casts {
+					if strings.Contains(line, id) {
+						seen[id] = true
+					}
+				}
+			}
+			if len(seen) != len(casts) {
+				t.Errorf("of the casts ran elsewhere %v", seen)
+			}
+			if code, rest := next.end(t, syscall.SIGTERM); code != 0 || strings.Contains(rest, `"method":"sleep"`) {
+				t.Errorf("the second server ended with %d, and ran more than was lost:\n%s", code, rest)
+			}
+		})
+	}
 }

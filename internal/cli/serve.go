@@ -20,6 +20,7 @@ type serveFlags struct {
 	server  string
 	workers int
 	drain   seconds
+	after   bool
 }
 
 func (a *app) serve() *cobra.Command {
@@ -46,6 +47,7 @@ Ctrl-C, SIGTERM and stop() take no more requests and let those that run finish; 
 	c.Flags().StringVar(&flags.server, "server", hostname(), "this server's name on the topic")
 	c.Flags().IntVar(&flags.workers, "workers", 64, "how many requests run at a time; the others wait on the bus")
 	c.Flags().Var(&flags.drain, "drain", "how long requests that run may take to finish at the end")
+	c.Flags().BoolVar(&flags.after, "ack-after", false, "acknowledge requests after they ran: if the server dies, another runs them again (at least once)")
 	return c
 }
 
@@ -72,6 +74,7 @@ func (a *app) runServer(ctx context.Context, topic string, flags *serveFlags) er
 		Server:       flags.server,
 		Workers:      flags.workers,
 		Drain:        time.Duration(flags.drain),
+		AckAfter:     flags.after,
 		Ping:         true,
 		Interceptors: []rpc.Interceptor{requests.intercept},
 		Logger:       log,
