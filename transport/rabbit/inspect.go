@@ -14,10 +14,16 @@ import (
 // Inspect asks the broker, by passive declaration, about the queue of an address: that of the topic, of the
 // server, or the reply queue. Of a fanout it can only tell whether the exchange exists.
 //
-// Where the broker is away, or blocks us and does not answer, until ctx ends, the error holds a [transport.OutageError].
+// It is asked on the listening connection, if there is one: RabbitMQ reads nothing from a connection that it has blocked for
+// publishing, questions included. Where the broker is away, or blocks us and there is no other connection to ask on, until ctx
+// ends, the error holds a [transport.OutageError].
 func (t *Transport) Inspect(ctx context.Context, at transport.Address) (transport.AddressState, error) {
 	for {
-		s, err := t.out.session(ctx)
+		via := t.out
+		if t.in.isLive() {
+			via = t.in
+		}
+		s, err := via.session(ctx)
 		if err == nil {
 			var state transport.AddressState
 			if state, err = s.inspect(ctx, at); err == nil {
@@ -32,7 +38,7 @@ func (t *Transport) Inspect(ctx context.Context, at transport.Address) (transpor
 				continue // the next session may answer
 			}
 			if ctx.Err() != nil {
-				err = t.out.state(ctx.Err())
+				err = via.state(ctx.Err())
 			}
 		}
 		return transport.AddressState{}, fmt.Errorf("rabbit: inspect %s: %w", at, err)
@@ -50,6 +56,12 @@ func (s *session) inspect(ctx context.Context, at transport.Address) (transport.
 		return transport.AddressState{}, err
 	}
 	return <-answer, nil
+}
+
+func (l *link) isLive() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.live != nil
 }
 
 // blockedBy is why the broker takes no messages; "" when it does.

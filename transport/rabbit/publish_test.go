@@ -391,3 +391,44 @@ func TestSenderWaitsForAQueueBeingRebuilt(t *testing.T) {
 		t.Errorf("forgotten: %v, want ErrNoListener", err)
 	}
 }
+
+// While the broker blocks who publishes, everything that waits for it says so, and which alarm it is. What else the broker
+// knows can still be asked where there is a connection that does not publish.
+//
+// conforms: ODD-41
+func TestBlockedIsNamed(t *testing.T) {
+	t.Parallel()
+	node := brokertest.NewRabbit(t, brokertest.RabbitOptions{})
+	both := openURL(t, node.URL(), rabbit.Config{})
+	listen(t, both, server("stock"))
+	sender := openURL(t, node.URL(), rabbit.Config{})
+	node.SetAlarm(t, true)
+	defer node.SetAlarm(t, false)
+	isNamed := func(err error) bool {
+		var outage *transport.OutageError
+		return errors.As(err, &outage) && strings.Contains(outage.Blocked, "memory") && outage.For > 0 && strings.Contains(err.Error(), outage.Blocked)
+	}
+	attempt := func(bus *rabbit.Transport, to transport.Address) error {
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		defer cancel()
+		return bus.Send(ctx, to, &transport.Message{Method: "m", ID: "1", ReplyTo: "reply_x"})
+	}
+	for _, bus := range []*rabbit.Transport{both, sender} {
+		// The broker tells of the alarm when the first message comes, and takes that one afterwards.
+		brokertest.Await(t, "a send to name the alarm", func() bool { return isNamed(attempt(bus, topic("stock"))) })
+		if err := attempt(bus, replyTo("reply_x")); !isNamed(err) || !errors.Is(err, transport.ErrNotSent) {
+			t.Errorf("reply: %v; want ErrNotSent and the alarm", err)
+		}
+	}
+	inspect := func(bus *rabbit.Transport, within time.Duration) (transport.AddressState, error) {
+		ctx, cancel := context.WithTimeout(t.Context(), within)
+		defer cancel()
+		return bus.Inspect(ctx, topic("stock"))
+	}
+	if state, err := inspect(both, 10*time.Second); err != nil || !state.Exists || state.Listeners != 1 || !strings.Contains(state.Blocked, "memory") {
+		t.Errorf("inspect beside a listening connection: %+v, %v; want one listener, and the alarm", state, err)
+	}
+	if state, err := inspect(sender, 300*time.Millisecond); !isNamed(err) {
+		t.Errorf("inspect on a blocked connection: %+v, %v; want the alarm", state, err)
+	}
+}
