@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -13,11 +14,16 @@ type parser struct {
 	file    *File
 	line    int
 	section string
+	lost    bool // the section is unknown, since its line was wrong
 
 	// The assignment that continuation lines may still add to; name is "" when there is none.
 	name  string
 	value []string
 	start int
+
+	// What is wrong so far. After a line that is wrong, its continuation lines are passed over.
+	errs     []error
+	skipping bool
 }
 
 func (p *parser) parse(text []byte) error {
@@ -26,77 +32,94 @@ func (p *parser) parse(text []byte) error {
 		raw, text = cutLine(text)
 		p.line++
 		if !utf8.Valid(raw) {
-			return p.fail("not valid UTF-8")
+			p.fail("not valid UTF-8")
+			continue
 		}
-		if err := p.parseLine(strings.TrimRightFunc(string(raw), isSpace)); err != nil {
-			return err
-		}
+		p.parseLine(strings.TrimRightFunc(string(raw), isSpace))
 	}
 	p.flush()
-	return nil
+	if len(p.errs) == 1 {
+		return p.errs[0]
+	}
+	return errors.Join(p.errs...)
 }
 
-func (p *parser) parseLine(line string) error {
+func (p *parser) parseLine(line string) {
 	switch {
 	case line == "":
 		p.flush()
-		return nil
+		return
 	case line[0] == ' ' || line[0] == '\t':
-		if p.name == "" {
-			return p.fail("unexpected continuation line: an indented line continues the value above it, and there is none")
+		switch {
+		case p.skipping:
+		case p.name == "":
+			p.fail("unexpected continuation line: an indented line continues the value above it, and there is none")
+		default:
+			p.value = append(p.value, strings.TrimLeftFunc(line, isSpace))
 		}
-		p.value = append(p.value, strings.TrimLeftFunc(line, isSpace))
-		return nil
+		return
 	}
 	p.flush()
 	switch line[0] {
 	case '[':
-		return p.openSection(line)
+		p.openSection(line)
 	case '#', ';':
-		return nil
+	default:
+		p.assign(line)
 	}
-	return p.assign(line)
 }
 
-func (p *parser) openSection(line string) error {
-	if line[len(line)-1] != ']' {
-		return p.fail("a section must end with \"]\"")
+func (p *parser) openSection(line string) {
+	p.section = ""
+	switch {
+	case line[len(line)-1] != ']':
+		p.fail("a section must end with \"]\"")
+	case len(line) == 2:
+		p.fail("the section has no name")
+	default:
+		p.section, p.lost = normalGroup(line[1:len(line)-1]), false
+		return
 	}
-	if len(line) == 2 {
-		return p.fail("the section has no name")
-	}
-	p.section = normalGroup(line[1 : len(line)-1])
-	return nil
+	p.lost = true
 }
 
-func (p *parser) assign(line string) error {
+func (p *parser) assign(line string) {
 	at := strings.IndexAny(line, "=:")
 	if at < 0 {
-		return p.fail("neither a [section], a comment, nor an assignment with \"=\" or \":\"")
+		p.fail("neither a [section], a comment, nor an assignment with \"=\" or \":\"")
+		return
 	}
 	name := strings.TrimFunc(line[:at], isSpace)
 	if name == "" {
-		return p.fail("the option has no name")
+		p.fail("the option has no name")
+		return
 	}
 	if p.section == "" {
-		return p.fail("an option stands before the first [section]")
+		p.skipping = true
+		if !p.lost {
+			p.fail("an option stands before the first [section]")
+		}
+		return
 	}
 	p.name, p.start = name, p.line
 	p.value = append(p.value[:0], unquote(strings.TrimFunc(line[at+1:], isSpace)))
-	return nil
 }
 
 // flush ends the assignment that is under way, if any.
 func (p *parser) flush() {
+	p.skipping = false
 	if p.name == "" {
 		return
 	}
-	p.file.options[key{p.section, p.name}] = option{value: strings.Join(p.value, "\n"), line: p.start}
+	k := key{p.section, p.name}
+	p.file.options[k] = append(p.file.options[k], entry{value: strings.Join(p.value, "\n"), line: p.start})
 	p.name = ""
 }
 
-func (p *parser) fail(problem string) error {
-	return &SyntaxError{Path: p.file.path, Line: p.line, Problem: problem}
+// fail notes what is wrong with the line. What it was to begin is over, and so is what it was to continue.
+func (p *parser) fail(problem string) {
+	p.errs = append(p.errs, &SyntaxError{Path: p.file.path, Line: p.line, Problem: problem})
+	p.name, p.skipping = "", true
 }
 
 // unquote takes off one pair of quotes. A lone quote counts as a pair, as in oslo_config/iniparser.py.
