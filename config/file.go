@@ -10,7 +10,7 @@ import (
 // It does not change afterwards and is safe for concurrent use. Printing it shows none of its values.
 type File struct {
 	path    string
-	options map[key][]entry
+	options func() map[key][]entry // a function, because fmt looks into none
 }
 
 // A key names an option: its group as normalGroup has it, and its name with underscores.
@@ -34,11 +34,11 @@ func ReadFile(path string) (*File, error) {
 // Parse reads text as the content of the file at path; path is used in errors and by [File.Position] only.
 // The error is a *[SyntaxError], or several joined as by [errors.Join].
 func Parse(path string, text []byte) (*File, error) {
-	p := parser{file: &File{path: path, options: make(map[key][]entry)}}
+	p := parser{path: path, options: make(map[key][]entry)}
 	if err := p.parse(text); err != nil {
 		return nil, err
 	}
-	return p.file, nil
+	return &File{path: path, options: func() map[key][]entry { return p.options }}, nil
 }
 
 // Get returns the value of an option: the last one when the file gives several, lines joined by "\n" when
@@ -62,16 +62,15 @@ func (f *File) Position(group, name string) string {
 // String is the file's path.
 func (f *File) String() string { return f.path }
 
-// GoString is the file's path, so that %#v shows no values either.
-func (f *File) GoString() string { return fmt.Sprintf("config.File(%q)", f.path) }
-
 func (f *File) last(k key) (entry, bool) {
-	all := f.options[k]
+	all := f.all(k)
 	if len(all) == 0 {
 		return entry{}, false
 	}
 	return all[len(all)-1], true
 }
+
+func (f *File) all(k key) []entry { return f.options()[k] }
 
 func (f *File) at(e entry) string { return fmt.Sprintf("%s:%d", f.path, e.line) }
 

@@ -42,7 +42,7 @@ func flagName(group, name string) string {
 	return group + "-" + name
 }
 
-// flagSpecs are the flags of the schema, by their names with dashes, and the letters of short ones.
+// flagSpecs are the flags of the schema: by name, with dashes for underscores, and by letter, behind a dash.
 func flagSpecs(s *schema) map[string]flagSpec {
 	specs := make(map[string]flagSpec)
 	for _, o := range s.options {
@@ -51,7 +51,7 @@ func flagSpecs(s *schema) map[string]flagSpec {
 		}
 		set := flagSpec{option: o, value: "true", bare: o.boolean()}
 		if o.short != "" {
-			specs[o.short] = set
+			specs["-"+o.short] = set
 		}
 		for _, k := range append([]key{{o.group.name, o.name}}, o.old...) {
 			specs[dashed(flagName(k.group, k.name))] = set
@@ -121,7 +121,7 @@ func (p *argParser) long(arg string) error {
 		return nil
 	}
 	spec, ok := p.specs[name]
-	if !ok || len(name) == 1 {
+	if !ok || strings.HasPrefix(name, "-") {
 		return p.unknown("--" + name)
 	}
 	return p.set(spec, "--"+name, value, given)
@@ -131,7 +131,7 @@ func (p *argParser) long(arg string) error {
 func (p *argParser) letters(arg string) error {
 	for i := range arg {
 		letter := arg[i : i+1]
-		spec, ok := p.specs[letter]
+		spec, ok := p.specs["-"+letter]
 		switch {
 		case letter == "h" && !ok:
 			return &answer{help(p.schema, p.source)}

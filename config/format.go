@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding"
 	"math"
 	"reflect"
 	"slices"
@@ -30,7 +31,7 @@ func python(v reflect.Value, text string) string {
 	switch x := v.Interface().(type) {
 	case Secret:
 		return x.Reveal()
-	case time.Duration:
+	case time.Duration, encoding.TextMarshaler:
 		return text
 	}
 	switch {

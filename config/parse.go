@@ -11,7 +11,8 @@ import (
 // A parser follows oslo_config/iniparser.py, oddities included: an indented line continues the value
 // above it, a blank line or a comment ends that value, and only the first line of a value is unquoted.
 type parser struct {
-	file    *File
+	path    string
+	options map[key][]entry
 	line    int
 	section string
 	lost    bool // the section is unknown, since its line was wrong
@@ -112,13 +113,13 @@ func (p *parser) flush() {
 		return
 	}
 	k := key{p.section, p.name}
-	p.file.options[k] = append(p.file.options[k], entry{value: strings.Join(p.value, "\n"), line: p.start})
+	p.options[k] = append(p.options[k], entry{value: strings.Join(p.value, "\n"), line: p.start})
 	p.name = ""
 }
 
 // fail notes what is wrong with the line. What it was to begin is over, and so is what it was to continue.
 func (p *parser) fail(problem string) {
-	p.errs = append(p.errs, &SyntaxError{Path: p.file.path, Line: p.line, Problem: problem})
+	p.errs = append(p.errs, &SyntaxError{Path: p.path, Line: p.line, Problem: problem})
 	p.name, p.skipping = "", true
 }
 

@@ -208,7 +208,7 @@ func (r *resolver) inFiles(o *option) given {
 	var g given
 	for _, f := range slices.Backward(r.files) {
 		for i, k := range append([]key{o.key()}, o.old...) {
-			entries := f.options[k]
+			entries := f.all(k)
 			if len(entries) == 0 {
 				continue
 			}
@@ -252,7 +252,7 @@ func (r *resolver) warnUnknown() {
 		names[k.group] = append(names[k.group], k.name)
 	}
 	for _, f := range r.files {
-		for k, entries := range f.options {
+		for k, entries := range f.options() {
 			known, ours := names[k.group]
 			if !ours || r.schema.byKey[k] != nil || r.schema.byOld[k] != nil || k == configSource {
 				continue
