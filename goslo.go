@@ -14,7 +14,7 @@
 //	transport/nats      NATS; transport/nats/embedded is the bus that needs nothing installed
 //	transport/memory    a bus inside one process, for tests
 //	wire                oslo.messaging's JSON, bytes to values and back
-//	config              oslo.config's files
+//	config              oslo.config: options as struct fields, from flags, environment and files
 //	cmd/goslo           the command line, over internal/cli
 //	examples            programs to start from
 //

@@ -22,7 +22,7 @@ import (
 	"github.com/goslo/goslo/config"
 )
 
-// awkwardOptions are those of the files in testdata/awkward. Pointers tell no value, which is None in Python, from an empty one.
+// awkwardOptions are those of the files in testdata. Pointers tell no value, which is None in Python, from an empty one.
 type awkwardOptions struct {
 	Text        *string           `config:"text"`
 	Quoted      *string           `config:"quoted"`
@@ -165,7 +165,7 @@ func limit(text string) *int {
 	return &n
 }
 
-// An awkwardCase is one folder of testdata/awkward: its *.conf, and what its files args and env add.
+// An awkwardCase is one folder: its *.conf, and what its files args and env add.
 type awkwardCase struct {
 	Files []string          `json:"files"`
 	Dirs  []string          `json:"dirs"`
@@ -174,9 +174,9 @@ type awkwardCase struct {
 	name  string
 }
 
-func awkwardCases(t *testing.T) []awkwardCase {
+func awkwardCases(t *testing.T, folder string) []awkwardCase {
 	t.Helper()
-	dirs, err := filepath.Glob("testdata/awkward/*")
+	dirs, err := filepath.Glob(filepath.Join(folder, "*"))
 	if err != nil || len(dirs) == 0 {
 		t.Fatalf("no cases: %v", err)
 	}
@@ -225,8 +225,56 @@ type outcome struct {
 
 func TestLoadAgreesWithOsloConfig(t *testing.T) {
 	t.Parallel()
-	const python = "/usr/bin/python3"
-	cases := awkwardCases(t)
+	cases := awkwardCases(t, "testdata/awkward")
+	for i, want := range askOslo(t, cases) {
+		t.Run(cases[i].name, func(t *testing.T) {
+			t.Parallel()
+			if diff := cmp.Diff(trimmed(want), load(t, cases[i])); diff != "" {
+				t.Errorf("oslo.config (-) and this package (+) disagree:\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestDifferentFromOsloConfig holds what docs/configuration.md says of the differences, on both sides.
+func TestDifferentFromOsloConfig(t *testing.T) {
+	t.Parallel()
+	const wrong = "an error"
+	type pair struct{ Oslo, Goslo any }
+	want := map[string]struct {
+		option string
+		pair
+	}{
+		"flag-before-file":          {"DEFAULT.flagged", pair{"3", "7"}},
+		"flag-file-and-environment": {"DEFAULT.flagged", pair{"9", "7"}},
+		"multi-in-environment":      {"DEFAULT.multi", pair{[]any{"o", "n", "e"}, []any{"one"}}},
+		"list-in-reference":         {"DEFAULT.text", pair{"['a', 'b']", "a, b"}},
+		"blank-items":               {"DEFAULT.ports", pair{[]any{"1", nil, "2"}, wrong}},
+		"huge-integer":              {"DEFAULT.number", pair{"99999999999999999999", wrong}},
+	}
+	cases := awkwardCases(t, "testdata/different")
+	for i, oslo := range askOslo(t, cases) {
+		name, goslo := cases[i].name, load(t, cases[i])
+		var got pair
+		for to, from := range map[*any]outcome{&got.Oslo: oslo, &got.Goslo: goslo} {
+			*to = from.Values[want[name].option]
+			if _, failed := from.Errors[want[name].option]; failed {
+				*to = wrong
+			}
+		}
+		if diff := cmp.Diff(want[name].pair, got); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+		delete(want, name)
+	}
+	if len(want) > 0 {
+		t.Errorf("no such cases: %v", want)
+	}
+}
+
+// askOslo has oslo.config load the cases.
+func askOslo(t *testing.T, cases []awkwardCase) []outcome {
+	t.Helper()
 	request, err := json.Marshal(map[string]any{
 		"options": declarations(reflect.ValueOf(awkwardOptions{}), config.Default), "cases": cases,
 	})
@@ -234,24 +282,17 @@ func TestLoadAgreesWithOsloConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	var stderr bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), python, "-c", loadProgram)
+	cmd := exec.CommandContext(t.Context(), "/usr/bin/python3", "-c", loadProgram)
 	cmd.Stdin, cmd.Stderr = bytes.NewReader(request), &stderr
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("oslo.config did not run: %v\n%s\ninstall it: apt-get install python3-oslo.config", err, stderr.String())
 	}
-	var want []outcome
-	if err := json.Unmarshal(out, &want); err != nil {
+	var outcomes []outcome
+	if err := json.Unmarshal(out, &outcomes); err != nil {
 		t.Fatal(err)
 	}
-	for i, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			if diff := cmp.Diff(trimmed(want[i]), load(t, c)); diff != "" {
-				t.Errorf("oslo.config (-) and this package (+) disagree:\n%s", diff)
-			}
-		})
-	}
+	return outcomes
 }
 
 func load(t *testing.T, c awkwardCase) outcome {
