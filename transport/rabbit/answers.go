@@ -94,7 +94,9 @@ func (t *Transport) settle(o *outlet) {
 	if lost > 0 {
 		t.log.Warn("replies may be lost with their connection: more were on their way than are kept", "replies", lost, "broker", o.session.addr)
 	}
-	t.replies.sendAgain(rest)
+	if t.sending.hold(len(rest)) { // else the connection was closed behind them
+		t.replies.sendAgain(rest)
+	}
 }
 
 // settleOnce returns false when the channel has ended.

@@ -105,6 +105,7 @@ func Open(ctx context.Context, c Config) (*Transport, error) {
 	t.fanouts = &publisher{link: t.out, name: "fanouts", confirm: true, returned: returned, log: log}
 	t.replies.send = func(ctx context.Context, r *reply) error { return t.answer(ctx, &r.publication, r) }
 	t.replies.done = func(r *reply) { t.bodies.put(r.buf) }
+	t.replies.left = t.sending.leave
 	t.answers = &publisher{link: t.out, name: "replies", settle: t.settle, returned: t.replies.returned, log: log}
 	t.out.inside = []func(*session){t.requests.run, t.fanouts.run, t.answers.run}
 	if err := t.out.open(ctx); err != nil {
@@ -189,7 +190,7 @@ func (s *listeners) close() []*listener {
 	return list
 }
 
-// inflight counts calls of Send, and lets no more in once closed.
+// inflight counts calls of Send, and replies that have to be sent again, and lets no more in once closed.
 type inflight struct {
 	mu      sync.Mutex
 	n       int
@@ -213,6 +214,17 @@ func (f *inflight) leave() {
 	if f.n == 0 && f.drained != nil {
 		close(f.drained)
 	}
+}
+
+// hold counts n more that were let in before, unless all of those are out and the door is closed.
+func (f *inflight) hold(n int) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.n == 0 && f.drained != nil {
+		return false
+	}
+	f.n += n
+	return true
 }
 
 // close returns a channel that is closed when the last call has returned, and whether this was the first close.

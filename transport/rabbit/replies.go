@@ -31,6 +31,7 @@ type replies struct {
 	send     func(context.Context, *reply) error       // without waiting for the broker
 	resend   func(context.Context, *publication) error // waits; ErrNoListener where the queue is missing
 	done     func(*reply)                              // it is not needed any more
+	left     func()                                    // one of those from sendAgain is out
 	wake     chan struct{}                             // holds one
 
 	mu     sync.Mutex
@@ -72,6 +73,9 @@ func (r *replies) sendAgain(list []*reply) {
 	over := max(0, len(r.unsent)-maxUnsettled)
 	r.unsent = r.unsent[over:]
 	r.mu.Unlock()
+	for range over {
+		r.left()
+	}
 	if over > 0 {
 		r.log.Warn("replies lost with their connection: more than are kept", "replies", over)
 	}
@@ -171,6 +175,7 @@ func (r *replies) flush(ctx context.Context) {
 			err = r.send(while, p)
 		}
 		cancel()
+		r.left()
 		if err != nil {
 			r.log.Warn("reply lost: its connection broke before the broker had it", "queue", p.key, "call", p.call, "method", p.method, "error", err)
 			r.done(p)

@@ -142,6 +142,75 @@ func TestReplyOnItsWayIsSentAgain(t *testing.T) {
 	}
 }
 
+// Closing waits for replies that have to be sent again.
+func TestCloseWaitsForRepliesOnTheirWay(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	vhost := node.NewVhost(t)
+	proxy := brokertest.NewProxy(t, node.Addr())
+	var log lines
+	u, err := transport.ParseURL(through(proxy, vhost))
+	if err != nil {
+		t.Fatal(err)
+	}
+	bus, err := rabbit.Open(t.Context(), rabbit.Config{URL: u, Logger: log.logger()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ch := raw(t, node.URLVhost(vhost))
+	if _, err := ch.QueueDeclare("reply_x", false, false, false, false, nil); err != nil {
+		t.Fatal(err)
+	}
+	proxy.HalfOpen()
+	if err := bus.Send(t.Context(), replyTo("reply_x"), &transport.Message{ID: "1", Ending: true}); err != nil {
+		t.Fatal(err)
+	}
+	proxy.Cut()
+	brokertest.Await(t, "the connection to be missed", func() bool { return log.count("connection lost") == 1 })
+	closed := make(chan error, 1)
+	go func() { closed <- bus.Close(t.Context()) }()
+	proxy.Restore()
+	if err := <-closed; err != nil {
+		t.Fatal(err)
+	}
+	if n := len(drain(t, ch, "reply_x")); n != 1 {
+		t.Errorf("%d replies in the queue, want 1", n)
+	}
+}
+
+// Replies that are not mandatory are gone where their queue is missing, and nobody knows.
+//
+// conforms: CFG-42
+func TestRepliesNeedNotBeMandatory(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	url := node.URLVhost(node.NewVhost(t))
+	bus := openURL(t, url+"?direct_mandatory_flag=false", rabbit.Config{})
+	send := func(id string) {
+		if err := bus.Send(t.Context(), replyTo("reply_late"), &transport.Message{ID: id, Ending: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send("gone")
+	// Once the broker has answered to this it has dealt with what came before on the same connection.
+	if err := bus.Send(t.Context(), topic("nobody"), &transport.Message{Method: "m"}); !errors.Is(err, transport.ErrNoListener) {
+		t.Fatal(err)
+	}
+	ch := raw(t, url)
+	if _, err := ch.QueueDeclare("reply_late", false, false, false, false, nil); err != nil {
+		t.Fatal(err)
+	}
+	in, err := ch.Consume("reply_late", "", true, false, false, false, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	send("found")
+	d := next(t, in)
+	if m, err := wire.Parse(d.Body); err != nil || m.ID != "found" {
+		t.Errorf("got %s, %v; want the second reply alone", d.Body, err)
+	}
+}
+
 // While the broker is away a reply waits for as long as its sender wants.
 //
 // conforms: RMQ-REPLY-04
