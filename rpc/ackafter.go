@@ -57,15 +57,14 @@ func (u *unacknowledged) begin(d *transport.Delivery) admission {
 	return isNew
 }
 
-// end returns the copies that came meanwhile. A request that has not run to its end may come again and run.
-func (u *unacknowledged) end(id string, hasRun bool) []*transport.Delivery {
+// end returns the copies that came meanwhile. Those to come are dropped: also of a request that is given back, which is done at
+// the stop only, when the server takes nothing more.
+func (u *unacknowledged) end(id string) []*transport.Delivery {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	copies := u.running[id]
 	delete(u.running, id)
-	if hasRun {
-		u.seen.add(id)
-	}
+	u.seen.add(id)
 	return copies
 }
 
@@ -133,7 +132,7 @@ func (s *Server) settle(base context.Context, d *transport.Delivery) {
 	defer cancel()
 	m := d.Message
 	err := d.Ack(ctx)
-	for _, c := range s.unacked.end(m.UniqueID, true) {
+	for _, c := range s.unacked.end(m.UniqueID) {
 		if err != nil {
 			s.log.Debug("request not acknowledged; its copy will be", "method", m.Method, "unique_id", m.UniqueID, "error", err)
 		}
@@ -147,7 +146,7 @@ func (s *Server) settle(base context.Context, d *transport.Delivery) {
 
 // release gives back a request that has not run to its end, and its copies.
 func (s *Server) release(base context.Context, d *transport.Delivery) {
-	for _, c := range append(s.unacked.end(d.Message.UniqueID, false), d) {
+	for _, c := range append(s.unacked.end(d.Message.UniqueID), d) {
 		s.giveBack(base, c, true)
 	}
 }

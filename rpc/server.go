@@ -41,7 +41,7 @@ type ServerConfig struct {
 
 // A Server serves endpoints on a topic. A request is acknowledged before its handler runs: it runs at
 // most once, and a server that dies takes it along, as in oslo.messaging; see ServerConfig.AckAfter for the contrary. A request
-// that the bus delivers twice to this server runs once, unless the first run was given back.
+// that the bus delivers twice to this server runs once.
 type Server struct {
 	bus       transport.Transport
 	config    ServerConfig
@@ -200,9 +200,6 @@ func (s *Server) accept(ctx, base context.Context) error {
 		select {
 		case s.work <- d:
 		case <-ctx.Done(): // no worker was free before the end; another server shall have it
-			if s.unacked != nil {
-				s.unacked.end(d.Message.UniqueID, false)
-			}
 			s.giveBack(base, d, false)
 			return nil
 		}
