@@ -51,7 +51,8 @@ type caller struct {
 	replies *replies
 	timers  sync.Pool // of *time.Timer, stopped
 
-	timedOut atomic.Uint64 // calls; see Stats
+	inquiries inquiries
+	timedOut  atomic.Uint64 // calls; see Stats
 }
 
 // NewClient returns a client of the bus. It does no I/O.

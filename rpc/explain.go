@@ -9,10 +9,6 @@ import (
 	"github.com/goslo/goslo/transport"
 )
 
-// lookWithin is how long before its deadline a call without an answer asks the bus why, at the most: late enough to tell what
-// becomes of the request, and in time for the deadline to hold. It bounds the look after a monitored server's silence, too.
-const lookWithin = time.Second
-
 // A finding is what the bus told of a call that has no answer; the zero value when it was not, or cannot be, asked.
 type finding struct {
 	asked   bool
@@ -20,54 +16,6 @@ type finding struct {
 	reply   transport.AddressState // of where the answer is to come to
 	replyOK bool                   // reply is known
 	err     error                  // of asking about the request
-}
-
-// A look is a goroutine that asks the bus, so that an answer that comes meanwhile need not wait. It ends with the call.
-type look struct {
-	found  <-chan finding // of capacity one; nil in a look that was not begun
-	cancel context.CancelFunc
-	done   <-chan struct{}
-}
-
-func (l look) on() bool { return l.found != nil }
-
-// end waits for the goroutine.
-func (l look) end() {
-	if l.on() {
-		l.cancel()
-		<-l.done
-	}
-}
-
-func (c *caller) inspects() bool {
-	_, ok := c.bus.(transport.Inspector)
-	return ok
-}
-
-func (c *caller) look(ctx context.Context, r *Request) look {
-	ctx, cancel := context.WithTimeout(ctx, lookWithin)
-	found, done := make(chan finding, 1), make(chan struct{})
-	go func() {
-		defer close(done)
-		found <- c.ask(ctx, r)
-	}()
-	return look{found, cancel, done}
-}
-
-// ask asks with passive means only, which need no more rights than sending does.
-func (c *caller) ask(ctx context.Context, r *Request) finding {
-	inspector, ok := c.bus.(transport.Inspector)
-	if !ok {
-		return finding{}
-	}
-	f := finding{asked: true}
-	if f.request, f.err = inspector.Inspect(ctx, r.address()); f.err != nil {
-		return f
-	}
-	var err error
-	f.reply, err = inspector.Inspect(ctx, transport.Address{Kind: transport.Reply, Topic: c.replies.address()})
-	f.replyOK = err == nil // some buses cannot tell; what is known of the request counts more
-	return f
 }
 
 // unanswered explains a call that the bus took and nobody answered in time.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -129,6 +130,66 @@ func TestSlowAnswerOfTheBus(t *testing.T) {
 		var e *rpc.TimeoutError
 		if !errors.As(err, &e) || e.Phase != rpc.Queued || e.Elapsed != 20*time.Second {
 			c.t.Errorf("%v, want the phase queued at the deadline", err)
+		}
+	})
+}
+
+// When many calls run out of time together the bus is asked once about each place, not once for each call; one that is answered
+// while it asks for all leaves the others with an answer all the same.
+func TestLooksAreShared(t *testing.T) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
+		p := c.peer(transport.Address{Kind: transport.Topic, Topic: "compute", Server: "silent"})
+		var asked atomic.Int32
+		client := c.inspectedClient(rpc.ClientConfig{Timeout: 20 * time.Second}, func(ctx context.Context, _ transport.Address) (transport.AddressState, error) {
+			asked.Add(1)
+			select {
+			case <-time.After(200 * time.Millisecond):
+				return transport.AddressState{Exists: true, Listeners: 1, Waiting: 99}, nil
+			case <-ctx.Done():
+				return transport.AddressState{}, ctx.Err()
+			}
+		})
+		const n = 50
+		for _, answered := range []int{0, n / 2} { // whoever asks is among them, or not
+			asked.Store(0)
+			ended := make(chan error, n)
+			for range n {
+				go func() {
+					_, err := echo.Call(t.Context(), client, echoArgs{})
+					ended <- err
+				}()
+			}
+			var requests []*transport.Message
+			for range n {
+				d := p.next()
+				requests = append(requests, d.Message)
+				if err := d.Ack(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			<-time.After(19*time.Second + 100*time.Millisecond) // all look
+			for _, m := range requests[:answered] {
+				p.send(transport.Address{Kind: transport.Reply, Topic: m.ReplyTo}, &transport.Message{ID: m.ID, Ending: true})
+			}
+			queued := 0
+			for range n {
+				err := <-ended
+				var e *rpc.TimeoutError
+				switch {
+				case err == nil:
+				case errors.As(err, &e) && e.Phase == rpc.Queued:
+					queued++
+				default:
+					t.Error(err)
+				}
+			}
+			if queued != n-answered {
+				t.Errorf("%d calls know that they were queued, want %d", queued, n-answered)
+			}
+			if answered == 0 && asked.Load() != 2 {
+				t.Errorf("the bus was asked %d times, want once for the request's queue and once for the replies'", asked.Load())
+			}
 		}
 	})
 }

@@ -75,7 +75,7 @@ func (l *link) blockedBy() string {
 const consumerTimeout = 30 * time.Minute
 
 // Redelivery implements [transport.Redeliverer]: the broker gives what a lost channel held unacknowledged to another
-// consumer (conformance NLIS-10), and closes the channel that holds a message for longer than its consumer_timeout.
+// consumer, and closes the channel that holds a message for longer than its consumer_timeout.
 func (t *Transport) Redelivery() transport.Redelivery {
 	return transport.Redelivery{Casts: true, Calls: true, Within: consumerTimeout, WithinName: "RabbitMQ's consumer_timeout"}
 }
