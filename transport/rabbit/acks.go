@@ -26,6 +26,7 @@ type acks struct {
 	floor   uint64              // every tag up to this one is settled
 	settled map[uint64]struct{} // and these above it
 	out     int                 // handed to the receiver and not settled
+	handed  uint64              // to the receiver
 	closing bool                // the listener was closed
 	idle    chan struct{}       // closed when closing and nothing is out
 }
@@ -45,7 +46,26 @@ func newAcks(ch *channel, sock *mux, lazy int) *acks {
 func (a *acks) handOut() {
 	a.mu.Lock()
 	a.out++
+	a.handed++
 	a.mu.Unlock()
+}
+
+// handedOut is how many deliveries the receiver has been given.
+func (a *acks) handedOut() uint64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.handed
+}
+
+// absorb acknowledges a delivery that is not for the receiver, and does not wait.
+func (a *acks) absorb(tag uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.out++
+	a.pending = append(a.pending, tag)
+	if !a.queued {
+		a.queue()
+	}
 }
 
 // ack returns when the acknowledgement is with the kernel, unless acks are lazy.

@@ -53,6 +53,7 @@ type settings struct {
 	heartbeat  time.Duration
 	prefetch   int // for every listener; 0 = what ListenOptions say
 	backoff    backoff
+	probes     probePolicy
 	replies    replyPolicy
 	topology   topology
 }

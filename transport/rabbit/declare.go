@@ -45,6 +45,16 @@ func (d *declarer) declareExchange(su *setup, x exchange) (kind string, err erro
 	return f.kind, err
 }
 
+// queues declares queues with their exchanges and bindings.
+func (d *declarer) queues(su *setup, all []queue) error {
+	for _, q := range all {
+		if err := d.queue(su, q); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // queue declares q with its exchange and its binding.
 func (d *declarer) queue(su *setup, q queue) error {
 	var kind string
@@ -60,6 +70,11 @@ func (d *declarer) queue(su *setup, q queue) error {
 	if q.exchange == nil {
 		return nil
 	}
+	return d.bind(su, q, kind)
+}
+
+// bind binds q to its exchange, which is of type kind.
+func (d *declarer) bind(su *setup, q queue, kind string) error {
 	for _, key := range bindingKeys(q.exchange.kind, kind, q.key) {
 		ch, err := su.channel()
 		if err != nil {

@@ -134,12 +134,19 @@ func appendProperties(dst []byte, p *publication) []byte {
 	if p.expiration != "" {
 		flags |= hasExpiration
 	}
+	if p.probe != "" {
+		flags |= hasMessageID | hasType
+	}
 	dst = binary.BigEndian.AppendUint16(dst, flags)
 	dst = appendShort(dst, "application/json")
 	dst = appendShort(dst, "utf-8")
 	dst = append(dst, amqp.Persistent)
 	if p.expiration != "" {
 		dst = appendShort(dst, p.expiration)
+	}
+	if p.probe != "" {
+		dst = appendShort(dst, p.probe)
+		dst = appendShort(dst, probeType)
 	}
 	return dst
 }

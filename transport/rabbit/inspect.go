@@ -27,7 +27,7 @@ func (t *Transport) Inspect(ctx context.Context, at transport.Address) (transpor
 		if err == nil {
 			var state transport.AddressState
 			if state, err = s.inspect(ctx, at); err == nil {
-				state.Blocked = t.out.blockedBy()
+				state.Blocked, state.Rebuilt = t.out.blockedBy(), t.listeners.rebuilt(at)
 				return state, nil
 			}
 			if ctx.Err() == nil && s.conn.IsClosed() {

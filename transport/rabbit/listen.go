@@ -2,21 +2,16 @@ package rabbit
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
 	"sync"
-	"time"
+	"sync/atomic"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/goslo/goslo/transport"
 	"github.com/goslo/goslo/wire"
 )
-
-// retrySubscribe is the pause before a listener that the broker refused tries again.
-const retrySubscribe = time.Second
 
 // A listener is a subscription that outlives its channels. Its goroutine subscribes, watches, and subscribes
 // again whenever the channel, the connection or a queue is lost.
@@ -27,31 +22,37 @@ type listener struct {
 	queues   []queue
 	addr     string
 	prefetch int
-	turn     int // the queue that Next looks at first; Next's alone
 	lazy     int
+	probing  probing
+	health   health
+	lifetime
+	intake
 
-	stop     context.CancelFunc // gives up on everything
-	unwait   context.CancelFunc // gives up on subscribing
-	stopping chan struct{}      // closed when Close was called
-	once     sync.Once          // for closing it
-	stopped  chan struct{}      // closed when nothing more is handed over
-	done     chan struct{}      // closed when the goroutine has ended
+	strays chan int // a queue that got a message past its exchange; holds one
 
 	mu      sync.Mutex
 	cur     *subscription
 	changed chan struct{} // closed and replaced with every change of cur and of cur.in
 }
 
-// A subscription is a listener on one channel.
-type subscription struct {
-	session *session
-	ch      *channel
-	acks    *acks
-	closes  chan *amqp.Error
-	cancels chan string
-	tags    map[string]int          // consumer tag to index into in
-	in      []<-chan *amqp.Delivery // one per queue; replaced, never changed
-	next    int                     // the last consumer tag
+// A lifetime is how a listener ends.
+type lifetime struct {
+	stop     context.CancelFunc // gives up on everything
+	unwait   context.CancelFunc // gives up on subscribing
+	stopping chan struct{}      // closed when Close was called
+	once     sync.Once          // for closing it
+	stopped  chan struct{}      // closed when nothing more is handed over
+	done     chan struct{}      // closed when the goroutine has ended
+}
+
+// An intake is where Next takes deliveries from; Next's alone, but for looks.
+type intake struct {
+	sub   *subscription
+	fresh <-chan struct{} // closed when there is more, or another subscription
+	from  [3]<-chan *amqp.Delivery
+	ended [3]<-chan *amqp.Delivery // closed and drained
+	turn  int                      // the queue to look at first
+	looks atomic.Uint64            // odd while Next waits, and greater each time
 }
 
 // Listen subscribes; see transport.Transport. A Reply listener has a queue of its own, reply_<id>; a process
@@ -68,9 +69,11 @@ func (t *Transport) Listen(ctx context.Context, from transport.Address, o transp
 	l := &listener{
 		link: t.in, declarer: &t.declarer, log: t.log,
 		queues: t.settings.topology.queues(from), addr: addr, prefetch: o.Prefetch,
-		stopping: make(chan struct{}), stopped: make(chan struct{}), done: make(chan struct{}),
-		changed: make(chan struct{}),
+		lifetime: lifetime{stopping: make(chan struct{}), stopped: make(chan struct{}), done: make(chan struct{})},
+		strays:   make(chan int, 1), changed: make(chan struct{}),
 	}
+	l.fresh = l.changed
+	l.probing = probing{policy: t.settings.probes, send: t.probe}
 	if t.settings.prefetch > 0 {
 		l.prefetch = t.settings.prefetch
 	}
@@ -114,202 +117,6 @@ func (t *Transport) Listen(ctx context.Context, from transport.Address, o transp
 // Addr is part of transport.Listener.
 func (l *listener) Addr() string { return l.addr }
 
-// run keeps the listener subscribed until it is to stop, and returns the last subscription.
-func (l *listener) run(ctx context.Context, first chan<- error) (last *subscription) {
-	var why error
-	for {
-		s, err := l.link.session(ctx)
-		if err == nil {
-			var sub *subscription
-			if sub, err = l.subscribe(ctx, s); err == nil {
-				last = sub
-				l.set(func() { l.cur = sub })
-			}
-		}
-		switch {
-		case ctx.Err() != nil:
-			return last
-		case err == nil && first != nil:
-			first <- nil
-			first = nil
-		case err == nil:
-			l.log.Info("listener rebuilt", "listener", l.addr, "broker", s.addr, "queues", names(l.queues), "why", why)
-		case errors.Is(err, transport.ErrClosed) && s == nil:
-			if first != nil {
-				first <- err
-			}
-			return last
-		case s.conn.IsClosed():
-			continue
-		case first != nil:
-			first <- err
-			return last
-		default:
-			l.log.Error("listener not rebuilt, will try again", "listener", l.addr, "broker", s.addr, "error", err)
-			sleep(ctx, retrySubscribe)
-			continue
-		}
-		if why = l.watch(ctx, last); why == nil {
-			return last
-		}
-	}
-}
-
-// subscribe declares the queues, in order, and consumes from each.
-func (l *listener) subscribe(ctx context.Context, s *session) (*subscription, error) {
-	if err := l.declare(ctx, s); err != nil {
-		return nil, err
-	}
-	ch, err := s.sock.open(s.conn, nil)
-	if err != nil {
-		return nil, err
-	}
-	sub := &subscription{
-		session: s, ch: ch, acks: newAcks(ch, s.sock, l.lazy),
-		closes:  ch.NotifyClose(make(chan *amqp.Error, 1)),
-		cancels: ch.NotifyCancel(make(chan string, len(l.queues))),
-		tags:    make(map[string]int),
-		in:      make([]<-chan *amqp.Delivery, len(l.queues)),
-	}
-	err = wrap(ch.Qos(l.prefetch, 0, false), "set prefetch")
-	for i := range l.queues {
-		if err == nil {
-			err = l.consume(sub, i)
-		}
-	}
-	if err != nil {
-		_ = ch.Close() // it may be closed already; err says why
-		return nil, err
-	}
-	return sub, nil
-}
-
-func (l *listener) declare(ctx context.Context, s *session) error {
-	return s.do(ctx, func(su *setup) error {
-		for _, q := range l.queues {
-			if err := l.declarer.queue(su, q); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// consume starts taking from one queue. Consumer tags are decimal numbers as upstream's (RMQ-CONS-01).
-func (l *listener) consume(sub *subscription, i int) error {
-	sub.next++
-	tag := strconv.Itoa(sub.next)
-	in, err := sub.ch.consume(l.queues[i].name, tag, l.prefetch)
-	if err != nil {
-		return wrap(err, "consume from "+l.queues[i].name)
-	}
-	sub.tags[tag] = i
-	l.set(func() {
-		all := append([]<-chan *amqp.Delivery(nil), sub.in...)
-		all[i] = in
-		sub.in = all
-	})
-	return nil
-}
-
-// watch returns why the subscription has to be made anew, or nil when the listener is to stop. A queue that
-// was deleted is declared and consumed from again on the same channel, which leaves what came from the
-// others untouched.
-func (l *listener) watch(ctx context.Context, sub *subscription) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case err, ok := <-sub.closes:
-			if !ok || err == nil {
-				return errors.New("the channel was closed")
-			}
-			return err
-		case tag, ok := <-sub.cancels:
-			if !ok {
-				sub.cancels = nil // closes says why
-				continue
-			}
-			i := sub.tags[tag]
-			delete(sub.tags, tag)
-			sub.ch.forget(tag)
-			name := l.queues[i].name
-			l.log.Warn("the broker cancelled a consumer, rebuilding its queue", "listener", l.addr, "queue", name)
-			err := l.declare(ctx, sub.session)
-			if err == nil {
-				err = l.consume(sub, i)
-			}
-			if err != nil {
-				_ = sub.ch.Close() // for a fresh start; it may be closed already
-				return err
-			}
-			l.log.Info("queue rebuilt", "listener", l.addr, "queue", name, "why", "deleted, or its node went away")
-		}
-	}
-}
-
-// wind stops the subscription: the broker hands nothing more over, gets back what was not returned by Next,
-// and deletes the queues that were only ours (RMQ-TOPO-23, and the reply queue too). The channel stays for
-// those deliveries that are still to be settled.
-func (l *listener) wind(ctx context.Context, sub *subscription) {
-	if sub == nil || sub.ch.IsClosed() {
-		l.link.mu.Lock()
-		s := l.link.live
-		l.link.mu.Unlock()
-		if s != nil {
-			l.deleteOwn(ctx, s)
-		}
-		close(l.stopped)
-		return
-	}
-	for tag, i := range sub.tags {
-		if err := sub.ch.cancel(tag); err != nil {
-			break // the channel has gone, and its consumers with it
-		}
-		for d := range sub.in[i] {
-			_ = sub.acks.back(d.DeliveryTag, true) // a closed channel has given it back already
-		}
-	}
-	l.deleteOwn(ctx, sub.session)
-	close(l.stopped)
-	sub.acks.finish()
-	select {
-	case <-sub.acks.idle:
-		_ = sub.ch.Close() // it may be closed already
-	case <-sub.session.gone:
-	case <-ctx.Done():
-	}
-}
-
-func (l *listener) deleteOwn(ctx context.Context, s *session) {
-	err := s.do(ctx, func(su *setup) error {
-		for _, q := range l.queues {
-			if !q.own {
-				continue
-			}
-			ch, err := su.channel()
-			if err != nil {
-				return err
-			}
-			if _, err := ch.QueueDelete(q.name, false, false, false); err != nil {
-				return wrap(err, "delete queue "+q.name)
-			}
-		}
-		return nil
-	})
-	if err != nil && !s.conn.IsClosed() && ctx.Err() == nil {
-		l.log.Warn("queue left to expire", "listener", l.addr, "error", err)
-	}
-}
-
-func (l *listener) set(f func()) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	f()
-	close(l.changed)
-	l.changed = make(chan struct{})
-}
-
 // Next is part of transport.Listener. A body that cannot be read is rejected without requeue (RMQ-CONS-03),
 // logged, and not returned.
 func (l *listener) Next(ctx context.Context) (*transport.Delivery, error) {
@@ -321,62 +128,87 @@ func (l *listener) Next(ctx context.Context) (*transport.Delivery, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	var none <-chan *amqp.Delivery
 	for {
-		l.mu.Lock()
-		sub, changed := l.cur, l.changed
-		var in []<-chan *amqp.Delivery
-		if sub != nil {
-			in = sub.in
+		select {
+		case <-l.fresh:
+			l.refresh()
+		default:
 		}
-		l.mu.Unlock()
+		d, i, ok := l.arrived()
+		if !ok {
+			var err error
+			if d, i, err = l.await(ctx); err != nil {
+				return nil, err
+			}
+		}
+		if d == nil || d.Type == probeType && l.probed(d) {
+			continue
+		}
+		if d.Exchange == "" && l.queues[i].exchange != nil {
+			l.strayed(i)
+		}
+		if m := l.read(l.sub, d); m != nil {
+			return l.hand(l.sub, i, d, m), nil
+		}
+	}
+}
 
-		from := [3]<-chan *amqp.Delivery{none, none, none}
-		copy(from[:], in)
-		for fresh := true; fresh; {
-			d, i, ok := l.arrived(&from)
-			if !ok {
-				select {
-				case d, ok = <-from[0]:
-				case d, ok = <-from[1]:
-					i = 1
-				case d, ok = <-from[2]:
-					i = 2
-				case <-changed:
-					fresh = false
-					continue
-				case <-l.stopping:
-					return nil, transport.ErrClosed
-				case <-ctx.Done():
-					return nil, ctx.Err()
-				}
-			}
-			if !ok {
-				from[i] = none // until changed says that it is back
-				continue
-			}
-			if m := l.read(sub, d); m != nil {
-				return l.hand(sub, i, d, m), nil
-			}
+// refresh takes over what changed. A queue that has a new consumer is drained of what the old one brought first.
+func (l *listener) refresh() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	again := l.sub == l.cur
+	l.sub, l.fresh = l.cur, l.changed
+	if !again {
+		l.from, l.ended = [3]<-chan *amqp.Delivery{}, [3]<-chan *amqp.Delivery{}
+	}
+	for i, in := range l.cur.in {
+		if l.from[i] == nil && in != l.ended[i] {
+			l.from[i] = in
 		}
 	}
 }
 
 // arrived takes what is there already, without the price of a select over everything that may happen. The
 // queues take turns, so that a busy one does not keep the others waiting.
-func (l *listener) arrived(from *[3]<-chan *amqp.Delivery) (d *amqp.Delivery, i int, ok bool) {
-	for range from {
+func (l *listener) arrived() (d *amqp.Delivery, i int, ok bool) {
+	for range l.from {
 		i = l.turn
-		l.turn = (l.turn + 1) % len(from)
+		l.turn = (l.turn + 1) % len(l.from)
 		select {
-		case d, ok = <-from[i]:
+		case d, ok = <-l.from[i]:
 			if ok {
 				return d, i, true
 			}
 		default:
 		}
 	}
-	return d, 0, false
+	return nil, 0, false
+}
+
+// await waits for the next delivery. It returns none where something has changed.
+func (l *listener) await(ctx context.Context) (d *amqp.Delivery, i int, err error) {
+	l.looks.Add(1)
+	defer l.looks.Add(1)
+	var ok bool
+	select {
+	case d, ok = <-l.from[0]:
+	case d, ok = <-l.from[1]:
+		i = 1
+	case d, ok = <-l.from[2]:
+		i = 2
+	case <-l.fresh:
+		return nil, 0, nil
+	case <-l.stopping:
+		return nil, 0, transport.ErrClosed
+	case <-ctx.Done():
+		return nil, 0, ctx.Err()
+	}
+	if !ok {
+		l.ended[i], l.from[i] = l.from[i], nil
+		l.refresh()
+	}
+	return d, i, nil
 }
 
 func (l *listener) hand(sub *subscription, i int, d *amqp.Delivery, m *transport.Message) *transport.Delivery {
@@ -423,12 +255,4 @@ func (l *listener) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("rabbit: close listener %s: %w", l.addr, ctx.Err())
 	}
-}
-
-func names(queues []queue) []string {
-	list := make([]string, len(queues))
-	for i, q := range queues {
-		list[i] = q.name
-	}
-	return list
 }

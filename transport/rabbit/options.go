@@ -30,6 +30,7 @@ func (s *settings) options(u *transport.URL) error {
 	)
 	s.login = "AMQPLAIN"
 	s.backoff.delay = time.Second
+	s.probes = probePolicy{every: 10 * time.Second, misses: 3}
 	s.replies.mandatory = true
 
 	o := u.Options()
@@ -47,6 +48,8 @@ func (s *settings) options(u *transport.URL) error {
 	o.Int("rabbit_interval_max", &most, 1, 1<<31)
 	o.Seconds("kombu_reconnect_delay", &s.backoff.delay, 0, 4500*time.Millisecond)
 	o.Seconds("kombu_reconnect_splay", &s.backoff.splay, 0, time.Hour)
+	o.Seconds("probe_interval", &s.probes.every, 0, 24*time.Hour)
+	o.Int("probe_misses", &s.probes.misses, 1, 1000)
 	o.OneOf("kombu_failover_strategy", &strategy, "round-robin", "shuffle")
 	o.Bool("ssl", &useTLS)
 	o.Text("ssl_ca_file", &caFile)

@@ -108,6 +108,7 @@ type publication struct {
 	key        string
 	mandatory  bool
 	expiration string // milliseconds
+	probe      string // the id of a probe; "" for all else
 	body       []byte
 	buf        *[]byte            // body's, from bodies; nil when it belongs to somebody else
 	message    *transport.Message // what body says, for errors; nil once Send has returned

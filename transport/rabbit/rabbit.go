@@ -21,7 +21,8 @@
 //	routes.go   requests that the exchange finds no queue for, where it has found one before
 //	limit.go    how big a message may be
 //	answers.go  replies on their way; replies.go sends them again where that broke, or their queue is missing
-//	listen.go   Listen; acks.go settles in batches
+//	listen.go   Listen and Next; acks.go settles in batches
+//	subscribe.go a listener keeps subscribed; restore.go: what was missing for that; probe.go: does it hear?
 //	inspect.go  what the broker knows about an address
 //
 // # Goroutines
@@ -48,6 +49,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
@@ -177,6 +179,18 @@ func (s *listeners) remove(l *listener) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.all, l)
+}
+
+// rebuilt is when the queue of the reply listener at an address was last made anew.
+func (s *listeners) rebuilt(at transport.Address) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for l := range s.all {
+		if at.Kind == transport.Reply && l.addr == at.Topic {
+			return l.health.lastMade()
+		}
+	}
+	return time.Time{}
 }
 
 func (s *listeners) close() []*listener {

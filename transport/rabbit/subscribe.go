@@ -1,0 +1,278 @@
+package rabbit
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strconv"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/goslo/goslo/transport"
+)
+
+// retrySubscribe is the pause before a listener that the broker refused tries again.
+const retrySubscribe = time.Second
+
+// A subscription is a listener on one channel.
+type subscription struct {
+	session *session
+	ch      *channel
+	acks    *acks
+	closes  chan *amqp.Error
+	cancels chan string
+	tags    map[string]int          // consumer tag to index into in
+	in      []<-chan *amqp.Delivery // one per queue; replaced, never changed
+	next    int                     // the last consumer tag
+	probe   *probe                  // sent, and not seen again yet; the checks'
+}
+
+// run keeps the listener subscribed until it is to stop, and returns the last subscription.
+func (l *listener) run(ctx context.Context, first chan<- error) (last *subscription) {
+	var why error
+	var lost time.Time
+	for {
+		s, err := l.link.session(ctx)
+		var made rebuilt
+		if err == nil {
+			var sub *subscription
+			if sub, made, err = l.subscribe(ctx, s, first == nil); err == nil {
+				last = sub
+				l.set(func() { l.cur = sub })
+				l.health.subscribed()
+			}
+		}
+		switch {
+		case ctx.Err() != nil:
+			return last
+		case err == nil && first != nil:
+			first <- nil
+			first = nil
+		case err == nil:
+			l.tell(ctx, slog.LevelInfo, last, made, len(l.queues), why, time.Since(lost))
+		case errors.Is(err, transport.ErrClosed) && s == nil:
+			if first != nil {
+				first <- err
+			}
+			return last
+		case s.conn.IsClosed():
+			continue
+		case first != nil:
+			first <- err
+			return last
+		default:
+			l.health.unsubscribed(err)
+			l.log.Error("listener not rebuilt, will try again", "listener", l.addr, "broker", s.addr, "error", err)
+			sleep(ctx, retrySubscribe)
+			continue
+		}
+		if why = l.watch(ctx, last); why == nil {
+			return last
+		}
+		lost = time.Now()
+		l.health.unsubscribed(why)
+	}
+}
+
+// tell logs what was rebuilt, why, and for how long the listener may have heard nothing.
+func (l *listener) tell(ctx context.Context, level slog.Level, sub *subscription, made rebuilt, consumers int, why error, away time.Duration) {
+	l.log.Log(ctx, level, "listener rebuilt", "listener", l.addr, "broker", sub.session.addr,
+		"exchanges", made.exchanges, "queues", made.queues, "bindings", made.bindings, "consumers", consumers,
+		"why", why, "away", away.Round(time.Millisecond))
+}
+
+// subscribe declares the queues and consumes from each: exchanges first, then queues, bindings and consumers. Where it
+// is done again it says what was missing.
+func (l *listener) subscribe(ctx context.Context, s *session, again bool) (*subscription, rebuilt, error) {
+	made, err := l.declare(ctx, s, again)
+	if err != nil {
+		return nil, made, err
+	}
+	ch, err := s.sock.open(s.conn, nil)
+	if err != nil {
+		return nil, made, err
+	}
+	sub := &subscription{
+		session: s, ch: ch, acks: newAcks(ch, s.sock, l.lazy),
+		closes:  ch.NotifyClose(make(chan *amqp.Error, 1)),
+		cancels: ch.NotifyCancel(make(chan string, len(l.queues))),
+		tags:    make(map[string]int),
+		in:      make([]<-chan *amqp.Delivery, len(l.queues)),
+	}
+	err = wrap(ch.Qos(l.prefetch, 0, false), "set prefetch")
+	for i := range l.queues {
+		if err == nil {
+			err = l.consume(sub, i)
+		}
+	}
+	if err != nil {
+		_ = ch.Close() // it may be closed already; err says why
+		return nil, made, err
+	}
+	return sub, made, nil
+}
+
+// declare makes what the listener lives from; again, where it is to say what was missing.
+func (l *listener) declare(ctx context.Context, s *session, again bool) (rebuilt, error) {
+	result := make(chan rebuilt, 1)
+	err := s.do(ctx, func(su *setup) error {
+		if !again {
+			result <- rebuilt{}
+			return l.declarer.queues(su, l.queues)
+		}
+		made, err := l.declarer.restore(su, l.queues)
+		for _, q := range l.queues {
+			if q.own && slices.Contains(made.queues, q.name) {
+				l.health.anew() // whatever becomes of the rest
+			}
+		}
+		result <- made
+		return err
+	})
+	if err != nil {
+		return rebuilt{}, err
+	}
+	return <-result, nil
+}
+
+// consume starts taking from one queue. Consumer tags are decimal numbers as upstream's (RMQ-CONS-01).
+func (l *listener) consume(sub *subscription, i int) error {
+	sub.next++
+	tag := strconv.Itoa(sub.next)
+	in, err := sub.ch.consume(l.queues[i].name, tag, l.prefetch)
+	if err != nil {
+		return wrap(err, "consume from "+l.queues[i].name)
+	}
+	sub.tags[tag] = i
+	l.set(func() {
+		all := append([]<-chan *amqp.Delivery(nil), sub.in...)
+		all[i] = in
+		sub.in = all
+	})
+	return nil
+}
+
+// errCancelled is why a consumer was rebuilt.
+var errCancelled = errors.New("the broker ended the consumer: the queue was deleted or expired, or its node went away")
+
+// watch returns why the subscription has to be made anew, or nil when the listener is to stop. What the loss of a
+// queue takes is rebuilt on the same channel, which leaves what came from the other queues untouched.
+func (l *listener) watch(ctx context.Context, sub *subscription) error {
+	c := l.newChecks()
+	defer c.end()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err, ok := <-sub.closes:
+			if !ok || err == nil {
+				return errors.New("the channel was closed")
+			}
+			return err
+		case tag, ok := <-sub.cancels:
+			if !ok {
+				sub.cancels = nil // closes says why
+				continue
+			}
+			i, ours := sub.tags[tag]
+			if !ours {
+				continue // a check was faster
+			}
+			c.abort()
+			lost := time.Now()
+			made, err := l.declare(ctx, sub.session, true)
+			if err == nil {
+				err = l.replace(sub, i)
+			}
+			if err != nil {
+				_ = sub.ch.Close() // for a fresh start; it may be closed already
+				return err
+			}
+			l.tell(ctx, slog.LevelWarn, sub, made, 1, errCancelled, time.Since(lost))
+		case i := <-l.strays:
+			c.doubt(i)
+		case <-c.timer.C:
+			c.begin(ctx, l, sub)
+		case found := <-c.running:
+			if err := c.finish(ctx, l, sub, found); err != nil {
+				_ = sub.ch.Close() // as above
+				return err
+			}
+		}
+	}
+}
+
+// replace consumes anew from a queue that has lost its consumer. What the old one had brought is still taken.
+func (l *listener) replace(sub *subscription, i int) error {
+	for tag, of := range sub.tags {
+		if of == i {
+			delete(sub.tags, tag)
+			sub.ch.forget(tag)
+		}
+	}
+	return l.consume(sub, i)
+}
+
+// wind stops the subscription: the broker hands nothing more over, gets back what was not returned by Next,
+// and deletes the queues that were only ours (RMQ-TOPO-23, and the reply queue too). The channel stays for
+// those deliveries that are still to be settled.
+func (l *listener) wind(ctx context.Context, sub *subscription) {
+	if sub == nil || sub.ch.IsClosed() {
+		l.link.mu.Lock()
+		s := l.link.live
+		l.link.mu.Unlock()
+		if s != nil {
+			l.deleteOwn(ctx, s)
+		}
+		close(l.stopped)
+		return
+	}
+	for tag, i := range sub.tags {
+		if err := sub.ch.cancel(tag); err != nil {
+			break // the channel has gone, and its consumers with it
+		}
+		for d := range sub.in[i] {
+			_ = sub.acks.back(d.DeliveryTag, true) // a closed channel has given it back already
+		}
+	}
+	l.deleteOwn(ctx, sub.session)
+	close(l.stopped)
+	sub.acks.finish()
+	select {
+	case <-sub.acks.idle:
+		_ = sub.ch.Close() // it may be closed already
+	case <-sub.session.gone:
+	case <-ctx.Done():
+	}
+}
+
+func (l *listener) deleteOwn(ctx context.Context, s *session) {
+	err := s.do(ctx, func(su *setup) error {
+		for _, q := range l.queues {
+			if !q.own {
+				continue
+			}
+			ch, err := su.channel()
+			if err != nil {
+				return err
+			}
+			if _, err := ch.QueueDelete(q.name, false, false, false); err != nil {
+				return wrap(err, "delete queue "+q.name)
+			}
+		}
+		return nil
+	})
+	if err != nil && !s.conn.IsClosed() && ctx.Err() == nil {
+		l.log.Warn("queue left to expire", "listener", l.addr, "error", err)
+	}
+}
+
+func (l *listener) set(f func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f()
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
