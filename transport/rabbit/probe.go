@@ -188,10 +188,10 @@ func (c *checks) finish(ctx context.Context, l *listener, sub *subscription, fou
 				consumers++
 			}
 		}
-		l.health.missed(why)
+		l.health.missed(c.began, why)
 		l.tell(ctx, slog.LevelWarn, sub, made, consumers, why, time.Since(c.good))
 	case found.err != nil:
-		l.health.missed(found.err)
+		l.health.missed(c.began, found.err)
 		if found.deaf {
 			return fmt.Errorf("%w; all was well %s ago", found.err, time.Since(c.good).Round(time.Millisecond))
 		}
@@ -285,7 +285,7 @@ type health struct {
 	mu     sync.Mutex
 	away   time.Time // since when there is no subscription; zero = there is one
 	misses int       // checks in a row
-	since  time.Time // the first of them
+	since  time.Time // when the first of them began
 	why    error     // of the last miss, or of the subscription's end
 	made   time.Time // when a queue of the listener's own was last made anew
 }
@@ -311,11 +311,11 @@ func (h *health) heard() {
 	h.misses = 0
 }
 
-func (h *health) missed(why error) {
+func (h *health) missed(since time.Time, why error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.misses == 0 {
-		h.since = time.Now()
+		h.since = since
 	}
 	h.misses++
 	h.why = why

@@ -27,11 +27,19 @@
 //
 // # Goroutines
 //
-// Per connection: the AMQP library's reader and heartbeater, the socket's writer, the link, the setup channel.
+// Per connection: the AMQP library's reader and heartbeater, the socket's writer, the link, the setup channel, one that
+// asks for signs of life; while no broker answers, the search for another and one for each attempt it is making.
 // The sending one has one more for each of its three publishing channels (requests, fanouts, replies), one that
-// asks whether the broker has the replies, and one for those that have to be sent again. Per listener: its own, and the library's one per queue, which sleeps. All of
+// asks whether the broker has the replies, and one for those that have to be sent again. Per listener: its own, one
+// while it checks itself, and the library's one per queue, which sleeps. All of
 // them end with Close, which waits for ours. No loop waits for another loop: what the connection's reader hears of
 // confirms, returned messages and deliveries it hands on without waiting.
+//
+// # What a listener does not to be deaf
+//
+// Whatever ends a connection, a channel or a consumer has its listeners rebuilt: exchanges, queues, bindings, consumers.
+// What nobody tells of, a check finds out: every probe_interval, and at once when a request came straight to the queue
+// because its sender found no way through the exchange. See docs/adr/0013.
 //
 // # What happens to a message when something breaks
 //

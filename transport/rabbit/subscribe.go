@@ -187,7 +187,7 @@ func (l *listener) watch(ctx context.Context, sub *subscription) error {
 				err = l.replace(sub, i)
 			}
 			if err != nil {
-				_ = sub.ch.Close() // for a fresh start; it may be closed already
+				sub.leave()
 				return err
 			}
 			l.tell(ctx, slog.LevelWarn, sub, made, 1, errCancelled, time.Since(lost))
@@ -197,10 +197,28 @@ func (l *listener) watch(ctx context.Context, sub *subscription) error {
 			c.begin(ctx, l, sub)
 		case found := <-c.running:
 			if err := c.finish(ctx, l, sub, found); err != nil {
-				_ = sub.ch.Close() // as above
+				sub.leave()
 				return err
 			}
 		}
+	}
+}
+
+// leave closes the channel, for a fresh start. Where the broker does not take part in that, the connection goes, too:
+// a consumer left behind would get messages.
+func (s *subscription) leave() {
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		_ = s.ch.Close() // it may be closed already
+	}()
+	limit := time.NewTimer(goodbye)
+	defer limit.Stop()
+	select {
+	case <-closed:
+	case <-limit.C:
+		_ = s.session.sock.Close() // which ends the other as well
+		<-closed
 	}
 }
 
