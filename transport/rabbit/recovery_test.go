@@ -91,7 +91,7 @@ func TestQueueDeletedUnderListener(t *testing.T) {
 	replies := listen(t, bus, transport.Address{Kind: transport.Reply})
 	for _, q := range node.ListQueues(t, vhost) {
 		node.DeleteQueue(t, vhost, q.Name)
-		brokertest.Await(t, "queue "+q.Name, func() bool { return log.count("listener rebuilt", q.Name) > 0 })
+		brokertest.Await(t, "queue "+q.Name, func() bool { return log.count("listener rebuilt", "queues=["+q.Name+"]") > 0 })
 	}
 	receives(t, bus, l, topic("stock"))
 	receives(t, bus, l, server("stock"))
