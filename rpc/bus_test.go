@@ -379,7 +379,34 @@ func TestCancelledCall(t *testing.T) {
 	})
 }
 
-// conforms: DISP-22, DISP-23, DISP-24
+// A reply wakes its caller, a request its server, a stop both: nothing here looks again every so often.
+// conforms: ODD-01, ODD-19
+func TestNothingPolls(t *testing.T) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
+		const takes = 123456789 * time.Nanosecond
+		stop := c.serve(rpc.ServerConfig{}, sleep.Handle(handleSleep))
+		for range 3 {
+			<-time.After(7 * time.Millisecond)
+			start := time.Now()
+			if _, err := sleep.Call(t.Context(), c.client, sleepArgs{takes.Seconds()}); err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(start); took != takes {
+				t.Errorf("a call of %s took %s", takes, took)
+			}
+		}
+		start := time.Now()
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(start); took != 0 {
+			t.Errorf("an idle server took %s to stop", took)
+		}
+	})
+}
+
+// conforms: DISP-22, DISP-23, DISP-24, ODD-28
 func TestSignsOfLife(t *testing.T) {
 	inCloud(t, func(c *cloud) {
 		t := c.t

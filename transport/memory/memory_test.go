@@ -293,7 +293,7 @@ func open(t *testing.T, url string) (*memory.Transport, error) {
 	return memory.Open(u, memory.Config{})
 }
 
-// conforms: FAKE-01, FAKE-10
+// conforms: FAKE-01, FAKE-10, ODD-48
 func TestOpenSharesABusByName(t *testing.T) {
 	t.Parallel()
 	name := strings.ToLower(t.Name())

@@ -145,6 +145,36 @@ func TestAckAfterOverConsumerTimeout(t *testing.T) {
 	b.once(t, n)
 }
 
+// A stop cancels the consumers at once, so that the broker hands the rest to others, and leaves the channel to what still runs.
+//
+// conforms: RMQ-CONS-08
+func TestAckAfterDrainLetsWorkEnd(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	vhost := node.NewVhost(t)
+	const n = 3
+	var log lines
+	b, stop := openTill(t, node.URLVhost(vhost), n, time.Minute, &log)
+	stopped := make(chan error, 1)
+	go func() { stopped <- stop() }()
+	brokertest.Await(t, "the consumer to be cancelled", func() bool {
+		q, ok := node.FindQueue(t, vhost, "stock")
+		return ok && q.Consumers == 0 && q.Unacked == n
+	})
+	close(b.end)
+	if err := <-stopped; err != nil {
+		t.Errorf("stop: %v", err)
+	}
+	b.once(t, n)
+	brokertest.Await(t, "the queue to be empty", func() bool {
+		q, ok := node.FindQueue(t, vhost, "stock")
+		return ok && q.Messages == 0
+	})
+	if n := log.count("level=WARN"); n != 0 {
+		t.Errorf("%d warnings: %s", n, &log)
+	}
+}
+
 // At a stop the broker gets back what did not end in time, and another server runs it.
 func TestAckAfterDrainsIntoTheQueue(t *testing.T) {
 	t.Parallel()

@@ -105,7 +105,7 @@ func wantPhase(t *testing.T, e *rpc.TimeoutError, phase rpc.Phase, unattended bo
 // What became of a call that was not answered in time is in its error: found out with passive declarations, by a user who may
 // do no more than send.
 //
-// conforms: ODD-30, RPC-CLIENT-10
+// conforms: ODD-30, ODD-40, RPC-CLIENT-10
 func TestTimeoutsAreExplained(t *testing.T) {
 	t.Parallel()
 	node := brokertest.Rabbit(t)
