@@ -22,7 +22,7 @@ type ShopOptions struct {
 }
 
 func Example() {
-	file := exampleFile(`
+	file, remove := exampleFile(`
 [DEFAULT]
 host = ctl-1
 
@@ -30,7 +30,7 @@ host = ctl-1
 timeout = 5
 password = correct horse
 `)
-	defer os.RemoveAll(filepath.Dir(file))
+	defer remove()
 
 	conf, err := config.Load(config.Source{Prog: "shop-api", Args: []string{"--config-file", file, "-w", "8"}}, ShopOptions{})
 	if errors.Is(err, flag.ErrHelp) { // --help and --version: the text is the answer
@@ -47,11 +47,11 @@ password = correct horse
 }
 
 func ExampleLoad_errors() {
-	file := exampleFile(`[api]
+	file, remove := exampleFile(`[api]
 workers = 100
 timeout = soon
 `)
-	defer os.RemoveAll(filepath.Dir(file))
+	defer remove()
 
 	_, err := config.Load(config.Source{Files: []string{file}}, ShopOptions{})
 	for _, err := range err.(interface{ Unwrap() []error }).Unwrap() {
@@ -66,8 +66,8 @@ timeout = soon
 }
 
 func ExampleConfig_Reload() {
-	file := exampleFile("[api]\ntimeout = 5\n")
-	defer os.RemoveAll(filepath.Dir(file))
+	file, remove := exampleFile("[api]\ntimeout = 5\n")
+	defer remove()
 	conf, err := config.Load(config.Source{Files: []string{file}}, ShopOptions{})
 	if err != nil {
 		fmt.Println(err)
@@ -139,15 +139,15 @@ ssl = true
 	// Output: true true /etc/nova/nova.conf:7
 }
 
-// exampleFile makes a file in a folder of its own.
-func exampleFile(text string) string {
+// exampleFile makes a file in a folder of its own, and what removes it.
+func exampleFile(text string) (path string, remove func()) {
 	dir, err := os.MkdirTemp("", "example")
 	if err != nil {
 		panic(err)
 	}
-	path := filepath.Join(dir, "shop.conf")
+	path = filepath.Join(dir, "shop.conf")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		panic(err)
 	}
-	return path
+	return path, func() { _ = os.RemoveAll(dir) }
 }
