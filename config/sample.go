@@ -69,7 +69,7 @@ func (o *option) sample(b *strings.Builder) {
 		b.WriteString("# Advanced Option: few need it, and it may cost stability or speed.\n")
 	}
 	if o.docs.sample != "" {
-		b.WriteString("# The value below is an example; the default is found at the start.\n")
+		b.WriteString("# The value below is an example, not the default.\n")
 	}
 	for _, value := range o.sampleValues() {
 		if value != "" {

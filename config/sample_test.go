@@ -36,7 +36,7 @@ type sampled struct {
 const wantSample = `[DEFAULT]
 
 # The name by which this service is known. (string value)
-# The value below is an example; the default is found at the start.
+# The value below is an example, not the default.
 #host = compute-1
 
 

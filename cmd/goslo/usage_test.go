@@ -51,6 +51,9 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"broker", "--listen", "127.0.0.1:70000"}, "not within 1 to 65535"},
 		{[]string{"help", "nosuch"}, `unknown command "nosuch"`},
 		{[]string{"completion", "nosuch"}, `unknown command "nosuch"`},
+		{[]string{"config", "nosuch"}, `unknown command "nosuch" for "goslo config"`},
+		{[]string{"config", "check"}, "usage: goslo config check FILE..."},
+		{[]string{"config", "check", "/nosuch.conf"}, "/nosuch.conf: 1 error, 0 warnings"},
 	} {
 		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
 			t.Parallel()
@@ -102,7 +105,7 @@ func TestUsageErrorAsJSON(t *testing.T) {
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	s := newShell(t)
-	for _, command := range []string{"", "demo", "serve", "call", "cast", "fanout", "ping", "broker", "version"} {
+	for _, command := range []string{"", "demo", "serve", "call", "cast", "fanout", "ping", "broker", "config", "config check", "config sample", "version"} {
 		args := append(strings.Fields(command), "--help")
 		got := s.run(t, args...).want(t, 0)
 		for _, part := range []string{"Usage:", "Examples:", "--url", "goslo " + command} {

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func writeConfig(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "project.conf")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestConfigCheck(t *testing.T) {
+	t.Parallel()
+	s := newShell(t)
+	path := writeConfig(t, `[DEFAULT]
+my_ip = 10.0.0.1
+transport_url = rabbit://openstack:hunter2@$my_ip/
+rpc_response_timeout = soon
+control_exchang = nova
+osapi_compute_workers = 8
+[oslo_messaging_rabbit]
+rabbit_interval_max = 0
+hartbeat_rate = 3
+kombu_reconnect_timeout = 5
+[nova]
+anything = goes
+`)
+	want := strings.ReplaceAll(`FILE:4: [DEFAULT] rpc_response_timeout = "soon": not an integer
+FILE:8: [oslo_messaging_rabbit] rabbit_interval_max = "0": not at least 1
+FILE:10: warning: [oslo_messaging_rabbit] kombu_reconnect_timeout: an old name; write kombu_missing_consumer_retry_timeout in [oslo_messaging_rabbit]
+FILE:5: warning: [DEFAULT] control_exchang: no such option; did you mean control_exchange?
+FILE:9: warning: [oslo_messaging_rabbit] hartbeat_rate: no such option; did you mean heartbeat_rate?
+`, "FILE", path)
+	got := s.run(t, "config", "check", path).want(t, 2)
+	got.wantErr(t, path+": 2 errors, 3 warnings", "see goslo config check")
+	if diff := cmp.Diff(want, got.out); diff != "" {
+		t.Error(diff)
+	}
+
+	var answer struct {
+		OK       bool
+		Files    []string
+		Findings []struct {
+			At, Group, Option, Value, Reason string
+			Warning                          bool
+		}
+	}
+	got = s.run(t, "config", "check", path, "--json").want(t, 2)
+	if err := json.Unmarshal([]byte(got.out), &answer); err != nil || answer.OK || len(answer.Findings) != 5 || answer.Files[0] != path {
+		t.Errorf("answer = %+v (%v)", answer, err)
+	}
+	if f := answer.Findings[1]; f.At != path+":8" || f.Group != "oslo_messaging_rabbit" || f.Option != "rabbit_interval_max" || f.Value != "0" || f.Warning {
+		t.Errorf("finding = %+v", f)
+	}
+
+	// A later file, or one of a folder, wins; then only the warnings are left.
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "fix.conf"), []byte("[DEFAULT]\nrpc_response_timeout = 5\n[oslo_messaging_rabbit]\nrabbit_interval_max = 5\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.run(t, "config", "check", path, dir).want(t, 0); !strings.HasSuffix(got.out, "ok: 0 errors, 3 warnings\n") {
+		t.Errorf("output: %s", got.out)
+	}
+	s.run(t, "config", "check", path, dir, "--strict").want(t, 2).wantErr(t, "0 errors, 3 warnings")
+	s.run(t, "config", "check", dir, path).want(t, 2)
+}
+
+func TestConfigCheckFindsBrokenFiles(t *testing.T) {
+	t.Parallel()
+	s := newShell(t)
+	for _, test := range []struct{ text, want string }{
+		{"[DEFAULT]\nhunter2\n", "FILE:2: neither a [section]"},
+		{"[DEFAULT]\ntransport_url = rabbit://u:hunter2@h:56x/\n", `FILE:2: [DEFAULT] transport_url: transport url "rabbit://***@h:56x/": port of host 1 of 1: not a number`},
+		{"[DEFAULT]\ntransport_url = rabbit://u:hunter2@$nosuch/\n", "FILE:2: [DEFAULT] transport_url: $nosuch is no option of [DEFAULT]"},
+	} {
+		path := writeConfig(t, test.text)
+		got := s.run(t, "config", "check", path).want(t, 2)
+		if want := strings.ReplaceAll(test.want, "FILE", path); !strings.HasPrefix(got.out, want) {
+			t.Errorf("%q: %s, want %s", test.text, got.out, want)
+		}
+		if strings.Contains(got.out+got.err, "hunter2") {
+			t.Errorf("a secret is shown: %s%s", got.out, got.err)
+		}
+	}
+}
+
+func TestConfigCheckPassesNovaConf(t *testing.T) {
+	t.Parallel()
+	got := newShell(t).run(t, "config", "check", "testdata/nova.conf").want(t, 0)
+	want := "warning: [oslo_messaging_rabbit] heartbeat_in_pthread: will be removed"
+	if strings.Count(got.out, "\n") != 2 || !strings.Contains(got.out, want) || !strings.HasSuffix(got.out, "ok: 0 errors, 1 warning\n") {
+		t.Errorf("output: %s", got.out)
+	}
+}
+
+func TestConfigSample(t *testing.T) {
+	t.Parallel()
+	s := newShell(t)
+	sample := s.run(t, "config", "sample").want(t, 0).out
+	if got := s.run(t, "config", "check", writeConfig(t, sample), "--strict").want(t, 0); got.out != "ok: 0 errors, 0 warnings\n" {
+		t.Errorf("the sample is doubtful: %s", got.out)
+	}
+	var answer struct{ Sample string }
+	got := s.run(t, "config", "sample", "--json").want(t, 0)
+	if err := json.Unmarshal([]byte(got.out), &answer); err != nil || answer.Sample != sample {
+		t.Errorf("as JSON: %v, %s", err, got.out)
+	}
+}
+
+// The sample has every option of the real oslo.messaging for RPC and RabbitMQ, with its type, limits, choices and default.
+func TestConfigSampleAgreesWithOsloMessaging(t *testing.T) {
+	t.Parallel()
+	const program = `
+import io, sys, types as t
+from oslo_config import cfg, generator
+from oslo_messaging import opts
+conf = t.SimpleNamespace(wrap_width=70, minimal=False, summarize=False)
+for group, options in opts.list_opts():
+    name = str(group or "DEFAULT")
+    if name not in ("DEFAULT", "oslo_messaging_rabbit"):
+        continue
+    for opt in options:
+        out = io.StringIO()
+        generator._OptFormatter(conf, out).format(opt, name)
+        limits = ["%s=%s" % (k, getattr(opt.type, k)) for k in ("min", "max") if getattr(opt.type, k, None) is not None]
+        choices = list(getattr(opt.type, "choices", None) or [])
+        print(name, opt.type.type_name, ",".join(limits), ",".join(choices), out.getvalue().splitlines()[-1], sep="|")
+`
+	out, err := exec.CommandContext(t.Context(), "/usr/bin/python3", "-W", "ignore", "-c", program).Output()
+	if err != nil {
+		t.Fatalf("oslo.messaging did not run: %v\ninstall it: apt-get install python3-oslo.messaging", err)
+	}
+	// What the sample says otherwise, and why.
+	known := map[string]string{
+		"rpc_conn_pool_size":                "moved to oslo_messaging_rabbit in later releases",
+		"conn_pool_min_size":                "moved to oslo_messaging_rabbit in later releases",
+		"conn_pool_ttl":                     "moved to oslo_messaging_rabbit in later releases",
+		"transport_url":                     "the default bus is the embedded one",
+		"ssl_enforce_hostname_verification": "on in later releases",
+		"heartbeat_rate":                    "3 in later releases",
+		"rabbit_quroum_max_memory_length":   "the name is spelled right in later releases",
+		"rabbit_quroum_max_memory_bytes":    "the name is spelled right in later releases",
+		"rabbit_transient_queues_ttl":       "0 is allowed in later releases",
+		"rabbit_retry_interval":             "limited in later releases",
+		"rabbit_retry_backoff":              "limited in later releases",
+		"rabbit_interval_max":               "limited in later releases",
+		"kombu_reconnect_delay":             "a duration",
+	}
+	sample := parseSample(newShell(t).run(t, "config", "sample").want(t, 0).out)
+	n := 0
+	for line := range strings.Lines(string(out)) {
+		parts := strings.Split(strings.TrimRight(line, "\n"), "|")
+		name := regexp.MustCompile(`^#(\w+) =`).FindStringSubmatch(parts[4])[1]
+		if known[name] != "" {
+			continue
+		}
+		n++
+		got, ok := sample[parts[0]+"|"+name]
+		if want := strings.Join(parts[1:], "|"); !ok || got != want && got != strings.Replace(want, "<None>", "", 1) {
+			t.Errorf("[%s] %s is %q, want %q", parts[0], name, got, want)
+		}
+	}
+	if n < 20 {
+		t.Errorf("%d options were compared:\n%s", n, out)
+	}
+}
+
+// parseSample takes a sample apart: group|name to type|limits|choices|line.
+func parseSample(text string) map[string]string {
+	options := make(map[string]string)
+	group, limits, choices, comment := "", []string{}, "", ""
+	for line := range strings.SplitSeq(text, "\n") {
+		switch {
+		case strings.HasPrefix(line, "["):
+			group = strings.Trim(line, "[]")
+		case line == "":
+			limits, choices, comment = nil, "", ""
+		case strings.HasPrefix(line, "# Minimum value: "):
+			limits = append(limits, "min="+line[len("# Minimum value: "):])
+		case strings.HasPrefix(line, "# Maximum value: "):
+			limits = append(limits, "max="+line[len("# Maximum value: "):])
+		case strings.HasPrefix(line, "# Possible values: "):
+			choices = strings.ReplaceAll(line[len("# Possible values: "):], ", ", ",")
+		case strings.HasPrefix(line, "#") && !strings.HasPrefix(line, "# "):
+			name, _, _ := strings.Cut(line[1:], " ")
+			kind := regexp.MustCompile(`\((\w+ value)\)`).FindStringSubmatch(comment + " (unknown value)")[1]
+			options[group+"|"+name] = kind + "|" + strings.Join(limits, ",") + "|" + choices + "|" + line
+		default:
+			comment += strings.TrimPrefix(line, "#")
+		}
+	}
+	return options
+}
