@@ -3,6 +3,7 @@ package rpc_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -342,12 +343,12 @@ func TestBusAway(t *testing.T) {
 		t := c.t
 		away := func(ctx context.Context) error {
 			<-ctx.Done()
-			return errors.Join(transport.ErrNotSent, ctx.Err())
+			return fmt.Errorf("%w: %w", transport.ErrNotSent, ctx.Err())
 		}
 		sending := func(ctx context.Context, _ transport.Address, _ *transport.Message) error { return away(ctx) }
 		unconfirmed := func(ctx context.Context, _ transport.Address, _ *transport.Message) error {
 			<-ctx.Done()
-			return errors.Join(transport.ErrInDoubt, ctx.Err())
+			return fmt.Errorf("%w: %w", transport.ErrInDoubt, ctx.Err())
 		}
 		bus := c.bus.Open(memory.Config{})
 		defer func() { _ = bus.Close(context.Background()) }()
@@ -374,6 +375,9 @@ func TestBusAway(t *testing.T) {
 					var timeout *rpc.TimeoutError
 					if err := send(); !errors.As(err, &timeout) || timeout.Phase != test.phase && within > 0 || !errors.Is(err, context.DeadlineExceeded) {
 						t.Errorf("%s, %s: %v, want the phase %q", why, within, err, test.phase)
+					}
+					if timeout != nil && strings.Contains(timeout.Error(), "\n") {
+						t.Errorf("%s: more than a line: %v", why, timeout)
 					}
 					if took := time.Since(start); took > within {
 						t.Errorf("%s: %s took %s", why, within, took)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -86,7 +87,7 @@ func (r *replies) open(ctx context.Context) error {
 	case <-r.opening:
 		defer func() { r.opening <- struct{}{} }()
 	case <-ctx.Done():
-		return errors.Join(transport.ErrNotSent, ctx.Err())
+		return fmt.Errorf("%w: %w", transport.ErrNotSent, ctx.Err())
 	}
 	r.mu.Lock()
 	open, closed := r.addr != "", r.pending == nil
@@ -97,7 +98,7 @@ func (r *replies) open(ctx context.Context) error {
 	l, err := r.bus.Listen(ctx, transport.Address{Kind: transport.Reply}, transport.ListenOptions{Prefetch: 1000})
 	if err != nil {
 		if ctx.Err() != nil && !errors.Is(err, transport.ErrNotSent) {
-			err = errors.Join(transport.ErrNotSent, err)
+			err = fmt.Errorf("%w: %w", transport.ErrNotSent, err)
 		}
 		return err
 	}

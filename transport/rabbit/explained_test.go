@@ -200,6 +200,23 @@ func TestTimeoutsAreExplained(t *testing.T) {
 		e := s.timesOut(t, within, func() { deleteForGood(t, node, vhost, replyQueue(t, node, vhost)) })
 		wantPhase(t, e, rpc.ReplyLost, false, "this process's queue for replies, reply_")
 	})
+	t.Run("the reply queue is deleted", func(t *testing.T) {
+		t.Parallel()
+		vhost := node.NewVhost(t)
+		url := node.URLVhost(vhost)
+		s := openShop(t, url, url, rpc.ClientConfig{})
+		e := s.timesOut(t, within, func() {})
+		wantPhase(t, e, rpc.Taken, false, "no message waits") // nothing was lost yet
+		e = s.timesOut(t, within, func() {
+			node.DeleteQueue(t, vhost, replyQueue(t, node, vhost))
+		})
+		wantPhase(t, e, rpc.ReplyLost, false, "was lost and made anew")
+		if _, err := count.Call(t.Context(), s.client, struct{}{}); err != nil {
+			t.Errorf("with the queue made anew: %v", err)
+		}
+		e = s.timesOut(t, within, func() {})
+		wantPhase(t, e, rpc.Taken, false, "no message waits") // since this call began
+	})
 	t.Run("the broker is down", func(t *testing.T) {
 		t.Parallel()
 		url, proxy := proxied(t, node)
