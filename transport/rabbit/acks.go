@@ -2,6 +2,7 @@ package rabbit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -177,8 +178,9 @@ func (a *acks) finish() {
 // A delivery settles itself.
 type delivery struct {
 	transport.Delivery
-	acks *acks
-	tag  uint64
+	acks  *acks
+	tag   uint64
+	stays bool // in its stream, for others and for later
 }
 
 // Ack is part of transport.Settler.
@@ -187,5 +189,8 @@ func (d *delivery) Ack(ctx context.Context) error { return d.acks.ack(ctx, d.tag
 // Requeue is part of transport.Settler.
 func (d *delivery) Requeue(context.Context) error {
 	defer d.acks.settle(1)
+	if d.stays {
+		return errors.Join(d.acks.back(d.tag, false), fmt.Errorf("rabbit: give back to a stream: %w", errors.ErrUnsupported))
+	}
 	return d.acks.back(d.tag, true)
 }

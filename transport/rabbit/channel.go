@@ -119,16 +119,16 @@ func (c *channel) Ack(tag uint64, multiple bool) error {
 	return err
 }
 
-// consume has the broker deliver what is in a queue, at most prefetch unsettled ones at a time.
-func (c *channel) consume(queue, tag string, prefetch int) (<-chan *amqp.Delivery, error) {
-	to := &consumer{tag: tag, in: make(chan *amqp.Delivery, prefetch)}
+// consume has the broker deliver what is in a queue. Room is for what it may deliver unsettled: the prefetch count, or more.
+func (c *channel) consume(queue, tag string, room int, args amqp.Table) (<-chan *amqp.Delivery, error) {
+	to := &consumer{tag: tag, in: make(chan *amqp.Delivery, room)}
 	c.mux.mu.Lock()
 	if c.consumers == nil {
 		c.consumers = make(map[string]*consumer)
 	}
 	c.consumers[tag] = to
 	c.mux.mu.Unlock()
-	_, err := c.Consume(queue, tag, false, false, false, false, nil)
+	_, err := c.Consume(queue, tag, false, false, false, false, args)
 	return to.in, err
 }
 

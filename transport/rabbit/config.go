@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"os"
 	"path/filepath"
 	"time"
@@ -17,6 +16,11 @@ type Config struct {
 	// URL names the brokers, the credentials, the virtual host and options. Scheme rabbit or kombu.
 	// Default (nil): rabbit://.
 	URL *transport.URL
+
+	// Settings are the options of [oslo_messaging_rabbit] in configuration files. Those in the URL come first; an
+	// unknown one is logged and ignored. Host, port, credentials and virtual host under their old names count when
+	// the URL names no hosts. Default: none.
+	Settings []transport.Setting
 
 	// Program is the first part of the connection's name at the broker, program:pid:uuid, by which
 	// operators tell whose connection, and so whose queue, they look at. Default: the name of the executable.
@@ -48,14 +52,15 @@ type settings struct {
 	login     string // SASL mechanism
 	tls       *tls.Config
 
-	program    string
-	maxMessage int // 0 = what the broker's version takes
-	heartbeat  time.Duration
-	prefetch   int // for every listener; 0 = what ListenOptions say
-	backoff    backoff
-	probes     probePolicy
-	replies    replyPolicy
-	topology   topology
+	program     string
+	maxMessage  int           // 0 = what the broker's version takes
+	heartbeat   time.Duration // 0 = none
+	prefetch    int           // for every listener; 0 = what ListenOptions say
+	backoff     backoff
+	probes      probePolicy
+	replies     replyPolicy
+	topology    topology
+	compression string // the name of a codec; "" = none
 }
 
 // An endpoint is one broker node, and who we are there.
@@ -71,23 +76,19 @@ type replyPolicy struct {
 	patience  time.Duration // kombu_missing_consumer_retry_timeout
 }
 
-func (c Config) read() (*settings, error) {
+// read checks c. What comes with the settings is to be logged.
+func (c Config) read() (*settings, *transport.Options, error) {
 	u := c.URL
 	if u == nil {
 		u = &transport.URL{Scheme: "rabbit"}
 	}
 	if d := u.Driver(); d != "rabbit" && d != "kombu" {
-		return nil, fmt.Errorf("rabbit: url: scheme %q is not rabbit or kombu", u.Scheme)
+		return nil, nil, fmt.Errorf("rabbit: url: scheme %q is not rabbit or kombu", u.Scheme)
 	}
 	if u.Scheme != u.Driver() {
-		return nil, fmt.Errorf("rabbit: url: scheme %q chooses a client library of Python; use %s", u.Scheme, u.Driver())
+		return nil, nil, fmt.Errorf("rabbit: url: scheme %q chooses a client library of Python; use %s", u.Scheme, u.Driver())
 	}
-	s := &settings{
-		endpoints:  endpoints(u.Hosts),
-		vhost:      virtualHost(u.VirtualHost),
-		program:    c.Program,
-		maxMessage: c.MaxMessage,
-	}
+	s := &settings{program: c.Program, maxMessage: c.MaxMessage}
 	if s.program == "" {
 		s.program = filepath.Base(os.Args[0])
 	}
@@ -95,38 +96,6 @@ func (c Config) read() (*settings, error) {
 	if s.topology.exchange == "" {
 		s.topology.exchange = "openstack"
 	}
-	if err := s.options(u); err != nil {
-		return nil, fmt.Errorf("rabbit: %w", err)
-	}
-	return s, nil
-}
-
-// endpoints applies oslo's defaults: no host means localhost (URL-29); a host without a user means guest/guest (URL-30).
-func endpoints(hosts []transport.Host) []endpoint {
-	if len(hosts) == 0 {
-		hosts = []transport.Host{{}}
-	}
-	list := make([]endpoint, len(hosts))
-	for i, h := range hosts {
-		if h.Hostname == "" {
-			h.Hostname = "localhost"
-		}
-		e := endpoint{host: h.Hostname, addr: h.Addr(defaultPort), user: h.Username, password: h.Password}
-		if e.user == "" && e.password == "" {
-			e.user, e.password = "guest", "guest"
-		}
-		list[i] = e
-	}
-	return list
-}
-
-// virtualHost applies URL-32 (empty means "/") and URL-33 (the name is decoded a second time).
-func virtualHost(name string) string {
-	if name == "" {
-		return "/"
-	}
-	if again, err := url.PathUnescape(name); err == nil {
-		return again
-	}
-	return name
+	o, err := s.options(u, c.Settings)
+	return s, o, wrap(err, "rabbit")
 }

@@ -21,6 +21,10 @@ const (
 	connectTimeout   = 5 * time.Second  // RMQ-CONN-14
 	handshakeTimeout = 10 * time.Second // the AMQP one, TLS included
 	version          = "0.1"
+
+	// noHeartbeat makes the library ask the broker for none. It takes 0 for the broker's interval; of two intervals
+	// it takes the smaller, which this is, and tells the broker the lower 16 bits of it, which are 0.
+	noHeartbeat = -(1 << 16) * time.Second
 )
 
 // dial opens one connection to one node. It returns within ctx, and its errors hold no secret.
@@ -47,14 +51,14 @@ func (s *settings) dial(ctx context.Context, e endpoint) (*amqp.Connection, *mux
 		}
 		conn = encrypted
 	}
-	sock := newMux(newSocket(conn, s.heartbeat))
+	sock := newMux(newSocket(conn, cmp.Or(s.heartbeat, time.Minute)))
 	// The library's handshake knows no context: closing under it is the way to end it.
 	stop := context.AfterFunc(ctx, func() { _ = plain.Close() })
 	properties := s.properties()
 	broker, err := amqp.Open(sock, amqp.Config{
 		SASL:       []amqp.Authentication{s.credentials(e, properties)},
 		Vhost:      s.vhost,
-		Heartbeat:  s.heartbeat,
+		Heartbeat:  cmp.Or(s.heartbeat, noHeartbeat),
 		Properties: properties,
 		Locale:     "en_US",
 	})

@@ -137,9 +137,15 @@ func appendProperties(dst []byte, p *publication) []byte {
 	if p.probe != "" {
 		flags |= hasMessageID | hasType
 	}
+	if p.compression != "" {
+		flags |= hasHeaders
+	}
 	dst = binary.BigEndian.AppendUint16(dst, flags)
 	dst = appendShort(dst, "application/json")
 	dst = appendShort(dst, "utf-8")
+	if p.compression != "" {
+		dst = appendTextTable(dst, compressionHeader, p.compression)
+	}
 	dst = append(dst, amqp.Persistent)
 	if p.expiration != "" {
 		dst = appendShort(dst, p.expiration)
@@ -149,6 +155,14 @@ func appendProperties(dst []byte, p *publication) []byte {
 		dst = appendShort(dst, probeType)
 	}
 	return dst
+}
+
+// appendTextTable appends a table of one entry, a text.
+func appendTextTable(dst []byte, key, text string) []byte {
+	dst = binary.BigEndian.AppendUint32(dst, uint32(1+len(key)+1+4+len(text)))
+	dst = append(appendShort(dst, key), 'S')
+	dst = binary.BigEndian.AppendUint32(dst, uint32(len(text)))
+	return append(dst, text...)
 }
 
 // appendAck appends a basic.ack.

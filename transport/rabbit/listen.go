@@ -27,6 +27,7 @@ type listener struct {
 	health   health
 	lifetime
 	intake
+	offset atomic.Int64 // in a stream, of what comes after what Next has returned; 0 = not known
 
 	strays chan int // a queue that got a message past its exchange; holds one
 
@@ -66,9 +67,13 @@ func (t *Transport) Listen(ctx context.Context, from transport.Address, o transp
 	case from.Topic == "" || from.Server == "":
 		return nil, fmt.Errorf("rabbit: listen at %s: it takes a topic and a server", from)
 	}
+	unique, giveBack, err := t.unique(ctx, from)
+	if err != nil {
+		return nil, fmt.Errorf("rabbit: listen at %s: %w", from, err)
+	}
 	l := &listener{
 		link: t.in, declarer: &t.declarer, log: t.log,
-		queues: t.settings.topology.queues(from), addr: addr, prefetch: o.Prefetch,
+		queues: t.settings.topology.queues(from, unique), addr: addr, prefetch: o.Prefetch,
 		lifetime: lifetime{stopping: make(chan struct{}), stopped: make(chan struct{}), done: make(chan struct{})},
 		strays:   make(chan int, 1), changed: make(chan struct{}),
 	}
@@ -90,17 +95,18 @@ func (t *Transport) Listen(ctx context.Context, from transport.Address, o transp
 	l.stop, l.unwait = stop, unwait
 	if !t.listeners.add(l, func() { t.in.start(ctx, nil) }) {
 		stop()
+		giveBack()
 		return nil, fmt.Errorf("rabbit: listen at %s: %w", l.addr, transport.ErrClosed)
 	}
 	first := make(chan error, 1)
 	go func() {
 		defer close(l.done)
+		defer giveBack()
 		defer t.listeners.remove(l)
 		defer stop()
 		defer l.end()
 		l.wind(own, l.run(alive, first))
 	}()
-	var err error
 	select {
 	case err = <-first:
 	case <-ctx.Done():
@@ -213,7 +219,10 @@ func (l *listener) await(ctx context.Context) (d *amqp.Delivery, i int, err erro
 
 func (l *listener) hand(sub *subscription, i int, d *amqp.Delivery, m *transport.Message) *transport.Delivery {
 	sub.acks.handOut()
-	out := &delivery{acks: sub.acks, tag: d.DeliveryTag}
+	out := &delivery{acks: sub.acks, tag: d.DeliveryTag, stays: l.queues[i].stream}
+	if out.stays {
+		l.streamed(d)
+	}
 	out.Delivery = transport.Delivery{Message: m, To: l.queues[i].to, Redelivered: d.Redelivered, Settler: out}
 	return &out.Delivery
 }
@@ -224,11 +233,13 @@ func (l *listener) read(sub *subscription, d *amqp.Delivery) *transport.Message 
 	switch {
 	case d.ContentType != "application/json":
 		err = fmt.Errorf("content type %q is not application/json", d.ContentType)
-	case d.Headers["compression"] != nil:
-		err = fmt.Errorf("compressed (%v), which is not supported", d.Headers["compression"])
 	default:
+		var body []byte
+		if body, err = plainBody(d.Headers, d.Body); err != nil {
+			break
+		}
 		var m *transport.Message
-		if m, err = wire.Parse(d.Body); err == nil {
+		if m, err = wire.Parse(body); err == nil {
 			m.Expires = expires(d.Expiration)
 			return m
 		}

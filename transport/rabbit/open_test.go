@@ -45,10 +45,20 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		// conforms: URL-26
 		"unknown option": {"rabbit:///?amqp_durable_queue=true", "did you mean amqp_durable_queues"},
 		// conforms: URL-27
-		"bad value":        {"rabbit:///?kombu_reconnect_delay=9", "kombu_reconnect_delay"},
-		"later option":     {"rabbit:///?rabbit_stream_fanout=true", "not supported"},
-		"pool":             {"rabbit:///?rpc_conn_pool_size=30", "no pool"},
-		"no heartbeat":     {"rabbit:///?heartbeat_timeout_threshold=0", "heartbeat_timeout_threshold"},
+		"bad value": {"rabbit:///?kombu_reconnect_delay=9", "kombu_reconnect_delay"},
+		// conforms: RMQ-POOL-03
+		"pool": {"rabbit:///?rpc_conn_pool_size=1", "less than conn_pool_min_size"},
+		// conforms: RMQ-TOPO-27
+		"mirrored quorum":           {"rabbit:///?rabbit_ha_queues=true&rabbit_quorum_queue=true", "not both"},
+		"mirrored transient quorum": {"rabbit:///?rabbit_ha_queues=true&rabbit_transient_quorum_queue=true", "not both"},
+		// conforms: RMQ-TOPO-28
+		"stream, no prefetch": {"rabbit:///?rabbit_stream_fanout=true&rabbit_transient_quorum_queue=true", "set rabbit_qos_prefetch_count above 0"},
+		// conforms: RMQ-TOPO-29
+		"stream alone": {"rabbit:///?rabbit_stream_fanout=true&rabbit_qos_prefetch_count=10", "rabbit_transient_quorum_queue=true"},
+		"compression":  {"rabbit:///?kombu_compression=lz4", "is not one of gzip, zstd, bzip2, bz2"},
+		"challenge":    {"rabbit:///?rabbit_login_method=RABBIT-CR-DEMO", "use PLAIN or AMQPLAIN"},
+		// conforms: RMQ-TLS-07
+		"TLS version":      {"rabbit:///?ssl=true&ssl_version=SSLv3", "is not one of TLSv1"},
 		"EXTERNAL, no TLS": {"rabbit:///?rabbit_login_method=EXTERNAL", "ssl=true"},
 		"no CA file":       {"rabbit:///?ssl=true&ssl_ca_file=/nonexistent/ca.pem", "ssl_ca_file"},
 		"key alone":        {"rabbit:///?ssl=true&ssl_key_file=/nonexistent/key.pem", "ssl_cert_file"},

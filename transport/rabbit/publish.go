@@ -104,14 +104,15 @@ func (p *publisher) outlet(ctx context.Context) (*outlet, error) {
 
 // A publication is a message ready for the broker.
 type publication struct {
-	exchange   exchange // name "" = the default one, which need not be declared
-	key        string
-	mandatory  bool
-	expiration string // milliseconds
-	probe      string // the id of a probe; "" for all else
-	body       []byte
-	buf        *[]byte            // body's, from bodies; nil when it belongs to somebody else
-	message    *transport.Message // what body says, for errors; nil once Send has returned
+	exchange    exchange // name "" = the default one, which need not be declared
+	key         string
+	mandatory   bool
+	expiration  string // milliseconds
+	probe       string // the id of a probe; "" for all else
+	body        []byte
+	buf         *[]byte            // body's, from bodies; nil when it belongs to somebody else
+	compression string             // of body; "" = none
+	message     *transport.Message // what body says, for errors; nil once Send has returned
 }
 
 // fits refuses names that AMQP cannot carry.

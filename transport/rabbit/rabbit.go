@@ -7,7 +7,8 @@
 //
 // # Where things are
 //
-//	config.go   the URL and its options
+//	config.go   what there is to configure; options.go the options of [oslo_messaging_rabbit], in the URL or in files;
+//	            hosts.go where to connect; tls.go certificates
 //	dial.go     one connection, and why it was refused
 //	conn.go     a link keeps a connection up and says what state it is in; failover.go: at which host, and when;
 //	            liveness.go: whether the broker still answers
@@ -15,11 +16,13 @@
 //	mux.go      the library's frames and ours on one socket
 //	channel.go  a channel whose messages, confirms and acknowledgements are ours; content.go, frames.go: their bytes
 //	topology.go names and properties of exchanges and queues; declare.go declares them
+//	names.go    names of our own queues that are the same after a restart
 //	adopt.go    what exists otherwise is taken as it is
 //	lasting.go  what to do where the broker refuses transient queues
 //	send.go     Send; publish.go keeps channels for it
 //	routes.go   requests that the exchange finds no queue for, where it has found one before
 //	limit.go    how big a message may be
+//	compress.go bodies that are compressed
 //	answers.go  replies on their way; replies.go sends them again where that broke, or their queue is missing
 //	listen.go   Listen and Next; acks.go settles in batches
 //	subscribe.go a listener keeps subscribed; restore.go: what was missing for that; probe.go: does it hear?
@@ -95,7 +98,7 @@ type Transport struct {
 //
 // The second connection is made by the first Listen.
 func Open(ctx context.Context, c Config) (*Transport, error) {
-	s, err := c.read()
+	s, options, err := c.read()
 	if err != nil {
 		return nil, err
 	}
@@ -103,6 +106,7 @@ func Open(ctx context.Context, c Config) (*Transport, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
+	options.Log(ctx, log)
 	t := &Transport{settings: s, log: log}
 	t.declarer.log = log
 	t.routes.log = log

@@ -76,6 +76,11 @@ func (t *Transport) send(ctx context.Context, to transport.Address, m *transport
 	if err != nil {
 		return reject(err)
 	}
+	if codec := t.settings.compression; codec != "" {
+		if p.body, p.compression, err = compress(codec, p.body); err != nil {
+			return reject(err)
+		}
+	}
 	switch to.Kind {
 	case transport.Topic:
 		p.exchange, p.key = t.settings.topology.topic(to), to.Topic

@@ -124,7 +124,11 @@ func (l *listener) declare(ctx context.Context, s *session, again bool) (rebuilt
 		}
 		made, err := l.declarer.restore(su, l.queues)
 		for _, q := range l.queues {
-			if q.own && slices.Contains(made.queues, q.name) {
+			if !slices.Contains(made.queues, q.name) {
+				continue
+			}
+			l.rewound(q)
+			if q.own {
 				l.health.anew() // whatever becomes of the rest
 			}
 		}
@@ -141,9 +145,10 @@ func (l *listener) declare(ctx context.Context, s *session, again bool) (rebuilt
 func (l *listener) consume(sub *subscription, i int) error {
 	sub.next++
 	tag := strconv.Itoa(sub.next)
-	in, err := sub.ch.consume(l.queues[i].name, tag, l.prefetch)
+	q := l.queues[i]
+	in, err := sub.ch.consume(q.name, tag, l.room(q), l.arguments(q))
 	if err != nil {
-		return wrap(err, "consume from "+l.queues[i].name)
+		return wrap(err, "consume from "+q.name)
 	}
 	sub.tags[tag] = i
 	l.set(func() {
@@ -181,6 +186,7 @@ func (l *listener) watch(ctx context.Context, sub *subscription) error {
 				continue // a check was faster
 			}
 			c.abort()
+			l.rewound(l.queues[i])
 			lost := time.Now()
 			made, err := l.declare(ctx, sub.session, true)
 			if err == nil {
@@ -269,7 +275,7 @@ func (l *listener) wind(ctx context.Context, sub *subscription) {
 func (l *listener) deleteOwn(ctx context.Context, s *session) {
 	err := s.do(ctx, func(su *setup) error {
 		for _, q := range l.queues {
-			if !q.own {
+			if !q.own || q.kept {
 				continue
 			}
 			ch, err := su.channel()

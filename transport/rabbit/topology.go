@@ -3,23 +3,34 @@ package rabbit
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/goslo/goslo/transport"
-	"github.com/goslo/goslo/wire"
 )
 
 // topology is what exchanges and queues look like. It is oslo's to the letter: peers declare the same ones,
-// and a broker refuses a declaration that differs (rows RMQ-TOPO-01 to 15).
+// and a broker refuses a declaration that differs (rows RMQ-TOPO-01 to 23).
 type topology struct {
-	exchange   string // of addresses that name none
+	exchange string // of addresses that name none
+
 	durable    bool   // amqp_durable_queues
 	autoDelete bool   // amqp_auto_delete
-	quorum     bool   // rabbit_quorum_queue
-	ttl        time.Duration
+	mirrored   bool   // rabbit_ha_queues
+	quorum     bool   // rabbit_quorum_queue: what peers share
+	limits     limits // of quorum queues
+
+	ttl              time.Duration // rabbit_transient_queues_ttl
+	transientQuorum  bool          // rabbit_transient_quorum_queue: what is ours alone
+	stream           bool          // rabbit_stream_fanout
+	cancelOnFailover bool          // enable_cancel_on_failover
+	names            *namer        // use_queue_manager; nil = random names
 }
+
+// limits are those of quorum queues, 0 = none (RMQ-TOPO-14).
+type limits struct{ deliveries, length, bytes int }
 
 // A queue as it is declared, bound and consumed from.
 type queue struct {
@@ -29,7 +40,10 @@ type queue struct {
 	durable    bool
 	autoDelete bool
 	own        bool // nobody else's: deleted when its listener closes
+	kept       bool // own, and left to the next process of this name
+	stream     bool // everybody reads all of it, from where they were
 	args       amqp.Table
+	consume    amqp.Table        // arguments of its consumers
 	to         transport.Address // how a message found here was addressed
 }
 
@@ -49,40 +63,88 @@ func (t topology) topic(a transport.Address) exchange {
 
 // fanout is the exchange of a topic's fanout; the address's own exchange plays no part (RMQ-TOPO-04).
 func (t topology) fanout(a transport.Address) exchange {
-	return exchange{name: a.Topic + "_fanout", kind: amqp.ExchangeFanout, autoDelete: true}
+	return exchange{name: a.Topic + "_fanout", kind: amqp.ExchangeFanout, durable: t.transientQuorum || t.stream, autoDelete: true}
 }
 
 // queues are those that a listener at a consumes from, in the order in which they are declared (RMQ-TOPO-01).
-func (t topology) queues(a transport.Address) []queue {
+// The name of what is its own ends with unique.
+func (t topology) queues(a transport.Address, unique string) []queue {
 	if a.Kind == transport.Reply {
-		name := "reply_" + wire.NewID()
-		return []queue{{name: name, own: true, args: t.expiry(), to: transport.Address{Kind: transport.Reply, Topic: name}}}
+		q := t.own("reply_" + unique)
+		q.to = transport.Address{Kind: transport.Reply, Topic: q.name}
+		return []queue{q}
 	}
-	topic, fanout := t.topic(a), t.fanout(a)
-	shared := func(name, server string) queue {
-		q := queue{name: name, key: name, exchange: &topic, durable: topic.durable, autoDelete: t.autoDelete}
-		q.to = transport.Address{Kind: transport.Topic, Exchange: a.Exchange, Topic: a.Topic, Server: server}
-		if t.quorum {
-			q.args = amqp.Table{amqp.QueueTypeArg: amqp.QueueTypeQuorum}
-		}
-		return q
+	topic, exchange := t.topic(a), t.fanout(a)
+	fanout := t.own(exchange.name + "_" + unique)
+	if t.stream {
+		fanout = t.streamed(exchange.name)
 	}
-	return []queue{
-		shared(a.Topic, ""),
-		shared(a.Topic+"."+a.Server, a.Server),
-		{
-			name: fanout.name + "_" + wire.NewID(), key: a.Topic, exchange: &fanout, own: true, args: t.expiry(),
-			to: transport.Address{Kind: transport.Fanout, Exchange: a.Exchange, Topic: a.Topic},
-		},
+	fanout.key, fanout.exchange = a.Topic, &exchange
+	fanout.to = transport.Address{Kind: transport.Fanout, Exchange: a.Exchange, Topic: a.Topic}
+	return []queue{t.shared(a, "", &topic), t.shared(a, a.Server, &topic), fanout}
+}
+
+// shared is the queue of a topic, or of one of its servers (RMQ-TOPO-03).
+func (t topology) shared(a transport.Address, server string, x *exchange) queue {
+	name := a.Topic
+	if server != "" {
+		name += "." + server
+	}
+	return queue{
+		name: name, key: name, exchange: x, durable: x.durable, autoDelete: t.autoDelete,
+		args: t.arguments(t.quorum, 0), consume: t.consumer(),
+		to: transport.Address{Kind: transport.Topic, Exchange: a.Exchange, Topic: a.Topic, Server: server},
 	}
 }
 
-// expiry is the one argument of queues that are a process's own (RMQ-TOPO-15).
-func (t topology) expiry() amqp.Table {
-	if t.ttl == 0 {
+// own is a reply or fanout queue (RMQ-TOPO-05, 06, 13).
+func (t topology) own(name string) queue {
+	return queue{
+		name: name, own: true, kept: t.names != nil, durable: t.transientQuorum,
+		args: t.arguments(t.transientQuorum, t.ttl), consume: t.consumer(),
+	}
+}
+
+// streamed is the one queue of a fanout that all its servers read (RMQ-TOPO-16).
+func (t topology) streamed(name string) queue {
+	args := amqp.Table{amqp.QueueTypeArg: amqp.QueueTypeStream}
+	if t.ttl > 0 {
+		args[amqp.StreamMaxAgeArg] = strconv.Itoa(int(t.ttl.Seconds())) + "s"
+	}
+	return queue{name: name, durable: true, stream: true, args: args}
+}
+
+// arguments are those of a queue that is no stream (RMQ-TOPO-11, 12, 14, 15).
+func (t topology) arguments(quorum bool, ttl time.Duration) amqp.Table {
+	args := amqp.Table{}
+	if t.mirrored {
+		args["x-ha-policy"] = "all"
+	}
+	if quorum {
+		args[amqp.QueueTypeArg] = amqp.QueueTypeQuorum
+		for name, n := range map[string]int{
+			"x-delivery-limit": t.limits.deliveries, "x-max-in-memory-length": t.limits.length, "x-max-in-memory-bytes": t.limits.bytes,
+		} {
+			if n > 0 {
+				args[name] = int64(n)
+			}
+		}
+	}
+	if ttl > 0 {
+		args[amqp.QueueTTLArg] = int32(ttl.Milliseconds()) // of the type that Python uses; options keep it in range
+	}
+	if len(args) == 0 {
 		return nil
 	}
-	return amqp.Table{amqp.QueueTTLArg: int32(t.ttl.Milliseconds())} // of the type that Python uses; options keep it in range
+	return args
+}
+
+// consumer are the arguments of a consumer (RMQ-TOPO-19); those of a stream's are its listener's.
+func (t topology) consumer() amqp.Table {
+	if !t.cancelOnFailover {
+		return nil
+	}
+	return amqp.Table{"x-cancel-on-ha-failover": true}
 }
 
 // A job is declaring, deleting or asking, in the goroutine that owns a session's setup channel.
