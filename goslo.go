@@ -39,6 +39,7 @@ import (
 	"log/slog"
 	"strings"
 
+	"github.com/goslo/goslo/config"
 	"github.com/goslo/goslo/internal/nearest"
 	"github.com/goslo/goslo/transport"
 	"github.com/goslo/goslo/transport/memory"
@@ -61,13 +62,17 @@ type Config struct {
 	//	embedded          the bus on this machine that needs nothing installed; see package transport/nats/embedded
 	//	memory, fake      a bus inside this process; see package transport/memory
 	//
-	// Default: embedded://.
+	// Default: transport_url of Files, else embedded://.
 	URL string
+	// Files are oslo.config's, such as nova.conf. Of [DEFAULT] transport_url and control_exchange count, where URL
+	// and Exchange are empty, and for RabbitMQ all of [oslo_messaging_rabbit]; options in the URL come first.
+	Files config.Files
 	// Program is the name by which operators see the process on the broker. Default: that of the executable.
 	Program string
-	// Exchange is what a target without one means (oslo's control_exchange). Default: "openstack".
+	// Exchange is what a target without one means. Default: control_exchange of Files, else "openstack".
 	Exchange string
-	// Logger hears about connections lost and rebuilt. Default: nothing is logged.
+	// Logger hears about connections lost and rebuilt, and about options that have no effect or that nobody knows.
+	// Default: nothing is logged.
 	Logger *slog.Logger
 }
 
@@ -80,6 +85,10 @@ var schemes = []string{"rabbit", "kombu", "nats", "nats+tls", "embedded", "memor
 // A URL that cannot be used is a *transport.URLError, a *transport.OptionsError or a *ConfigError. Anything else is what the
 // bus, or the way there, had to say.
 func (c Config) Open(ctx context.Context) (transport.Transport, error) {
+	c, settings, err := c.fromFiles()
+	if err != nil {
+		return nil, &ConfigError{err}
+	}
 	url := c.URL
 	if url == "" {
 		url = "embedded://"
@@ -90,7 +99,7 @@ func (c Config) Open(ctx context.Context) (transport.Transport, error) {
 	}
 	switch u.Scheme {
 	case "rabbit", "kombu":
-		return opened(rabbit.Open(ctx, rabbit.Config{URL: u, Program: c.Program, Exchange: c.Exchange, Logger: c.Logger}))
+		return opened(rabbit.Open(ctx, rabbit.Config{URL: u, Settings: settings, Program: c.Program, Exchange: c.Exchange, Logger: c.Logger}))
 	case "nats", "nats+tls":
 		n, err := nats.ConfigFromURL(u)
 		if err != nil {

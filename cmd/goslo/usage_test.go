@@ -180,12 +180,19 @@ func TestWhereTheBusComesFrom(t *testing.T) {
 	holes := write("holes.conf", "[DEFAULT]\ntransport_url = rabbit://u:s3cret@$my_ip/\n")
 	tls := write("tls.conf", "[DEFAULT]\ntransport_url = "+dead+"?rabbit_login_method=PLAIN\n[oslo_messaging_rabbit]\nssl = true\nrabbit_login_method = AMQPLAIN\nrpc_conn_pool_size = 3\n")
 	badTLS := write("bad-tls.conf", "[oslo_messaging_rabbit]\nssl_ca_file = /nosuch/ca.pem\n")
+	slow := write("slow.conf", "[DEFAULT]\nrpc_response_timeout = soon\n")
+	quick := write("quick.conf", "[DEFAULT]\nrpc_response_timeout = 1\n")
+	oldest := write("oldest.conf", "[oslo_messaging_rabbit]\nrabbit_hosts = "+strings.TrimSuffix(strings.TrimPrefix(dead, "rabbit://u:s3cret@"), "/")+"\nrabbit_password = s3cret\n")
 	without := s.with("GOSLO_URL=")
 
 	s.with("GOSLO_URL="+dead).run(t, "ping", "lab", "--url", own).want(t, 0)
 	without.run(t, "ping", "lab", "--config-file", good).want(t, 0)
 	without.run(t, "ping", "lab", "--config-file", bad, "--config-file", good).want(t, 0)
 	s.run(t, "ping", "lab", "--config-file", bad).want(t, 0) // $GOSLO_URL comes first
+
+	// conforms: CFG-03
+	without.run(t, "call", "lab", "echo", "--config-file", good, "--config-file", slow).want(t, 2).wantErr(t, slow+":2: option rpc_response_timeout")
+	s.run(t, "call", "lab", "sleep", `{"seconds": 5}`, "--config-file", quick).want(t, 4).wantErr(t, "timed out after")
 
 	for _, test := range []struct {
 		name  string
@@ -201,8 +208,10 @@ func TestWhereTheBusComesFrom(t *testing.T) {
 		{"the exchange's flag", s, 3, []string{"--exchange", "nova"}, "nobody listens"},
 		{"no bus in the files", without, 2, []string{"--config-file", elsewhere}, "no transport_url in [DEFAULT]"},
 		{"a broken file", without, 2, []string{"--config-file", broken}, broken + ":2"},
-		{"options of the group", without, 5, []string{"--config-file", tls}, "/?rabbit_login_method=PLAIN&ssl=true (" + tls + ":2)"},
-		{"options of another file", without, 2, []string{"--config-file", tls, "--config-file", badTLS}, "/nosuch/ca.pem"},
+		{"options of the group", without, 5, []string{"--config-file", tls}, "/?rabbit_login_method=PLAIN (" + tls + ":2)"},
+		{"an option without effect", without, 5, []string{"--config-file", tls, "--log-level", "info"}, "option=rpc_conn_pool_size at=" + tls + ":6"},
+		{"options by their oldest names", without, 5, []string{"--config-file", oldest}, "option=rabbit_password at=" + oldest + ":3 use=transport_url"},
+		{"options of another file", without, 2, []string{"--config-file", tls, "--config-file", badTLS}, badTLS + ":2: option ssl_ca_file: open /nosuch/ca.pem"},
 		{"a hole in the value", without, 2, []string{"--config-file", holes}, holes + ":2"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -8,61 +9,63 @@ import (
 	"time"
 
 	"github.com/goslo/goslo"
+	"github.com/goslo/goslo/config"
 	"github.com/goslo/goslo/rpc"
 	"github.com/goslo/goslo/transport"
 )
 
 // A busChoice is the bus that the flags, the environment and the configuration files add up to.
 type busChoice struct {
-	url      string // may hold secrets; "" = the embedded bus
+	url      string // may hold secrets; "" = what files without one mean, else the embedded bus
 	from     string // where the URL comes from, for people
 	exchange string // "" = the transport's default
+	files    config.Files
 }
-
-const embeddedURL = "embedded://"
 
 // String is the URL without its secrets, and where it comes from.
 func (b busChoice) String() string {
 	if b.from == "" {
 		return ""
 	}
+	url := b.url
+	switch {
+	case url == "" && len(b.files) > 0:
+		return b.from
+	case url == "":
+		url = "embedded://"
+	}
 	shown := "(not a URL)"
-	if u, err := transport.ParseURL(b.urlOrDefault()); err == nil {
+	if u, err := transport.ParseURL(url); err == nil {
 		shown = u.String()
 	}
 	return shown + " (" + b.from + ")"
 }
 
-func (b busChoice) urlOrDefault() string {
-	if b.url == "" {
-		return embeddedURL
-	}
-	return b.url
-}
-
 // choose applies the order of the global flags.
 func (a *app) choose() (busChoice, error) {
-	var files fileSettings
-	if len(a.configFiles) > 0 {
-		var err error
-		if files, err = readFiles(a.configFiles); err != nil {
-			return busChoice{}, err
-		}
+	files, err := a.readFiles()
+	if err != nil {
+		return busChoice{}, err
 	}
-	b := busChoice{exchange: a.exchange}
-	if b.exchange == "" {
-		b.exchange = files.exchange
+	url, at, err := fileOption(files, "transport_url")
+	if err != nil {
+		return busChoice{}, err
 	}
+	exchange, _, err := fileOption(files, "control_exchange")
+	if err != nil {
+		return busChoice{}, err
+	}
+	b := busChoice{files: files, exchange: cmp.Or(a.exchange, exchange)}
 	env := a.getenv("GOSLO_URL")
 	switch {
 	case a.url != "":
 		b.url, b.from = a.url, "--url"
 	case env != "":
 		b.url, b.from = env, "$GOSLO_URL"
-	case files.url != "":
-		b.url, b.from = files.url, files.urlAt
-	case len(a.configFiles) > 0:
-		return b, usagef("no transport_url in [DEFAULT] of %s; add one, or give the bus with --url", strings.Join(a.configFiles, ", "))
+	case url != "":
+		b.url, b.from = url, at
+	case len(files) > 0:
+		b.from = strings.Join(files.Paths(), ", ")
 	default:
 		b.from = "the default; --url, $GOSLO_URL or --config-file name another"
 	}
@@ -82,7 +85,7 @@ func (a *app) open(ctx context.Context, program string) (transport.Transport, er
 	if err != nil {
 		return nil, err
 	}
-	return goslo.Config{URL: a.bus.url, Program: program, Exchange: a.bus.exchange, Logger: log}.Open(ctx)
+	return goslo.Config{URL: a.bus.url, Program: program, Files: a.bus.files, Exchange: a.bus.exchange, Logger: log}.Open(ctx)
 }
 
 // closeTimeout is how long a bus has for what is on its way when a command ends.
@@ -105,11 +108,16 @@ func (a *app) closeAll(ctx context.Context, log *slog.Logger, client *rpc.Client
 	}
 }
 
-// withClient opens the bus, does the work with a client of it within the timeout, and closes both.
+// withClient opens the bus, does the work with a client of it within the timeout (0 = that of the files), and closes both.
 func (a *app) withClient(ctx context.Context, timeout time.Duration, do func(context.Context, *rpc.Client) error) error {
 	log, err := a.logger()
 	if err != nil {
 		return err
+	}
+	if timeout == 0 {
+		if timeout, err = a.fileTimeout(); err != nil {
+			return err
+		}
 	}
 	within, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

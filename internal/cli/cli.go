@@ -77,8 +77,8 @@ const rootHelp = `goslo calls, serves and looks at services on a message bus, in
 shared with Python services, NATS, or a bus of its own that needs nothing installed.
 
 The bus is --url, else $GOSLO_URL, else [DEFAULT] transport_url of --config-file, else embedded://. Of a configuration
-file goslo also takes control_exchange and, with its transport_url, of [oslo_messaging_rabbit]: ssl and ssl_*,
-rabbit_login_method, amqp_durable_queues, amqp_auto_delete and rabbit_quorum_queue. It reads no other options.
+file goslo also takes control_exchange, rpc_response_timeout where --timeout is not given, and for RabbitMQ all of
+[oslo_messaging_rabbit]; options in the URL come first. It reads no other options.
 
 Exit codes, the same everywhere:
   0  done

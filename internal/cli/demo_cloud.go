@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -82,7 +83,7 @@ func (a *app) startCloud(ctx context.Context, t *trace, name, listen string) (*c
 func (c *cloud) connect(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	url, err := temporary(c.app.bus.url)
+	url, err := temporary(c.app.bus)
 	if err != nil {
 		return err
 	}
@@ -93,7 +94,7 @@ func (c *cloud) connect(ctx context.Context) error {
 	for _, n := range c.nodes {
 		opening.Go(func() error {
 			var err error
-			n.bus, err = goslo.Config{URL: url, Program: "goslo-demo-" + n.name, Exchange: c.exchange, Logger: c.log}.Open(ctx)
+			n.bus, err = goslo.Config{URL: url, Files: c.app.bus.files, Program: "goslo-demo-" + n.name, Exchange: c.exchange, Logger: c.log}.Open(ctx)
 			if err != nil {
 				return &busError{cause: err}
 			}
@@ -205,8 +206,25 @@ func (c *cloud) close(ctx context.Context) {
 	_ = c.listener.Close()
 }
 
-// temporary makes a URL leave nothing behind on the broker: queues on RabbitMQ outlive their servers
+// temporary makes a bus leave nothing behind on the broker: queues on RabbitMQ outlive their servers
 // unless they are declared to be deleted with them.
-func temporary(url string) (string, error) {
-	return withOptions(url, []transport.Option{{Name: "amqp_auto_delete", Value: "true"}})
+func temporary(b busChoice) (string, error) {
+	url := b.url
+	if url == "" {
+		if len(b.files) == 0 {
+			return "", nil
+		}
+		url = "rabbit://" // the broker that the files name by their older options
+	}
+	u, err := transport.ParseURL(url)
+	if err != nil {
+		return "", err
+	}
+	const option = "amqp_auto_delete"
+	given := slices.ContainsFunc(u.Query, func(o transport.Option) bool { return o.Name == option })
+	if d := u.Driver(); d != "rabbit" && d != "kombu" || given {
+		return url, nil
+	}
+	u.Query = append(u.Query, transport.Option{Name: option, Value: "true"})
+	return u.Reveal(), nil
 }

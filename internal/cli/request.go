@@ -21,7 +21,7 @@ import (
 // requestFlags are what call, cast, fanout and ping share.
 type requestFlags struct {
 	namespace, version string
-	timeout            seconds
+	timeout            seconds // 0 = not given
 	monitor            seconds
 	context            string
 }
@@ -29,10 +29,10 @@ type requestFlags struct {
 const defaultTimeout = time.Minute // oslo's rpc_response_timeout
 
 func (r *requestFlags) add(flags *pflag.FlagSet) {
-	r.timeout = seconds(defaultTimeout)
 	flags.StringVar(&r.namespace, "namespace", "", "the endpoint's namespace (default: none)")
 	flags.StringVar(&r.version, "version", "", `the version asked for, such as 6.0 (default: none, which means "1.0" to the server)`)
 	flags.Var(&r.timeout, "timeout", "how long to wait, as 30s or a number of seconds")
+	flags.Lookup("timeout").DefValue = "rpc_response_timeout of --config-file, else " + defaultTimeout.String()
 	flags.StringVar(&r.context, "context", "", "the request context: a JSON object, @file, or - for standard input (default: a new request_id)")
 }
 

@@ -115,7 +115,7 @@ func TestContentIsReadAsTheLibraryReadsIt(t *testing.T) {
 	if err := ours.Qos(len(messages), 0, false); err != nil {
 		t.Fatal(err)
 	}
-	in, err := ours.consume(forUs, "1", len(messages))
+	in, err := ours.consume(forUs, "1", len(messages), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
