@@ -1,0 +1,307 @@
+package chaos_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/goslo/goslo/internal/brokertest"
+)
+
+var (
+	fullFlag    = flag.Bool("chaos.full", false, "every fault in all its rounds, and bounds on time; without it a short version")
+	faultsFlag  = flag.String("chaos.faults", "", "names of the faults, comma-separated; default: all")
+	roundsFlag  = flag.Int("chaos.rounds", 0, "rounds of each fault; default: each fault's own")
+	rateFlag    = flag.Float64("chaos.rate", 20, "calls per second of each pair of peers, and as many casts; a tenth as many fanouts")
+	holdFlag    = flag.Duration("chaos.hold", 0, "how long a fault that is held lasts; default: 5s, in the short version 2s")
+	timeoutFlag = flag.Duration("chaos.timeout", 10*time.Second, "deadline of calls, and of Go's casts")
+	pythonFlag  = flag.Duration("chaos.python", 0, "how long to wait for Python peers to recover; default: 30s (150s where only heartbeats help), in the short version 0")
+	jsonFlag    = flag.String("chaos.json", "", "file for the report as JSON")
+	logFlag     = flag.String("chaos.log", "", "file for what the Go peers logged")
+)
+
+// The goals on time. The short version runs on machines that do much else: there they only tell recovery from none.
+const (
+	recoverWithin      = 2 * time.Second
+	probeInterval      = 10 * time.Second
+	recoverWithinShort = 30 * time.Second
+	allowance          = time.Second
+	allowanceShort     = 10 * time.Second
+	// heartbeats is how long the broker believes in a dead connection: two of the default heartbeat_timeout_threshold.
+	heartbeats = 150 * time.Second
+	// pythonWait is how long Python peers are waited for where it is not heartbeats that they need.
+	pythonWait = 30 * time.Second
+	steady     = time.Second // of load before and after each strike
+)
+
+func TestMain(m *testing.M) { brokertest.Main(m) }
+
+// TestChaos breaks what the peers depend on, and holds them to the goals of the package comment.
+func TestChaos(t *testing.T) {
+	chosen := choose(t)
+	out := &report{Date: time.Now().UTC().Truncate(time.Second), Go: runtime.Version(), titles: map[string]string{}}
+	out.Broker, out.Python = versions(t)
+	for _, s := range []setting{broker, network, cluster} {
+		var here []fault
+		for _, f := range chosen {
+			if f.setting == s {
+				here = append(here, f)
+				out.titles[f.name] = f.title
+			}
+		}
+		if len(here) > 0 {
+			t.Run(strings.ReplaceAll(string(s), " ", "_"), func(t *testing.T) { runSetting(t, s, here, out) })
+		}
+	}
+	out.Took = time.Since(out.Date)
+	fmt.Fprintf(os.Stderr, "\nGoslo on %s, oslo.messaging %s, RabbitMQ %s, %s, %s\n\n",
+		out.Go, out.Python, out.Broker, out.Date.Format(time.RFC3339), out.Took.Round(time.Second))
+	out.table(os.Stderr)
+	for _, f := range out.Failed {
+		t.Errorf("goal failed: %s", f)
+	}
+	if *jsonFlag != "" {
+		if err := out.save(*jsonFlag); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func choose(t *testing.T) []fault {
+	t.Helper()
+	if *faultsFlag == "" {
+		return faults
+	}
+	var out []fault
+	for name := range strings.SplitSeq(*faultsFlag, ",") {
+		i := slices.IndexFunc(faults, func(f fault) bool { return f.name == name })
+		if i < 0 {
+			var known []string
+			for _, f := range faults {
+				known = append(known, f.name)
+			}
+			t.Fatalf("chaos.faults: there is no %q; there are %s", name, strings.Join(known, ", "))
+		}
+		out = append(out, faults[i])
+	}
+	return out
+}
+
+func versions(t *testing.T) (rabbit, oslo string) {
+	t.Helper()
+	for program, out := range map[string]*string{"rabbitmq-server": &rabbit, "python3-oslo.messaging": &oslo} {
+		b, err := exec.Command("dpkg-query", "--show", "--showformat=${Version}", program).Output()
+		if err != nil {
+			b = []byte("(version unknown)")
+		}
+		*out = string(b)
+	}
+	return rabbit, oslo
+}
+
+func runSetting(t *testing.T, s setting, here []fault, out *report) {
+	progress("setting: %s", s)
+	w := newWorld(t, s)
+	for _, f := range here {
+		rows := runFault(t, w, f)
+		out.Rows = append(out.Rows, rows...)
+		for _, r := range rows {
+			for _, g := range f.goals(r) {
+				out.Failed = append(out.Failed, fmt.Sprintf("%s: %s: %s", f.title, r.Pair, g))
+			}
+		}
+		logged := w.log.take()
+		if *logFlag != "" {
+			appendTo(t, *logFlag, "# "+f.title+"\n"+logged)
+		}
+	}
+	for _, problem := range w.end(t) {
+		out.Failed = append(out.Failed, fmt.Sprintf("%s: %s", s, problem))
+	}
+}
+
+func appendTo(t *testing.T, path, text string) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteString(text); err != nil {
+		t.Error(err)
+	}
+}
+
+// runFault has load run while f strikes, and accounts for all of it.
+func runFault(t *testing.T, w *world, f fault) []row {
+	t.Helper()
+	rounds, hold, python := f.brief, 2*time.Second, time.Duration(0)
+	if *fullFlag {
+		rounds, hold, python = f.rounds, 5*time.Second, pythonWait
+		if f.ghosts {
+			python = heartbeats
+		}
+	}
+	if *roundsFlag > 0 {
+		rounds = *roundsFlag
+	}
+	if *holdFlag > 0 {
+		hold = *holdFlag
+	}
+	if *pythonFlag > 0 {
+		python = *pythonFlag
+	}
+	run := f.name
+	progress("%s: load on", f.title)
+	w.load(run, rates{*rateFlag, *rateFlag, *rateFlag / 10})
+	start := time.Now()
+	if !await(w, run, pairs, moment{start, start}, time.Minute) {
+		progress("%s: not every pair works before the fault", f.title)
+	}
+	alive := pairs
+	var moments []moment
+	for i := range rounds {
+		wait(steady)
+		m, mend := f.strike(t, w, i, hold)
+		moments = append(moments, m)
+		ours := await(w, run, pairs[:1], m, recoverWithinShort)
+		took := time.Since(m.healed)
+		await(w, run, alive, m, max(python-took, 0))
+		alive = working(w, run, alive, m)
+		progress("%s: round %d of %d: %s", f.title, i+1, rounds, summary(w, run, m))
+		if mend != nil {
+			mend()
+		}
+		wait(steady)
+		if !ours {
+			break
+		}
+	}
+	w.unload()
+	drain(w, run, f)
+	l := w.records(run)
+	var rows []row
+	for _, p := range pairs {
+		rows = append(rows, l.only(p).account(f.name, p, moments, *timeoutFlag+limit(allowance, allowanceShort)))
+	}
+	if len(alive) < len(pairs) {
+		progress("%s: Python peers that have not recovered are started anew", f.title)
+		w.replacePythons(t)
+	}
+	return rows
+}
+
+// await waits until every pair has recovered from m, and says whether they have within limit.
+func await(w *world, run string, who []pair, m moment, limit time.Duration) bool {
+	end := time.Now().Add(limit)
+	for {
+		if len(working(w, run, who, m)) == len(who) {
+			return true
+		}
+		if time.Now().After(end) {
+			return false
+		}
+		wait(100 * time.Millisecond)
+	}
+}
+
+// working are the pairs that have recovered from m.
+func working(w *world, run string, who []pair, m moment) []pair {
+	l := w.records(run)
+	var out []pair
+	for _, p := range who {
+		if len(l.only(p).recovery(m)) == len(kinds) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+func summary(w *world, run string, m moment) string {
+	l := w.records(run)
+	var out []string
+	for _, p := range pairs {
+		r := l.only(p).recovery(m)
+		var all []string
+		for _, k := range kinds {
+			text := "-"
+			if d, ok := r[k]; ok {
+				text = after(d.Seconds())
+			}
+			all = append(all, text)
+		}
+		out = append(out, p.String()+" "+strings.Join(all, "/"))
+	}
+	return strings.Join(out, ", ")
+}
+
+// drain waits until all requests have ended and all confirmed casts have been executed, as long as that may take.
+func drain(w *world, run string, f fault) {
+	patience := *timeoutFlag + limit(allowance, allowanceShort) + steady
+	if f.ghosts {
+		patience += heartbeats
+	}
+	end := time.Now().Add(patience)
+	for time.Now().Before(end) {
+		l := w.records(run)
+		if !*fullFlag { // what Python has lost is not worth the wait
+			l = &ledger{append(l.only(pairs[0]).requests, l.only(pairs[1]).requests...), l.executions}
+		}
+		open := 0
+		for _, r := range l.requests {
+			if r.ended.IsZero() {
+				open++
+			}
+		}
+		if open == 0 && l.missing() == 0 {
+			break
+		}
+		wait(100 * time.Millisecond)
+	}
+	wait(steady) // for what is executed twice
+}
+
+func limit(full, short time.Duration) time.Duration {
+	if *fullFlag {
+		return full
+	}
+	return short
+}
+
+// goals are those that the row misses.
+func (f fault) goals(r row) (missed []string) {
+	ours := r.Pair == pairs[0].String()
+	fromGo := strings.HasPrefix(r.Pair, string(golang))
+	toGo := strings.HasSuffix(r.Pair, string(golang))
+	if fromGo && r.Casts.Lost > 0 {
+		missed = append(missed, fmt.Sprintf("%d confirmed casts lost", r.Casts.Lost))
+	}
+	if toGo && r.Twice > 0 {
+		missed = append(missed, fmt.Sprintf("%d requests executed twice", r.Twice))
+	}
+	if fromGo && r.Calls.Hanging+r.Casts.Hanging > 0 {
+		missed = append(missed, fmt.Sprintf("%d calls and %d casts had neither reply nor error by their deadline", r.Calls.Hanging, r.Casts.Hanging))
+	}
+	if !ours {
+		return missed
+	}
+	if r.Calls.Answered == 0 || r.Casts.Confirmed == 0 {
+		missed = append(missed, "there was no load")
+	}
+	for _, k := range kinds {
+		within := limit(recoverWithin, recoverWithinShort)
+		if k == fanout && f.probed {
+			within += probeInterval
+		}
+		if w := r.worst(k); w < 0 || w > within.Seconds() {
+			missed = append(missed, fmt.Sprintf("recovery of a %s took %s s, more than %v", k, after(w), within))
+		}
+	}
+	return missed
+}

@@ -1,0 +1,63 @@
+package chaos_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+)
+
+// A report is what one run found.
+type report struct {
+	Date    time.Time     `json:"date"`
+	Took    time.Duration `json:"took_ns"`
+	Go      string        `json:"go"`
+	Broker  string        `json:"rabbitmq"`
+	Python  string        `json:"oslo_messaging"`
+	Rows    []row         `json:"rows"`
+	Failed  []string      `json:"goals_failed"`
+	titles  map[string]string
+	ordered []string
+}
+
+// table writes the rows in Markdown, which people can read as it is.
+func (r *report) table(w io.Writer) {
+	fmt.Fprintln(w, "| fault | from, to | calls: sent / answered / failed | casts: confirmed / delivered / lost / failed | executed twice | fanouts: sent / delivered | recovery, s: call / cast / fanout | last failure, s | errors |")
+	fmt.Fprintln(w, "|---|---|---|---|---|---|---|---|---|")
+	for _, x := range r.Rows {
+		hanging := ""
+		if n := x.Calls.Hanging; n > 0 {
+			hanging = fmt.Sprintf(" (%d late or never)", n)
+		}
+		var errs []string
+		for _, e := range x.errors() {
+			errs = append(errs, fmt.Sprintf("%d %s", x.Failures[e], e))
+		}
+		fmt.Fprintf(w, "| %s, %dx | %s | %d / %d / %d%s | %d / %d / %d / %d | %d | %d / %d | %s / %s / %s | %.1f | %s |\n",
+			r.titles[x.Fault], x.Rounds, x.Pair,
+			x.Calls.Sent, x.Calls.Answered, x.Calls.Failed, hanging,
+			x.Casts.Confirmed, x.Casts.Delivered, x.Casts.Lost, x.Casts.Failed,
+			x.Twice,
+			x.Fanouts.Sent, x.Fanouts.Delivered,
+			after(x.worst(call)), after(x.worst(cast)), after(x.worst(fanout)), x.LastFailure,
+			strings.Join(errs, "; "))
+	}
+}
+
+func after(seconds float64) string {
+	if seconds < 0 {
+		return "not seen"
+	}
+	return fmt.Sprintf("%.2f", seconds)
+}
+
+// save writes the report as JSON.
+func (r *report) save(path string) error {
+	b, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(b, '\n'), 0o600)
+}
