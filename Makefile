@@ -54,6 +54,10 @@ race: ## Test everything with the race detector, without setting up; RACEFLAGS='
 interop: setup ## Go and real Python oslo.messaging against each other on RabbitMQ.
 	$(GO) test -count=1 -timeout $(TIMEOUT) -v ./interop/...
 
+.PHONY: chaos
+chaos: setup ## Break brokers and networks under load from Go and Python, 20 minutes; CHAOSFLAGS='-chaos.faults=kill' narrows it.
+	$(GO) test ./internal/chaos -run '^TestChaos$$' -count=1 -timeout 60m -v -chaos.full $(CHAOSFLAGS)
+
 .PHONY: fuzz
 fuzz: ## Fuzz every target for FUZZTIME (60s) each, one after the other.
 	scripts/fuzz $(FUZZTIME)

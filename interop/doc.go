@@ -1,7 +1,7 @@
 // Package interop proves Goslo against the real thing: Python programs on oslo.messaging, and a private
 // RabbitMQ between.
 //
-// The programs in python/ run a client and servers on the library that OpenStack uses, and do what the
+// The programs in python/ run clients, servers and load on the library that OpenStack uses, and do what the
 // tests order over their standard input, see [Python]. The tests run one table of requests with either
 // client against either server: what a client sees must be the same. The rest compares what the two put on the wire and into the broker.
 //

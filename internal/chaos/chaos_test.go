@@ -29,7 +29,7 @@ var (
 // The goals on time. The short version runs on machines that do much else: there they only tell recovery from none.
 const (
 	recoverWithin      = 2 * time.Second
-	probeInterval      = 10 * time.Second
+	probeInterval      = 10 * time.Second // the default of probe_interval
 	recoverWithinShort = 30 * time.Second
 	allowance          = time.Second
 	allowanceShort     = 10 * time.Second
@@ -47,6 +47,8 @@ func TestChaos(t *testing.T) {
 	chosen := choose(t)
 	out := &report{Date: time.Now().UTC().Truncate(time.Second), Go: runtime.Version(), titles: map[string]string{}}
 	out.Broker, out.Python = versions(t)
+	var settings []setting
+	chosenOf := map[setting][]fault{}
 	for _, s := range []setting{broker, network, cluster} {
 		var here []fault
 		for _, f := range chosen {
@@ -56,9 +58,20 @@ func TestChaos(t *testing.T) {
 			}
 		}
 		if len(here) > 0 {
-			t.Run(strings.ReplaceAll(string(s), " ", "_"), func(t *testing.T) { runSetting(t, s, here, out) })
+			settings = append(settings, s)
+			chosenOf[s] = here
 		}
 	}
+	t.Run("in", func(t *testing.T) {
+		for _, s := range settings {
+			t.Run(string(s), func(t *testing.T) {
+				if !*fullFlag {
+					t.Parallel()
+				}
+				runSetting(t, s, chosenOf[s], out)
+			})
+		}
+	})
 	out.Took = time.Since(out.Date)
 	fmt.Fprintf(os.Stderr, "\nGoslo on %s, oslo.messaging %s, RabbitMQ %s, %s, %s\n\n",
 		out.Go, out.Python, out.Broker, out.Date.Format(time.RFC3339), out.Took.Round(time.Second))
@@ -109,12 +122,8 @@ func runSetting(t *testing.T, s setting, here []fault, out *report) {
 	progress("setting: %s", s)
 	w := newWorld(t, s)
 	for _, f := range here {
-		rows := runFault(t, w, f)
-		out.Rows = append(out.Rows, rows...)
-		for _, r := range rows {
-			for _, g := range f.goals(r) {
-				out.Failed = append(out.Failed, fmt.Sprintf("%s: %s: %s", f.title, r.Pair, g))
-			}
+		for _, r := range runFault(t, w, f) {
+			out.add(r, f.goals(r))
 		}
 		logged := w.log.take()
 		if *logFlag != "" {
@@ -122,7 +131,7 @@ func runSetting(t *testing.T, s setting, here []fault, out *report) {
 		}
 	}
 	for _, problem := range w.end(t) {
-		out.Failed = append(out.Failed, fmt.Sprintf("%s: %s", s, problem))
+		out.miss(string(s), problem)
 	}
 }
 
@@ -160,11 +169,11 @@ func runFault(t *testing.T, w *world, f fault) []row {
 	run := f.name
 	progress("%s: load on", f.title)
 	w.load(run, rates{*rateFlag, *rateFlag, *rateFlag / 10})
-	start := time.Now()
-	if !await(w, run, pairs, moment{start, start}, time.Minute) {
+	start := now()
+	if !await(w, run, pairs, start, time.Minute) {
 		progress("%s: not every pair works before the fault", f.title)
 	}
-	alive := pairs
+	alive := working(w, run, pairs, start)
 	var moments []moment
 	for i := range rounds {
 		wait(steady)
@@ -186,14 +195,15 @@ func runFault(t *testing.T, w *world, f fault) []row {
 	w.unload()
 	drain(w, run, f)
 	l := w.records(run)
+	for _, r := range l.missing() {
+		since := sinceHealed(r.began, moments)
+		fmt.Fprintf(w.log, "lost: %s, made %v after the fault, confirmed after %v\n", r.key, since.Round(time.Millisecond), r.ended.Sub(r.began).Round(time.Millisecond))
+	}
 	var rows []row
 	for _, p := range pairs {
 		rows = append(rows, l.only(p).account(f.name, p, moments, *timeoutFlag+limit(allowance, allowanceShort)))
 	}
-	if len(alive) < len(pairs) {
-		progress("%s: Python peers that have not recovered are started anew", f.title)
-		w.replacePythons(t)
-	}
+	w.replace(t, alive)
 	return rows
 }
 
@@ -259,7 +269,7 @@ func drain(w *world, run string, f fault) {
 				open++
 			}
 		}
-		if open == 0 && l.missing() == 0 {
+		if open == 0 && len(l.missing()) == 0 {
 			break
 		}
 		wait(100 * time.Millisecond)

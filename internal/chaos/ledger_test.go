@@ -86,16 +86,16 @@ func (l *ledger) executed() (times map[string]int, first map[string]time.Time) {
 	return times, first
 }
 
-// missing counts the confirmed casts that nobody has executed.
-func (l *ledger) missing() int {
+// missing are the confirmed casts that nobody has executed.
+func (l *ledger) missing() []request {
 	times, _ := l.executed()
-	n := 0
+	var out []request
 	for _, r := range l.requests {
 		if r.kind == cast && !r.ended.IsZero() && r.failure == "" && times[r.key] == 0 {
-			n++
+			out = append(out, r)
 		}
 	}
-	return n
+	return out
 }
 
 // recovery is how long after m the first request of each kind succeeded. A kind that never did is not in it.

@@ -6,20 +6,38 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"time"
 )
 
 // A report is what one run found.
 type report struct {
-	Date    time.Time     `json:"date"`
-	Took    time.Duration `json:"took_ns"`
-	Go      string        `json:"go"`
-	Broker  string        `json:"rabbitmq"`
-	Python  string        `json:"oslo_messaging"`
-	Rows    []row         `json:"rows"`
-	Failed  []string      `json:"goals_failed"`
-	titles  map[string]string
-	ordered []string
+	Date   time.Time     `json:"date"`
+	Took   time.Duration `json:"took_ns"`
+	Go     string        `json:"go"`
+	Broker string        `json:"rabbitmq"`
+	Python string        `json:"oslo_messaging"`
+	Rows   []row         `json:"rows"`
+	Failed []string      `json:"goals_failed"`
+
+	titles map[string]string // of the faults
+	mu     sync.Mutex        // settings of the short version run side by side
+}
+
+// add takes in a row, and the goals that it misses.
+func (r *report) add(x row, missed []string) {
+	r.mu.Lock()
+	r.Rows = append(r.Rows, x)
+	r.mu.Unlock()
+	for _, goal := range missed {
+		r.miss(r.titles[x.Fault]+": "+x.Pair, goal)
+	}
+}
+
+func (r *report) miss(where, goal string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.Failed = append(r.Failed, where+": "+goal)
 }
 
 // table writes the rows in Markdown, which people can read as it is.
