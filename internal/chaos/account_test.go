@@ -42,7 +42,7 @@ func story() (*ledger, []moment) {
 			ran("call/before", 9), ran("call/waited", 15.9), ran("cast/before", 9.05),
 			ran("cast/twice", 17), ran("cast/twice", 15.7), ran("cast/doubtful", 16),
 		},
-	}, []moment{{at(10), at(15)}}
+	}, []moment{{struck: at(10), healed: at(15)}}
 }
 
 func TestAccountOfEveryRequest(t *testing.T) {
@@ -110,7 +110,21 @@ func TestRecoveryCountsOnlyWhatTheFaultMet(t *testing.T) {
 		{pair: p, key: "first", kind: call, began: at(10.2), ended: at(10.4)},
 	}}
 	want := map[kind]time.Duration{call: 400 * time.Millisecond}
-	if diff := cmp.Diff(want, l.recovery(moment{struck, struck})); diff != "" {
+	if diff := cmp.Diff(want, l.recovery(moment{struck: at(9.5), healed: struck, reachable: true})); diff != "" {
 		t.Error("recovery (-want +got)", diff)
+	}
+}
+
+func TestWhatWasInADeletedQueueIsNotLostByUs(t *testing.T) {
+	t.Parallel()
+	p := pairs[0].String()
+	rounds := []moment{{struck: at(10), healed: at(10.1), reachable: true, emptied: true}}
+	l := &ledger{requests: []request{
+		{pair: p, key: "in it", kind: cast, began: at(10.05), ended: at(10.2)},
+		{pair: p, key: "after it", kind: cast, began: at(10.15), ended: at(10.2)},
+	}}
+	got := l.account("f", pairs[0], rounds, time.Second).Casts
+	if diff := cmp.Diff(castCount{Sent: 2, Confirmed: 2, Lost: 1, Deleted: 1}, got); diff != "" {
+		t.Error("casts (-want +got)", diff)
 	}
 }

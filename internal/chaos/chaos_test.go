@@ -169,7 +169,7 @@ func runFault(t *testing.T, w *world, f fault) []row {
 	run := f.name
 	progress("%s: load on", f.title)
 	w.load(run, rates{*rateFlag, *rateFlag, *rateFlag / 10})
-	start := now()
+	start := moment{struck: time.Now(), healed: time.Now()}
 	if !await(w, run, pairs, start, time.Minute) {
 		progress("%s: not every pair works before the fault", f.title)
 	}
@@ -196,8 +196,8 @@ func runFault(t *testing.T, w *world, f fault) []row {
 	drain(w, run, f)
 	l := w.records(run)
 	for _, r := range l.missing() {
-		since := sinceHealed(r.began, moments)
-		fmt.Fprintf(w.log, "lost: %s, made %v after the fault, confirmed after %v\n", r.key, since.Round(time.Millisecond), r.ended.Sub(r.began).Round(time.Millisecond))
+		fmt.Fprintf(w.log, "not executed: %s, made %v after the last fault, confirmed after %v\n",
+			r.key, sinceHealed(r.began, moments).Round(time.Millisecond), r.ended.Sub(r.began).Round(time.Millisecond))
 	}
 	var rows []row
 	for _, p := range pairs {

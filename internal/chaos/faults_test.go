@@ -45,7 +45,7 @@ var faults = []fault{
 			reached := make(chan time.Time, 1)
 			go func() { reached <- reachable(t, w.node.Addr()) }()
 			w.node.Restart(t)
-			return moment{struck, <-reached}, nil
+			return moment{struck: struck, healed: <-reached}, nil
 		},
 	},
 	{
@@ -65,19 +65,25 @@ var faults = []fault{
 	{
 		name: "bindings", title: "all bindings deleted", setting: broker, rounds: 3, brief: 1, probed: true,
 		strike: func(t *testing.T, w *world, _ int, _ time.Duration) (moment, func()) {
-			for _, b := range w.node.ListBindings(t, vhost) {
+			all := w.node.ListBindings(t, vhost)
+			m := moment{struck: time.Now(), reachable: true}
+			for _, b := range all {
 				w.node.DeleteBinding(t, vhost, b.Source, b.RoutingKey, b.Destination)
 			}
-			return now(), nil
+			m.healed = time.Now()
+			return m, nil
 		},
 	},
 	{
 		name: "exchanges", title: "all exchanges deleted", setting: broker, rounds: 3, brief: 1, probed: true,
 		strike: func(t *testing.T, w *world, _ int, _ time.Duration) (moment, func()) {
-			for _, x := range w.node.ListExchanges(t, vhost) {
+			all := w.node.ListExchanges(t, vhost)
+			m := moment{struck: time.Now(), reachable: true}
+			for _, x := range all {
 				w.node.DeleteExchange(t, vhost, x.Name)
 			}
-			return now(), nil
+			m.healed = time.Now()
+			return m, nil
 		},
 	},
 	{
@@ -88,7 +94,7 @@ var faults = []fault{
 			wait(hold)
 			healed := time.Now()
 			w.node.Resume(t)
-			return moment{struck, healed}, nil
+			return moment{struck: struck, healed: healed}, nil
 		},
 	},
 	{
@@ -99,7 +105,7 @@ var faults = []fault{
 			wait(hold)
 			healed := time.Now()
 			w.node.SetAlarm(t, false)
-			return moment{struck, healed}, nil
+			return moment{struck: struck, healed: healed}, nil
 		},
 	},
 	{
@@ -110,7 +116,7 @@ var faults = []fault{
 			wait(hold)
 			healed := time.Now()
 			w.proxy.Restore()
-			return moment{struck, healed}, nil
+			return moment{struck: struck, healed: healed}, nil
 		},
 	},
 	{
@@ -121,15 +127,17 @@ var faults = []fault{
 			wait(hold)
 			healed := time.Now()
 			w.proxy.Forget()
-			return moment{struck, healed}, nil
+			return moment{struck: struck, healed: healed}, nil
 		},
 	},
 	{
 		name: "node", title: "each node killed in turn", setting: cluster, rounds: 3, brief: 1,
 		strike: func(t *testing.T, w *world, round int, _ time.Duration) (moment, func()) {
 			n := w.cluster.Nodes[round%len(w.cluster.Nodes)]
+			m := moment{struck: time.Now(), reachable: true}
 			n.Kill()
-			return now(), func() {
+			m.healed = time.Now()
+			return m, func() {
 				n.Restart(t)
 				brokertest.Await(t, "the node in the cluster again", func() bool { return n.Running(t) == len(w.cluster.Nodes) })
 			}
@@ -139,19 +147,17 @@ var faults = []fault{
 
 func deleteQueues(which func(name string) bool) func(*testing.T, *world, int, time.Duration) (moment, func()) {
 	return func(t *testing.T, w *world, _ int, _ time.Duration) (moment, func()) {
-		for _, q := range w.node.ListQueues(t, vhost) {
+		all := w.node.ListQueues(t, vhost)
+		m := moment{struck: time.Now(), reachable: true}
+		for _, q := range all {
 			if which(q.Name) {
 				w.node.DeleteQueue(t, vhost, q.Name)
+				m.emptied = m.emptied || q.Durable
 			}
 		}
-		return now(), nil
+		m.healed = time.Now()
+		return m, nil
 	}
-}
-
-// now is the moment of a fault that was over at once.
-func now() moment {
-	at := time.Now()
-	return moment{at, at}
 }
 
 // reachable returns the moment at which a connection was accepted.

@@ -48,9 +48,13 @@ type execution struct {
 	at  time.Time
 }
 
-// A moment is one round of a fault: when it struck, and when the broker could be reached again. The two are
-// equal where the broker could be reached all the time.
-type moment struct{ struck, healed time.Time }
+// A moment is one round of a fault: when it struck, and when the broker could be reached again or, where it could
+// be reached all the time, when the striking was over.
+type moment struct {
+	struck, healed time.Time
+	reachable      bool // all the time
+	emptied        bool // server queues were deleted, with what was in them
+}
 
 // A ledger is everything that the peers recorded during one fault.
 type ledger struct {
@@ -102,8 +106,12 @@ func (l *ledger) missing() []request {
 func (l *ledger) recovery(m moment) map[kind]time.Duration {
 	_, first := l.executed()
 	out := map[kind]time.Duration{}
+	from := m.struck
+	if m.reachable {
+		from = m.healed // what had begun before may not have met the fault
+	}
 	for _, r := range l.requests {
-		if r.ended.IsZero() || r.failure != "" || r.began.Before(m.struck) {
+		if r.ended.IsZero() || r.failure != "" || r.began.Before(from) {
 			continue
 		}
 		success := r.ended
@@ -157,7 +165,8 @@ type castCount struct {
 	Sent      int `json:"sent"`
 	Confirmed int `json:"confirmed"`
 	Delivered int `json:"delivered"` // of those confirmed
-	Lost      int `json:"lost"`      // confirmed, and never executed
+	Lost      int `json:"lost"`      // confirmed, never executed, and not deleted
+	Deleted   int `json:"deleted"`   // confirmed while their queue was being deleted, and gone with it
 	Doubtful  int `json:"doubtful"`  // executed, although the sender was told that it failed, or not told
 	Failed    int `json:"failed"`
 	Hanging   int `json:"hanging"`
@@ -193,11 +202,14 @@ func (l *ledger) account(f string, p pair, rounds []moment, limit time.Duration)
 			count(&out.Calls.Hanging, late)
 		case cast:
 			confirmed, executed := !open && !failed, times[r.key] > 0
-			lost = confirmed && !executed
+			gone := confirmed && !executed
+			deleted := gone && onTheWay(r, rounds)
+			lost = gone && !deleted
 			count(&out.Casts.Sent, true)
 			count(&out.Casts.Confirmed, confirmed)
 			count(&out.Casts.Delivered, confirmed && executed)
 			count(&out.Casts.Lost, lost)
+			count(&out.Casts.Deleted, deleted)
 			count(&out.Casts.Doubtful, !confirmed && executed)
 			count(&out.Casts.Failed, failed)
 			count(&out.Casts.Hanging, late)
@@ -221,6 +233,13 @@ func (l *ledger) account(f string, p pair, rounds []moment, limit time.Duration)
 		}
 	}
 	return out
+}
+
+// onTheWay says that a request was on its way while server queues were being deleted.
+func onTheWay(r request, rounds []moment) bool {
+	return slices.ContainsFunc(rounds, func(m moment) bool {
+		return m.emptied && !r.ended.Before(m.struck) && !r.began.After(m.healed)
+	})
 }
 
 func count(n *int, yes bool) {

@@ -49,14 +49,18 @@ func (r *report) table(w io.Writer) {
 		if n := x.Calls.Hanging; n > 0 {
 			hanging = fmt.Sprintf(" (%d late or never)", n)
 		}
+		lost := fmt.Sprint(x.Casts.Lost)
+		if n := x.Casts.Deleted; n > 0 {
+			lost += fmt.Sprintf(" (and %d deleted)", n)
+		}
 		var errs []string
 		for _, e := range x.errors() {
 			errs = append(errs, fmt.Sprintf("%d %s", x.Failures[e], e))
 		}
-		fmt.Fprintf(w, "| %s, %dx | %s | %d / %d / %d%s | %d / %d / %d / %d | %d | %d / %d | %s / %s / %s | %.1f | %s |\n",
+		fmt.Fprintf(w, "| %s, %dx | %s | %d / %d / %d%s | %d / %d / %s / %d | %d | %d / %d | %s / %s / %s | %.1f | %s |\n",
 			r.titles[x.Fault], x.Rounds, x.Pair,
 			x.Calls.Sent, x.Calls.Answered, x.Calls.Failed, hanging,
-			x.Casts.Confirmed, x.Casts.Delivered, x.Casts.Lost, x.Casts.Failed,
+			x.Casts.Confirmed, x.Casts.Delivered, lost, x.Casts.Failed,
 			x.Twice,
 			x.Fanouts.Sent, x.Fanouts.Delivered,
 			after(x.worst(call)), after(x.worst(cast)), after(x.worst(fanout)), x.LastFailure,
