@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -431,4 +432,81 @@ func TestBlockedIsNamed(t *testing.T) {
 	if state, err := inspect(sender, 300*time.Millisecond); !isNamed(err) {
 		t.Errorf("inspect on a blocked connection: %+v, %v; want the alarm", state, err)
 	}
+}
+
+// Connections that break under load lose nothing of what Send has taken: requests, and replies, for which nobody waits.
+//
+// conforms: RMQ-PUB-16
+func TestResetsLoseNothing(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	vhost := node.NewVhost(t)
+	proxy := brokertest.NewProxy(t, node.Addr())
+	var log lines
+	bus := openURL(t, through(proxy, vhost)+"?kombu_reconnect_delay=0", rabbit.Config{Logger: log.logger()})
+	ch := raw(t, node.URLVhost(vhost))
+	bind(t, ch, "stock")
+	if _, err := ch.QueueDeclare("reply_x", false, false, false, false, nil); err != nil {
+		t.Fatal(err)
+	}
+	stop := make(chan struct{})
+	sent := make([]int, 16)
+	var total atomic.Int64
+	var all sync.WaitGroup
+	for i := range sent {
+		all.Go(func() {
+			to, m := topic("stock"), transport.Message{Method: "m"}
+			if i%2 == 1 {
+				to, m = replyTo("reply_x"), transport.Message{ID: "1", Ending: true}
+			}
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				m := m
+				m.UniqueID = fmt.Sprintf("%d-%d", i, sent[i])
+				if err := bus.Send(t.Context(), to, &m); err != nil {
+					t.Errorf("%s: %v", m.UniqueID, err)
+					return
+				}
+				sent[i]++
+				total.Add(1)
+				if i%2 == 1 { // replies come at the pace of requests
+					_, _ = bus.Inspect(t.Context(), to)
+				}
+			}
+		})
+	}
+	for n := range 5 {
+		enough := total.Load() + 100
+		brokertest.Await(t, "messages on a connection", func() bool { return total.Load() > enough })
+		proxy.Reset()
+		brokertest.Await(t, "the connection to be missed and made anew", func() bool { return log.count("msg=connected ") > n })
+	}
+	close(stop)
+	all.Wait()
+	got := map[string]bool{}
+	missing := func() int {
+		for _, q := range []string{"stock", "reply_x"} {
+			for _, body := range drain(t, ch, q) {
+				m, err := wire.Parse([]byte(body))
+				if err != nil {
+					t.Fatal(err)
+				}
+				got[m.UniqueID] = true
+			}
+		}
+		n := 0
+		for i := range sent {
+			for j := range sent[i] {
+				if !got[fmt.Sprintf("%d-%d", i, j)] {
+					n++
+				}
+			}
+		}
+		return n
+	}
+	brokertest.Await(t, "everything that was sent", func() bool { return missing() == 0 })
 }
