@@ -109,28 +109,28 @@ func TestBrokerIsAlone(t *testing.T) {
 // conforms: ODD-11
 func TestKilledServersWorkRunsElsewhere(t *testing.T) {
 	t.Parallel()
+	const long = `{"seconds": 10}` // longer than it takes to start all that is to be lost
 	node := brokertest.Rabbit(t)
 	for name, bus := range map[string]struct {
 		url   string
-		calls bool
+		calls int
 	}{
-		"rabbit": {node.URLVhost(node.NewVhost(t)), true},
-		"nats":   {brokertest.NewNATS(t, brokertest.NATSOptions{}).URL(), false},
+		"rabbit": {node.URLVhost(node.NewVhost(t)), 3},
+		"nats":   {brokertest.NewNATS(t, brokertest.NATSOptions{}).URL(), 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newShell(t).with("GOSLO_URL=" + bus.url)
 			doomed := s.serve(t, "--ack-after", "--log-level", "debug")
 			var calls []*process
-			if bus.calls {
-				for range 3 {
-					calls = append(calls, s.start(t, "call", "lab", "sleep", `{"seconds": 5}`))
-					doomed.waitErr(t, "request taken")
-				}
+			for range bus.calls {
+				calls = append(calls, s.start(t, "call", "lab", "sleep", long))
 			}
 			casts := []string{"req-one", "req-two"}
 			for _, id := range casts {
-				s.run(t, "cast", "lab", "sleep", `{"seconds": 5}`, "--context", `{"request_id": "`+id+`"}`).want(t, 0)
+				s.start(t, "cast", "lab", "sleep", long, "--context", `{"request_id": "`+id+`"}`)
+			}
+			for range bus.calls + len(casts) {
 				doomed.waitErr(t, "request taken")
 			}
 			if code, rest := doomed.end(t, syscall.SIGKILL); code != -1 || strings.Contains(rest, "sleep") {

@@ -109,7 +109,7 @@ func wantPhase(t *testing.T, e *rpc.TimeoutError, phase rpc.Phase, unattended bo
 func TestTimeoutsAreExplained(t *testing.T) {
 	t.Parallel()
 	node := brokertest.Rabbit(t)
-	const within = 4 * time.Second
+	const within = 6 * time.Second
 
 	t.Run("nobody ever listened", func(t *testing.T) {
 		t.Parallel()
@@ -205,9 +205,7 @@ func TestTimeoutsAreExplained(t *testing.T) {
 		vhost := node.NewVhost(t)
 		url := node.URLVhost(vhost)
 		s := openShop(t, url, url, rpc.ClientConfig{})
-		e := s.timesOut(t, within, func() {})
-		wantPhase(t, e, rpc.Taken, false, "no message waits") // nothing was lost yet
-		e = s.timesOut(t, within, func() {
+		e := s.timesOut(t, within, func() {
 			node.DeleteQueue(t, vhost, replyQueue(t, node, vhost))
 		})
 		wantPhase(t, e, rpc.ReplyLost, false, "was lost and made anew")
@@ -253,7 +251,7 @@ func TestTimeoutsNameTheAlarm(t *testing.T) {
 	t.Parallel()
 	node := brokertest.NewRabbit(t, brokertest.RabbitOptions{})
 	s := openShop(t, node.URL(), node.URL(), rpc.ClientConfig{})
-	e := s.timesOut(t, 4*time.Second, func() {
+	e := s.timesOut(t, 6*time.Second, func() {
 		node.SetAlarm(t, true)
 		// The broker tells who sends. The first of these may still leave.
 		for range 2 {
