@@ -36,8 +36,10 @@ func compress(codec string, body []byte) (out []byte, header string, err error) 
 	default:
 		return nil, "", fmt.Errorf("compression %q is not known", codec)
 	}
-	_, err = w.Write(body)
-	return b.Bytes(), header, errors.Join(err, w.Close())
+	if _, err = w.Write(body); err == nil {
+		err = w.Close()
+	}
+	return b.Bytes(), header, err
 }
 
 // plainBody returns the body that headers go with, decompressed (RMQ-PUB-11): at most wire.MaxSize bytes.
