@@ -226,7 +226,7 @@ func (n *RabbitNode) ListQueues(t testing.TB, vhost string) []Queue {
 		Describe = fun(Q) ->
 			I = maps:from_list(rabbit_amqqueue:info(Q, [name, type, durable, auto_delete, exclusive, arguments, messages, messages_unacknowledged, consumers])),
 			#{name := {resource, _, _, Name}, arguments := Args} = I,
-			I#{name := Name, arguments := rabbit_misc:amqp_table(Args), types => maps:from_list([{K, T} || {K, T, _} <- Args]), unacked => maps:get(messages_unacknowledged, I),
+			I#{name := Name, arguments := rabbit_misc:amqp_table(Args), types => maps:from_list([{K, T} || {K, T, _} <- Args]), unacked => maps:get(messages_unacknowledged, I), exclusive := maps:get(exclusive, I) =:= true,
 				type := case maps:get(type, I) of rabbit_classic_queue -> classic; rabbit_quorum_queue -> quorum; rabbit_stream_queue -> stream; Other -> Other end}
 		end,
 		%% A queue may end between the list and the question.

@@ -3,6 +3,7 @@ package rabbit
 import (
 	"context"
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
@@ -92,7 +93,7 @@ func (t topology) shared(a transport.Address, server string, x *exchange) queue 
 	}
 	return queue{
 		name: name, key: name, exchange: x, durable: x.durable, autoDelete: t.autoDelete,
-		args: t.arguments(t.quorum, 0), consume: t.consumer(),
+		args: t.arguments(t.quorum, 0), consume: t.consumer(t.quorum),
 		to: transport.Address{Kind: transport.Topic, Exchange: a.Exchange, Topic: a.Topic, Server: server},
 	}
 }
@@ -101,7 +102,7 @@ func (t topology) shared(a transport.Address, server string, x *exchange) queue 
 func (t topology) own(name string) queue {
 	return queue{
 		name: name, own: true, kept: t.names != nil, durable: t.transientQuorum,
-		args: t.arguments(t.transientQuorum, t.ttl), consume: t.consumer(),
+		args: t.arguments(t.transientQuorum, t.ttl), consume: t.consumer(t.transientQuorum),
 	}
 }
 
@@ -126,7 +127,7 @@ func (t topology) arguments(quorum bool, ttl time.Duration) amqp.Table {
 			"x-delivery-limit": t.limits.deliveries, "x-max-in-memory-length": t.limits.length, "x-max-in-memory-bytes": t.limits.bytes,
 		} {
 			if n > 0 {
-				args[name] = int64(n)
+				args[name] = integer(n)
 			}
 		}
 	}
@@ -139,9 +140,18 @@ func (t topology) arguments(quorum bool, ttl time.Duration) amqp.Table {
 	return args
 }
 
-// consumer are the arguments of a consumer (RMQ-TOPO-19); those of a stream's are its listener's.
-func (t topology) consumer() amqp.Table {
-	if !t.cancelOnFailover {
+// integer is n in the type that Python's library gives it on the wire.
+func integer(n int) any {
+	if n <= math.MaxInt32 {
+		return int32(n)
+	}
+	return int64(n)
+}
+
+// consumer are the arguments of a consumer (RMQ-TOPO-19); those of a stream's are its listener's. A quorum queue
+// refuses this one, and a consumer that has it: it is for mirrored queues, and quorum queues keep their consumers.
+func (t topology) consumer(quorum bool) amqp.Table {
+	if !t.cancelOnFailover || quorum {
 		return nil
 	}
 	return amqp.Table{"x-cancel-on-ha-failover": true}

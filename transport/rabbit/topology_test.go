@@ -21,13 +21,17 @@ type world struct {
 	Exchanges []brokertest.Exchange
 	Queues    []brokertest.Queue
 	Bindings  []brokertest.Binding
+	Consumers map[string]map[string]any // the arguments of each queue's consumer
 }
 
 var id32 = regexp.MustCompile(`[0-9a-f]{32}`)
 
 func look(t *testing.T, node *brokertest.RabbitNode, vhost string) world {
 	t.Helper()
-	w := world{node.ListExchanges(t, vhost), node.ListQueues(t, vhost), node.ListBindings(t, vhost)}
+	w := world{node.ListExchanges(t, vhost), node.ListQueues(t, vhost), node.ListBindings(t, vhost), map[string]map[string]any{}}
+	for _, c := range node.ListConsumers(t, vhost) {
+		w.Consumers[id32.ReplaceAllString(c.Queue, "ID")] = c.Arguments
+	}
 	for i := range w.Queues {
 		w.Queues[i].Name = id32.ReplaceAllString(w.Queues[i].Name, "ID")
 	}
@@ -70,6 +74,12 @@ func TestTopologyIsPythons(t *testing.T) {
 		"auto-delete": "?amqp_auto_delete=true",
 		// conforms: RMQ-TOPO-15, CFG-38
 		"ttl": "?rabbit_transient_queues_ttl=77",
+		// conforms: RMQ-TOPO-11, CFG-32
+		"mirrored": "?rabbit_ha_queues=true",
+		// conforms: RMQ-TOPO-12, RMQ-TOPO-14, CFG-35, CFG-36, CFG-37
+		"quorum": "?rabbit_quorum_queue=true&rabbit_quorum_delivery_limit=3&rabbit_quroum_max_memory_length=100&rabbit_quroum_max_memory_bytes=5000000000",
+		// conforms: RMQ-TOPO-19, CFG-43
+		"cancelled on fail-over": "?enable_cancel_on_failover=true",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
