@@ -52,7 +52,7 @@ func TestChaos(t *testing.T) {
 	for _, s := range []setting{broker, network, cluster} {
 		var here []fault
 		for _, f := range chosen {
-			if f.setting == s && (*fullFlag || *faultsFlag != "" || f.brief > 0) {
+			if f.setting == s {
 				here = append(here, f)
 				out.titles[f.name] = f.title
 			}
@@ -160,7 +160,6 @@ func runFault(t *testing.T, w *world, f fault) []row {
 	if *roundsFlag > 0 {
 		rounds = *roundsFlag
 	}
-	rounds = max(rounds, 1) // one that was asked for by name
 	if *holdFlag > 0 {
 		hold = *holdFlag
 	}

@@ -59,7 +59,11 @@ func newWorld(t *testing.T, s setting) *world {
 
 func (w *world) startGophers(t *testing.T) {
 	t.Helper()
-	w.gophers = newGophers(t, w.url, *timeoutFlag, slog.New(slog.NewTextHandler(w.log, nil)))
+	url := w.url
+	if !*fullFlag {
+		url += "&probe_interval=2" // so that what only a probe finds need not be waited for
+	}
+	w.gophers = newGophers(t, url, *timeoutFlag, slog.New(slog.NewTextHandler(w.log, nil)))
 }
 
 func (w *world) load(run string, at rates) {
