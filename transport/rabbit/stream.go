@@ -9,11 +9,11 @@ const streamOffset = "x-stream-offset"
 // that it has begun, and writes up to 8192 messages into one.
 const streamChunk = 8192
 
-// arguments are those of a consumer. One of a stream starts where the last one was, at first with the last that
-// is in it (RMQ-TOPO-17).
-func (l *listener) arguments(q queue) amqp.Table {
+// arguments are those of a consumer of the nth subscription. One of a stream starts where the last one was, at first
+// with the last that is in it (RMQ-TOPO-17).
+func (l *listener) arguments(q queue, nth int) amqp.Table {
 	if !q.stream {
-		return q.consume
+		return q.preferring(nth)
 	}
 	if next := l.offset.Load(); next > 0 {
 		return amqp.Table{streamOffset: next}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -26,6 +27,7 @@ type subscription struct {
 	tags    map[string]int          // consumer tag to index into in
 	in      []<-chan *amqp.Delivery // one per queue; replaced, never changed
 	next    int                     // the last consumer tag
+	nth     int                     // of its listener; 0 is the first
 	probe   *probe                  // sent, and not seen again yet; the checks'
 }
 
@@ -33,13 +35,14 @@ type subscription struct {
 func (l *listener) run(ctx context.Context, first chan<- error) (last *subscription) {
 	var why error
 	var lost time.Time
-	for {
+	for nth := 0; ; {
 		s, err := l.link.session(ctx)
 		var made rebuilt
 		if err == nil {
 			var sub *subscription
-			if sub, made, err = l.subscribe(ctx, s, first == nil); err == nil {
+			if sub, made, err = l.subscribe(ctx, s, nth); err == nil {
 				last = sub
+				nth++
 				l.set(func() { l.cur = sub })
 				l.health.subscribed()
 			}
@@ -84,9 +87,9 @@ func (l *listener) tell(ctx context.Context, level slog.Level, sub *subscription
 }
 
 // subscribe declares the queues and consumes from each: exchanges first, then queues, bindings and consumers. Where it
-// is done again it says what was missing.
-func (l *listener) subscribe(ctx context.Context, s *session, again bool) (*subscription, rebuilt, error) {
-	made, err := l.declare(ctx, s, again)
+// is not done for the first time it says what was missing.
+func (l *listener) subscribe(ctx context.Context, s *session, nth int) (*subscription, rebuilt, error) {
+	made, err := l.declare(ctx, s, nth > 0)
 	if err != nil {
 		return nil, made, err
 	}
@@ -95,7 +98,7 @@ func (l *listener) subscribe(ctx context.Context, s *session, again bool) (*subs
 		return nil, made, err
 	}
 	sub := &subscription{
-		session: s, ch: ch, acks: newAcks(ch, s.sock, l.lazy),
+		session: s, ch: ch, nth: nth, acks: newAcks(ch, s.sock, l.lazy),
 		closes:  ch.NotifyClose(make(chan *amqp.Error, 1)),
 		cancels: ch.NotifyCancel(make(chan string, len(l.queues))),
 		tags:    make(map[string]int),
@@ -146,7 +149,7 @@ func (l *listener) consume(sub *subscription, i int) error {
 	sub.next++
 	tag := strconv.Itoa(sub.next)
 	q := l.queues[i]
-	in, err := sub.ch.consume(q.name, tag, l.room(q), l.arguments(q))
+	in, err := sub.ch.consume(q.name, tag, l.room(q), l.arguments(q, sub.nth))
 	if err != nil {
 		return wrap(err, "consume from "+q.name)
 	}
@@ -157,6 +160,19 @@ func (l *listener) consume(sub *subscription, i int) error {
 		sub.in = all
 	})
 	return nil
+}
+
+// preferring returns the arguments of a consumer that the broker prefers to those of earlier subscriptions. When a
+// connection was lost without the broker's notice, it believes in their consumers for up to two heartbeats, and would
+// give them every other message. The queue that a topic's servers share is left out: there, whoever was rebuilt most
+// often would get everybody's load.
+func (q queue) preferring(nth int) amqp.Table {
+	if nth == 0 || q.to.Kind == transport.Topic && q.to.Server == "" {
+		return q.consume
+	}
+	args := amqp.Table{"x-priority": int32(nth)}
+	maps.Copy(args, q.consume)
+	return args
 }
 
 // errCancelled is why a consumer was rebuilt.
