@@ -45,7 +45,7 @@ func (f *finding) explainError(e *TimeoutError) {
 	switch {
 	case errors.As(f.err, &outage) && outage.Blocked != "":
 		e.Phase = BusBlocked
-		e.Detail = outage.Error() + ": a reply cannot be sent until it does"
+		e.Detail = outage.Error() + ": no reply can be sent meanwhile"
 	case errors.As(f.err, &outage):
 		e.Phase = BusAway
 		e.Detail = outage.Error()
@@ -67,7 +67,7 @@ func (f *finding) explainBus(e *TimeoutError) bool {
 		e.Detail = "the server's queue is gone: it was deleted, or its service has left"
 	case s.Blocked != "" && s.Listeners != 0: // where nobody listens, that is the reason
 		e.Phase = BusBlocked
-		e.Detail = fmt.Sprintf("the broker takes no messages (%s): a reply cannot be sent until it does", s.Blocked)
+		e.Detail = fmt.Sprintf("blocked by the broker (%s): no reply can be sent meanwhile", s.Blocked)
 	default:
 		return false
 	}

@@ -91,7 +91,7 @@ func TestBusThatCannotBeAsked(t *testing.T) {
 			says    string
 		}{
 			"away":             {outage(transport.OutageError{For: 3 * time.Second, Cause: errors.New("connection refused")}), rpc.BusAway, "the broker has been away for 3s: connection refused"},
-			"blocked":          {outage(transport.OutageError{For: 3 * time.Second, Blocked: "low on memory"}), rpc.BusBlocked, "the broker has taken no messages for 3s: low on memory"},
+			"blocked":          {outage(transport.OutageError{For: 3 * time.Second, Blocked: "low on memory"}), rpc.BusBlocked, "blocked by the broker for 3s: low on memory"},
 			"slow":             {func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }, rpc.Delivered, "the bus did not answer when it was asked why"},
 			"not for everyone": {func(context.Context) error { return refused }, rpc.Delivered, "access refused"},
 		} {

@@ -32,7 +32,7 @@ func (e *OutageError) Error() string {
 	lasted := e.For.Round(time.Millisecond)
 	switch {
 	case e.Blocked != "":
-		return fmt.Sprintf("the broker has taken no messages for %s: %s", lasted, e.Blocked)
+		return fmt.Sprintf("blocked by the broker for %s: %s", lasted, e.Blocked)
 	case e.Cause != nil:
 		return fmt.Sprintf("the broker has been away for %s: %v", lasted, e.Cause)
 	}
