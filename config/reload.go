@@ -2,6 +2,7 @@ package config
 
 import (
 	"reflect"
+	"slices"
 )
 
 // A Change is an option that is set otherwise than the program has it.
@@ -30,18 +31,15 @@ func (c *Config[T]) Reload() ([]Change, error) {
 		return nil, err
 	}
 	c.state.Store(fresh)
+	if slices.ContainsFunc(changes, func(change Change) bool { return !change.Restart }) {
+		c.current.Store(&value)
+		for _, hook := range c.hooks {
+			hook(old, &value)
+		}
+	}
 	c.warn(fresh.warnings)
-	applied := false
 	for _, change := range changes {
 		c.logChange(change)
-		applied = applied || !change.Restart
-	}
-	if !applied {
-		return changes, nil
-	}
-	c.current.Store(&value)
-	for _, hook := range c.hooks {
-		hook(old, &value)
 	}
 	return changes, nil
 }

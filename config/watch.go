@@ -66,6 +66,10 @@ func (c *Config[T]) watch(ctx context.Context, hangups <-chan os.Signal) error {
 			look()
 		case <-timer.C:
 			waiting = false
+			// A folder that has appeared is watched first, so that what comes into it afterwards is noticed.
+			if err := c.loader.follow(w); err != nil {
+				c.log.Warn("configuration: watching files", "err", err)
+			}
 			now := c.loader.sum()
 			settled := now == last
 			last = now
@@ -76,9 +80,6 @@ func (c *Config[T]) watch(ctx context.Context, hangups <-chan os.Signal) error {
 				loaded = now
 			default:
 				look()
-			}
-			if err := c.loader.follow(w); err != nil {
-				c.log.Warn("configuration: watching files", "err", err)
 			}
 		}
 	}
