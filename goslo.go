@@ -85,9 +85,33 @@ var schemes = []string{"rabbit", "kombu", "nats", "nats+tls", "embedded", "memor
 // A URL that cannot be used is a *transport.URLError, a *transport.OptionsError or a *ConfigError. Anything else is what the
 // bus, or the way there, had to say.
 func (c Config) Open(ctx context.Context) (transport.Transport, error) {
+	p, err := c.plan()
+	if err != nil {
+		return nil, err
+	}
+	return p.open(ctx)
+}
+
+// Check returns the error that Open would return without asking the bus: about files, the URL, and options that are wrong
+// or do not go together. It reads certificates, and does not connect.
+func (c Config) Check() error {
+	p, err := c.plan()
+	if err != nil || p.check == nil {
+		return err
+	}
+	return p.check()
+}
+
+// A plan is a Config that was read, as far as that is the same for all transports.
+type plan struct {
+	open  func(context.Context) (transport.Transport, error)
+	check func() error // nil = there is nothing more to be checked
+}
+
+func (c Config) plan() (plan, error) {
 	c, settings, err := c.fromFiles()
 	if err != nil {
-		return nil, &ConfigError{err}
+		return plan{}, &ConfigError{err}
 	}
 	url := c.URL
 	if url == "" {
@@ -95,33 +119,36 @@ func (c Config) Open(ctx context.Context) (transport.Transport, error) {
 	}
 	u, err := transport.ParseURL(url)
 	if err != nil {
-		return nil, err
+		return plan{}, err
 	}
 	switch u.Scheme {
 	case "rabbit", "kombu":
-		return opened(rabbit.Open(ctx, rabbit.Config{URL: u, Settings: settings, Program: c.Program, Exchange: c.Exchange, Logger: c.Logger}))
+		r := rabbit.Config{URL: u, Settings: settings, Program: c.Program, Exchange: c.Exchange, Logger: c.Logger}
+		open := func(ctx context.Context) (transport.Transport, error) { return opened(rabbit.Open(ctx, r)) }
+		return plan{open, r.Check}, nil
 	case "nats", "nats+tls":
 		n, err := nats.ConfigFromURL(u)
 		if err != nil {
-			return nil, &ConfigError{err}
+			return plan{}, &ConfigError{err}
 		}
 		n.Program, n.Exchange, n.Logger = c.Program, c.Exchange, c.Logger
-		return opened(nats.Open(ctx, n))
+		return plan{open: func(ctx context.Context) (transport.Transport, error) { return opened(nats.Open(ctx, n)) }}, nil
 	case "embedded":
 		e, err := embedded.ConfigFromURL(u)
 		if err != nil {
-			return nil, &ConfigError{err}
+			return plan{}, &ConfigError{err}
 		}
 		e.Program, e.Exchange, e.Logger = c.Program, c.Exchange, c.Logger
-		return opened(embedded.Open(ctx, e))
+		return plan{open: func(ctx context.Context) (transport.Transport, error) { return opened(embedded.Open(ctx, e)) }}, nil
 	case "memory", "fake":
-		bus, err := memory.Open(u, memory.Config{Exchange: c.Exchange})
-		if err != nil {
-			return nil, &ConfigError{err}
+		if err := memory.Check(u); err != nil {
+			return plan{}, &ConfigError{err}
 		}
-		return bus, nil
+		return plan{open: func(context.Context) (transport.Transport, error) {
+			return opened(memory.Open(u, memory.Config{Exchange: c.Exchange}))
+		}}, nil
 	}
-	return nil, &ConfigError{unknownScheme(u)}
+	return plan{}, &ConfigError{unknownScheme(u)}
 }
 
 // opened keeps the nil pointer of a failed Open out of the interface.

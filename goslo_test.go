@@ -57,7 +57,19 @@ func TestOpenRefusesWhatCannotWork(t *testing.T) {
 			if strings.Contains(err.Error(), "secret") {
 				t.Errorf("the error shows a password: %v", err)
 			}
+			if checked := (goslo.Config{URL: test.url}).Check(); checked == nil || checked.Error() != err.Error() || !test.isA(checked) {
+				t.Errorf("Check = %v, and Open = %v", checked, err)
+			}
 		})
+	}
+}
+
+func TestCheckConnectsNowhere(t *testing.T) {
+	t.Parallel()
+	for _, url := range []string{"", "embedded://", "memory://", "rabbit://127.0.0.1:1/", "nats://127.0.0.1:1/"} {
+		if err := (goslo.Config{URL: url}).Check(); err != nil {
+			t.Errorf("%q: %v", url, err)
+		}
 	}
 }
 

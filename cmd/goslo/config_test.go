@@ -2,10 +2,14 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -83,6 +87,10 @@ func TestConfigCheckFindsBrokenFiles(t *testing.T) {
 	for _, test := range []struct{ text, want string }{
 		{"[DEFAULT]\nhunter2\n", "FILE:2: neither a [section]"},
 		{"[DEFAULT]\ntransport_url = rabbit://u:hunter2@h:56x/\n", `FILE:2: [DEFAULT] transport_url: transport url "rabbit://***@h:56x/": port of host 1 of 1: not a number`},
+		{"[DEFAULT]\ntransport_url = rabit://u:hunter2@h/\n", `FILE:2: [DEFAULT] transport_url: goslo: url rabit://u:***@h/: no transport is called "rabit"`},
+		{"[DEFAULT]\ntransport_url = rabbit://u:hunter2@h/?ssl=maybe\n", `FILE:2: [DEFAULT] transport_url: option ssl: "maybe" is neither true nor false`},
+		{"[oslo_messaging_rabbit]\nrabbit_ha_queues = true\nrabbit_quorum_queue = true\n", "FILE:2: [oslo_messaging_rabbit] rabbit_ha_queues: a queue is mirrored or a quorum queue"},
+		{"[oslo_messaging_rabbit]\nssl = true\nssl_ca_file = /nosuch.pem\n", "FILE:3: [oslo_messaging_rabbit] ssl_ca_file: "},
 		{"[DEFAULT]\ntransport_url = rabbit://u:hunter2@$nosuch/\n", "FILE:2: [DEFAULT] transport_url: $nosuch is no option of [DEFAULT]"},
 	} {
 		path := writeConfig(t, test.text)
@@ -101,6 +109,23 @@ func TestConfigCheckPassesNovaConf(t *testing.T) {
 	got := newShell(t).run(t, "config", "check", "testdata/nova.conf").want(t, 0)
 	want := "warning: [oslo_messaging_rabbit] heartbeat_in_pthread: will be removed"
 	if strings.Count(got.out, "\n") != 2 || !strings.Contains(got.out, want) || !strings.HasSuffix(got.out, "ok: 0 errors, 1 warning\n") {
+		t.Errorf("output: %s", got.out)
+	}
+}
+
+func TestConfigCheckKnowsOldNames(t *testing.T) {
+	t.Parallel()
+	path := writeConfig(t, "[DEFAULT]\nrabbit_password = hunter2\n[oslo_messaging_rabbit]\nrabbit_hosts = a:5672,b:5672\nkombu_ssl_version = TLSv1_2\n")
+	got := newShell(t).run(t, "config", "check", path).want(t, 0)
+	for _, want := range []string{
+		":2: warning: [DEFAULT] rabbit_password: an old name", ":2: warning: [DEFAULT] rabbit_password: will be removed: use transport_url",
+		":4: warning: [oslo_messaging_rabbit] rabbit_hosts: will be removed: use transport_url", ":5: warning: [oslo_messaging_rabbit] kombu_ssl_version: an old name; write ssl_version",
+	} {
+		if !strings.Contains(got.out, path+want) {
+			t.Errorf("not said: %s\n%s", want, got.out)
+		}
+	}
+	if strings.Contains(got.out, "hunter2") || strings.Count(got.out, "\n") != 5 {
 		t.Errorf("output: %s", got.out)
 	}
 }
@@ -202,4 +227,41 @@ func parseSample(text string) map[string]string {
 		}
 	}
 	return options
+}
+
+// The sample has the options that the transport knows, and no others; their defaults are fine, and less than their minimum is not.
+func TestConfigSampleAgreesWithTheTransport(t *testing.T) {
+	t.Parallel()
+	s := newShell(t).with("GOSLO_URL=")
+	refusal := s.run(t, "ping", "lab", "--url", "rabbit://127.0.0.1:1/?zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz=1").want(t, 2).err
+	_, list, _ := strings.Cut(refusal, "there are ")
+	list, _, _ = strings.Cut(list, "\n")
+	known := strings.Split(list, ", ")
+	slices.Sort(known)
+
+	var names, defaults, tooSmall, limited []string
+	for key, option := range parseSample(s.run(t, "config", "sample").want(t, 0).out) {
+		name, ours := strings.CutPrefix(key, "oslo_messaging_rabbit|")
+		if !ours {
+			continue
+		}
+		names = append(names, name)
+		parts := strings.Split(option, "|")
+		if _, value, _ := strings.Cut(parts[3], " = "); value != "" && value != "<None>" {
+			defaults = append(defaults, name+"="+url.QueryEscape(value))
+		}
+		if least, ok := strings.CutPrefix(strings.Split(parts[1], ",")[0], "min="); ok {
+			n, err := strconv.ParseFloat(least, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tooSmall, limited = append(tooSmall, fmt.Sprintf("%s=%v", name, n-1)), append(limited, name)
+		}
+	}
+	slices.Sort(names)
+	if diff := cmp.Diff(known, names); diff != "" {
+		t.Errorf("transport (-) and sample (+) disagree: %s", diff)
+	}
+	s.run(t, "ping", "lab", "--timeout", "1", "--url", "rabbit://127.0.0.1:1/?"+strings.Join(defaults, "&")).want(t, 5)
+	s.run(t, "ping", "lab", "--url", "rabbit://127.0.0.1:1/?"+strings.Join(tooSmall, "&")).want(t, 2).wantErr(t, limited...)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/goslo/goslo"
 	"github.com/goslo/goslo/config"
 	"github.com/goslo/goslo/transport"
 )
@@ -37,7 +38,8 @@ func (a *app) configCheck() *cobra.Command {
 		Use:   "check FILE...",
 		Short: "Say what is wrong in configuration files",
 		Long: `Read configuration files as a service does that is started with them, the later ones winning, and say what is wrong: lines that
-cannot be read, and values in [DEFAULT] and [oslo_messaging_rabbit] that oslo.messaging or goslo refuses, each with its line. Of a folder, *.conf are read.
+cannot be read, values in [DEFAULT] and [oslo_messaging_rabbit] that oslo.messaging or goslo refuses, options that do not go together, certificates
+that are not there; each with its line. Of a folder, *.conf are read. Nothing is connected to.
 
 Old names, and names in [oslo_messaging_rabbit] that nobody knows, are warnings; so are those in [DEFAULT] that look like a slip. Other
 sections and options are left alone. Values that may be secret are not shown, and environment variables are not read.
@@ -127,7 +129,7 @@ func findings(paths []string) ([]finding, error) {
 		}
 		s.Args = append(s.Args, flag+path)
 	}
-	errs, err := config.Check(s, messagingOptions{})
+	errs, err := config.Check(s, checkedOptions{})
 	if err != nil {
 		return nil, err
 	}
@@ -135,29 +137,43 @@ func findings(paths []string) ([]finding, error) {
 	for _, err := range errs {
 		found = append(found, describe(err))
 	}
-	if conf, err := config.Load(s, messagingOptions{}); err == nil {
-		found = append(found, badURL(conf)...)
+	if conf, err := config.Load(s, checkedOptions{}); err == nil {
+		found = append(found, busFindings(conf)...)
 	}
 	return found, nil
 }
 
-// badURL says what is wrong with the transport_url, which is a secret to package config.
-func badURL(conf *config.Config[messagingOptions]) []finding {
-	url := conf.Get().Default.TransportURL.Reveal()
-	if url == "" {
-		return nil
+// busFindings are what the transport says of the files.
+func busFindings(conf *config.Config[checkedOptions]) []finding {
+	files, err := config.ReadFiles(conf.Files()...)
+	if err != nil {
+		return []finding{describe(err)}
 	}
-	_, err := transport.ParseURL(url)
-	if err == nil {
-		return nil
+	bus := goslo.Config{Files: files}
+	url := finding{Group: config.Default, Option: "transport_url"}
+	if _, url.At, err = files.Get(url.Group, url.Option); err != nil || url.At == "" {
+		bus.URL = "rabbit://" // as oslo.messaging has it
 	}
-	f := finding{Group: config.Default, Option: "transport_url", Reason: err.Error()}
-	for _, s := range conf.Settings() {
-		if s.Group == f.Group && s.Name == f.Option {
-			f.At = s.From
+	err = bus.Check()
+	var options *transport.OptionsError
+	if !errors.As(err, &options) {
+		if err == nil {
+			return nil
 		}
+		url.Reason = err.Error()
+		return []finding{url}
 	}
-	return []finding{f}
+	var found []finding
+	for _, text := range options.InFiles {
+		at, text, _ := strings.Cut(text, ": option ")
+		name, reason, _ := strings.Cut(text, ": ")
+		found = append(found, finding{At: at, Group: "oslo_messaging_rabbit", Option: name, Reason: reason})
+	}
+	for _, text := range options.Problems {
+		url.Reason = text
+		found = append(found, url)
+	}
+	return found
 }
 
 // describe takes an error of package config apart.

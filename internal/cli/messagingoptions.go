@@ -34,6 +34,8 @@ type rabbitConnection struct {
 	ReconnectDelay     time.Duration `config:"kombu_reconnect_delay" default:"1.0" min:"0.0" max:"4.5" deprecated:"DEFAULT.kombu_reconnect_delay" help:"Seconds to wait before connecting again after a connection was lost."`
 	ReconnectSplay     time.Duration `config:"kombu_reconnect_splay" default:"0.0" min:"0.0" help:"Up to how many seconds more, at random."`
 	FailoverStrategy   string        `config:"kombu_failover_strategy" default:"round-robin" choices:"round-robin,shuffle" help:"Which host comes next when one is lost."`
+	ProbeInterval      time.Duration `config:"probe_interval" default:"10" min:"0" help:"How often, in seconds, a listener makes sure that it can still be reached. 0 is never. Goslo only."`
+	ProbeMisses        int           `config:"probe_misses" default:"3" min:"1" help:"After how many failures in a row it is reported as not ready. Goslo only."`
 	PrefetchCount      int           `config:"rabbit_qos_prefetch_count" default:"0" help:"How many messages the broker hands out before they are acknowledged. 0 is as many as a server has workers."`
 	Compression        string        `config:"kombu_compression" help:"How large messages are compressed, such as gzip. Not at all when empty."`
 	ConsumerPatience   int           `config:"kombu_missing_consumer_retry_timeout" default:"60" deprecated:"kombu_reconnect_timeout" help:"For how many seconds a reply is sent again while nobody listens for it."`
@@ -50,9 +52,9 @@ type rabbitEncryption struct {
 }
 
 type rabbitTopology struct {
-	DurableQueues        bool   `config:"amqp_durable_queues" default:"false" deprecated:"rabbit_durable_queues" help:"Whether queues that servers share survive a restart of the broker."`
+	DurableQueues        bool   `config:"amqp_durable_queues" default:"false" deprecated:"rabbit_durable_queues,durable_queues" help:"Whether queues that servers share survive a restart of the broker."`
 	AutoDelete           bool   `config:"amqp_auto_delete" default:"false" deprecated:"DEFAULT.amqp_auto_delete" help:"Whether they go when nobody listens any more."`
-	HAQueues             bool   `config:"rabbit_ha_queues" default:"false" deprecated:"DEFAULT.rabbit_ha_queues" help:"Whether they ask to be mirrored. Quorum queues took the place of mirrored ones."`
+	HAQueues             bool   `config:"rabbit_ha_queues" default:"false" deprecated:"DEFAULT.rabbit_ha_queues,ha_queues" help:"Whether they ask to be mirrored. Quorum queues took the place of mirrored ones."`
 	QuorumQueue          bool   `config:"rabbit_quorum_queue" default:"false" help:"Whether they are quorum queues."`
 	TransientQuorumQueue bool   `config:"rabbit_transient_quorum_queue" default:"false" help:"Whether reply and fanout queues are quorum queues too."`
 	DeliveryLimit        int    `config:"rabbit_quorum_delivery_limit" default:"0" help:"After how many deliveries a quorum queue drops a message. 0 is no limit."`
@@ -73,5 +75,20 @@ type rabbitWithoutEffect struct {
 	ConnPoolTTL     int  `config:"conn_pool_ttl" default:"1200" deprecated:"DEFAULT.conn_pool_ttl" help:"Without effect: two connections carry everything."`
 	HeartbeatRate   int  `config:"heartbeat_rate" default:"3" help:"Without effect: heartbeats are sent at half the interval that the broker asks for."`
 	FIPSMode        bool `config:"ssl_enforce_fips_mode" default:"false" help:"Without effect: a Go program is put into FIPS mode by GODEBUG=fips140=on." removal:"it has no effect in oslo.messaging either"`
+	MaxRetries      int  `config:"rabbit_max_retries" default:"0" min:"0" help:"Without effect: the connection is rebuilt for as long as the program runs." removal:"later releases of oslo.messaging do not know it"`
 	InPthread       bool `config:"heartbeat_in_pthread" default:"false" help:"Without effect." removal:"later releases of oslo.messaging do not know it"`
+}
+
+// checkedOptions are those that a file may hold, with what a sample does not recommend: options that named the broker before there was
+// transport_url (CFG-69).
+type checkedOptions struct {
+	messagingOptions
+	Retired struct {
+		Host        string        `config:"rabbit_host" deprecated:"host,DEFAULT.rabbit_host" removal:"use transport_url"`
+		Port        int           `config:"rabbit_port" type:"port" deprecated:"port,DEFAULT.rabbit_port" removal:"use transport_url"`
+		Hosts       []string      `config:"rabbit_hosts" deprecated:"hosts,DEFAULT.rabbit_hosts" removal:"use transport_url"`
+		UserID      string        `config:"rabbit_userid" deprecated:"userid,DEFAULT.rabbit_userid" removal:"use transport_url"`
+		Password    config.Secret `config:"rabbit_password" deprecated:"password,DEFAULT.rabbit_password" removal:"use transport_url"`
+		VirtualHost string        `config:"rabbit_virtual_host" deprecated:"virtual_host,DEFAULT.rabbit_virtual_host" removal:"use transport_url"`
+	} `config:"oslo_messaging_rabbit"`
 }

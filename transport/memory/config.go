@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 
@@ -19,21 +20,37 @@ type Config struct {
 //
 // Anything else in the URL is an error, because it could not be honoured.
 func Open(u *transport.URL, c Config) (*Transport, error) {
-	if err := u.Options().Finish(); err != nil {
+	name, err := nameOf(u)
+	if err != nil {
 		return nil, fmt.Errorf("memory: open %s: %w", u, err)
 	}
+	return named.open(name, c), nil
+}
+
+// Check returns the error that Open would return, and attaches to nothing.
+func Check(u *transport.URL) error {
+	if _, err := nameOf(u); err != nil {
+		return fmt.Errorf("memory: open %s: %w", u, err)
+	}
+	return nil
+}
+
+func nameOf(u *transport.URL) (busName, error) {
 	name := busName{virtualHost: u.VirtualHost}
+	if err := u.Options().Finish(); err != nil {
+		return name, err
+	}
 	switch len(u.Hosts) {
 	case 0:
 	case 1:
 		name.host = u.Hosts[0].Hostname
 		if u.Hosts[0] != (transport.Host{Hostname: name.host}) {
-			return nil, fmt.Errorf("memory: open %s: a bus in memory has neither port, user nor password", u)
+			return name, errors.New("a bus in memory has neither port, user nor password")
 		}
 	default:
-		return nil, fmt.Errorf("memory: open %s: a bus in memory has one name, not %d hosts", u, len(u.Hosts))
+		return name, fmt.Errorf("a bus in memory has one name, not %d hosts", len(u.Hosts))
 	}
-	return named.open(name, c), nil
+	return name, nil
 }
 
 type busName struct{ host, virtualHost string }

@@ -76,6 +76,13 @@ type replyPolicy struct {
 	patience  time.Duration // kombu_missing_consumer_retry_timeout
 }
 
+// Check returns the error that Open would return before it connects: about options that are wrong, or do not go
+// together, and certificates that cannot be read.
+func (c Config) Check() error {
+	_, _, err := c.read()
+	return err
+}
+
 // read checks c. What comes with the settings is to be logged.
 func (c Config) read() (*settings, *transport.Options, error) {
 	u := c.URL
