@@ -36,8 +36,12 @@ func (p *publication) tooBig(limit int64) error {
 	if p.message == nil {
 		return reject(fmt.Errorf("the body has %d bytes, and the broker takes %d", len(p.body), limit))
 	}
+	compressed := ""
+	if p.compression != "" {
+		compressed = fmt.Sprintf(", %d when compressed", len(p.body))
+	}
 	field, bytes := wire.Largest(p.message)
-	return reject(fmt.Errorf("%s is %d of %d bytes, and the broker takes %d: send less, or a reference to it", field, bytes, len(p.body), limit))
+	return reject(fmt.Errorf("%s is %d of %d bytes%s, and the broker takes %d: send less, or a reference to it", field, bytes, len(*p.buf), compressed, limit))
 }
 
 // limitIn finds the limit in the broker's refusal of a body of so many bytes. RabbitMQ writes "message size 5 is

@@ -242,6 +242,14 @@ func TestTooBig(t *testing.T) {
 			}
 		})
 	}
+	t.Run("compressed", func(t *testing.T) {
+		t.Parallel()
+		bus := openURL(t, node.URLVhost(node.NewVhost(t))+"?kombu_compression=gzip", rabbit.Config{MaxMessage: 100})
+		err := bus.Send(t.Context(), topic("stock"), &transport.Message{Method: "m", Args: json.RawMessage(`{"image": ` + big + `}`)})
+		if !errors.Is(err, transport.ErrRejected) || !strings.Contains(err.Error(), "args.image is 20004 of 20") || !strings.Contains(err.Error(), " when compressed, and the broker takes 100") {
+			t.Errorf("%v; want ErrRejected with both sizes", err)
+		}
+	})
 }
 
 // How often a message is tried has no count and no limit but its context: through a network that is cut, and while the broker
