@@ -2,6 +2,8 @@ package wire
 
 import (
 	"bytes"
+	"encoding/binary"
+	"math/bits"
 	"strconv"
 	"unicode/utf8"
 )
@@ -313,39 +315,55 @@ func (s *scanner) str() (raw []byte, escaped bool, err error) {
 	return nil, false, s.fail(len(data), badEnd)
 }
 
-// decoded is str for a string that is wanted whole: it checks and decodes it in one pass.
+// decoded is str for a string that is wanted whole: it checks and decodes it in one pass. Eight bytes are copied at
+// once, and those from the first that is not plain on are overwritten.
 func (s *scanner) decoded() ([]byte, error) {
 	data := s.data
 	start := s.pos + 1
-	var text []byte
-	for i := special(data, start); i < len(data); i = special(data, i) {
-		switch c := data[i]; {
+	i := special(data, start)
+	if i < len(data) && data[i] == '"' {
+		s.pos = i + 1
+		return data[start:i], nil
+	}
+	text := make([]byte, len(data)-start) // as nothing gets longer
+	n := copy(text, data[start:i])
+	for i < len(data) {
+		c := data[i]
+		if i+8 <= len(data) {
+			x := binary.LittleEndian.Uint64(data[i:])
+			binary.LittleEndian.PutUint64(text[n:], x)
+			hit := specials(x)
+			if hit == 0 {
+				i, n = i+8, n+8
+				continue
+			}
+			k := bits.TrailingZeros64(hit) / 8
+			i, n = i+k, n+k
+			c = data[i]
+		} else if plain(c) {
+			text[n] = c
+			i, n = i+1, n+1
+			continue
+		}
+		switch {
 		case c == '"':
 			s.pos = i + 1
-			if text == nil {
-				return data[start:i], nil
-			}
-			return append(text, data[start:i]...), nil
+			return text[:n], nil
 		case c == '\\':
-			n := escapeLen(data[i:])
-			if n == 0 {
+			if escapeLen(data[i:]) == 0 {
 				return nil, s.fail(i, badEscape)
 			}
-			if text == nil {
-				text = make([]byte, 0, len(data)-start)
-			}
-			text = append(text, data[start:i]...)
-			text, n = appendEscaped(text, data[i:])
-			i += n
-			start = i
+			out, size := appendEscaped(text[:n], data[i:])
+			i, n = i+size, len(out)
 		case c < ' ':
 			return nil, s.fail(i, badControl)
 		default:
-			n := runeLen(data[i:])
-			if n == 0 {
+			size := runeLen(data[i:])
+			if size == 0 {
 				return nil, s.fail(i, badUTF8)
 			}
-			i += n
+			n += copy(text[n:], data[i:i+size])
+			i += size
 		}
 	}
 	return nil, s.fail(len(data), badEnd)

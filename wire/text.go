@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math/bits"
+	"slices"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -23,59 +24,85 @@ func (l level) slash() string { return slashes[:1<<l] }
 // quote is a quotation mark at this level.
 func (l level) quote() string { return quotes[len(quotes)-1<<l:] }
 
-// special is the index of the first byte from i on that is not plain in a JSON string: a quotation mark, a
-// backslash, a control character, DEL or a byte of a longer rune. It is len(b) if there is none. Eight bytes
-// are looked at at once: in each term below the lowest of the high bits that are set belongs to a hit.
-func special(b []byte, i int) int {
+// specials marks, in eight bytes of a JSON string, those that are not plain: a quotation mark, a backslash, a
+// control character, DEL or a byte of a longer rune. The lowest bit that is set belongs to the first of them; it is
+// 0 if there is none. In each term the lowest of the high bits that are set belongs to a hit.
+func specials(x uint64) uint64 {
 	const (
 		ones = 0x0101010101010101
 		high = 0x80 * ones
 	)
+	quote, slash, del := x^ones*'"', x^ones*'\\', x^ones*0x7f
+	return (x | (x-ones*' ')&^x | (quote-ones)&^quote | (slash-ones)&^slash | (del-ones)&^del) & high
+}
+
+func plain(c byte) bool { return ' ' <= c && c < 0x7f && c != '"' && c != '\\' }
+
+// special is the index of the first byte from i on that is not plain. It is len(b) if there is none.
+func special(b []byte, i int) int {
 	for ; i+8 <= len(b); i += 8 {
-		x := binary.LittleEndian.Uint64(b[i:])
-		quote, slash, del := x^ones*'"', x^ones*'\\', x^ones*0x7f
-		hit := (x | (x-ones*' ')&^x | (quote-ones)&^quote | (slash-ones)&^slash | (del-ones)&^del) & high
-		if hit != 0 {
+		if hit := specials(binary.LittleEndian.Uint64(b[i:])); hit != 0 {
 			return i + bits.TrailingZeros64(hit)/8
 		}
 	}
-	for ; i < len(b); i++ {
-		if c := b[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' {
-			break
-		}
+	for i < len(b) && plain(b[i]) {
+		i++
 	}
 	return i
 }
 
 // appendText appends scanned JSON text as it is written at a level: escaped, and in ASCII. White space
 // other than blanks is dropped: scanned text has it between tokens only.
+//
+// Eight bytes are copied at once, and those from the first that is not plain on are overwritten.
 func appendText(dst, text []byte, l level) []byte {
-	start := 0
-	for i := special(text, 0); i < len(text); i = special(text, i) {
+	for i := 0; i < len(text); {
 		c := text[i]
-		plain := c == '"' || c == '\\'
-		if plain && l == 0 {
+		if i+8 <= len(text) {
+			n := len(dst)
+			if cap(dst)-n < 8 {
+				dst = slices.Grow(dst, 8+len(text)-i)
+			}
+			x := binary.LittleEndian.Uint64(text[i:])
+			binary.LittleEndian.PutUint64(dst[n:n+8], x)
+			hit := specials(x)
+			if hit == 0 {
+				dst = dst[:n+8]
+				i += 8
+				continue
+			}
+			k := bits.TrailingZeros64(hit) / 8
+			dst = dst[:n+k]
+			i += k
+			c = text[i]
+		} else if plain(c) {
+			dst = append(dst, c)
 			i++
 			continue
 		}
-		dst = append(dst, text[start:i]...)
-		n := 1
+		size := 1
 		switch {
-		case plain && l == 1:
-			dst = append(dst, '\\', c)
-		case c == '"':
-			dst = append(dst, l.quote()...)
-		case c == '\\':
-			dst = append(dst, l.slash()...)
+		case c == '"' || c == '\\':
+			switch l {
+			case 0:
+				dst = append(dst, c)
+			case 1:
+				dst = append(dst, '\\', c)
+			default:
+				if c == '"' {
+					dst = append(dst, l.quote()...)
+				} else {
+					dst = append(dst, l.slash()...)
+				}
+			}
 		case c >= 0x7f:
 			var r rune
-			r, n = utf8.DecodeRune(text[i:])
+			r, size = utf8.DecodeRune(text[i:])
 			dst = appendRune(dst, r, l)
 		}
-		i += n
-		start = i
+		i += size
 	}
-	return append(dst, text[start:]...)
+	return dst
 }
 
 // appendString appends a Go string as a JSON string. Invalid UTF-8 becomes U+FFFD.
