@@ -140,8 +140,10 @@ func TestDecompresses(t *testing.T) {
 		}
 	}
 	for _, words := range [][]string{
-		{"application/x-lzma, which is not one of gzip, bzip2 and zstd"}, {"decompress application/x-gzip: zlib: invalid header"},
-		{"decompress application/x-gzip: more than 134217728 bytes"}, {"decompress application/zstd: more than 134217728 bytes"},
+		{"application/x-lzma, which is not one of gzip, bzip2 and zstd"},
+		{"decompress application/x-gzip: zlib: invalid header"},
+		{"decompress application/x-gzip: more than 134217728 bytes"},
+		{"decompress application/zstd: more than 134217728 bytes"},
 	} {
 		if log.count(append(words, "message dropped", "level=ERROR")...) != 1 {
 			t.Errorf("the log does not say once %q:\n%s", words, log.String())

@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -105,12 +106,15 @@ auth_mechanisms.3 = EXTERNAL
 	}
 	good := options(ca, "ca")
 	localhost, number := fmt.Sprintf("localhost:%d", port), fmt.Sprintf("127.0.0.1:%d", port)
-	for name, c := range map[string]struct{ url, want string }{
+	for name, c := range map[string]struct{ url, want, protocol string }{
 		"password":            {url: "rabbit://guest:guest@" + localhost + good},
 		"certificate":         {url: "rabbit://" + localhost + good + "&rabbit_login_method=EXTERNAL"},
 		"host name unchecked": {url: "rabbit://guest:guest@" + number + good + "&ssl_enforce_hostname_verification=false"},
-		"wrong host name":     {url: "rabbit://guest:guest@" + number + good, want: "127.0.0.1"},
-		"wrong authority":     {url: "rabbit://guest:guest@" + localhost + options(stranger, "stranger"), want: "ssl_ca_file names the authority"},
+		// conforms: RMQ-TLS-07, CFG-17
+		"TLS 1.2":         {url: "rabbit://guest:guest@" + localhost + good + "&ssl_version=tlsv1_2", protocol: "tlsv1.2"},
+		"TLS 1.0":         {url: "rabbit://guest:guest@" + localhost + good + "&ssl_version=TLSv1", protocol: "tlsv1"},
+		"wrong host name": {url: "rabbit://guest:guest@" + number + good, want: "127.0.0.1"},
+		"wrong authority": {url: "rabbit://guest:guest@" + localhost + options(stranger, "stranger"), want: "ssl_ca_file names the authority"},
 		"wrong authority, host name unchecked": {
 			url:  "rabbit://guest:guest@" + number + options(stranger, "stranger") + "&ssl_enforce_hostname_verification=false",
 			want: "ssl_ca_file names the authority",
@@ -125,6 +129,9 @@ auth_mechanisms.3 = EXTERNAL
 				bus := openURL(t, c.url, rabbit.Config{})
 				l := listen(t, bus, server(strings.ReplaceAll(name, " ", "-")))
 				receives(t, bus, l, topic(strings.ReplaceAll(name, " ", "-")))
+				if all := strings.Fields(node.Ctl(t, "list_connections", "--quiet", "--no-table-headers", "ssl_protocol")); c.protocol != "" && !slices.Contains(all, c.protocol) {
+					t.Errorf("no connection has protocol %s: %v", c.protocol, all)
+				}
 				return
 			}
 			u, err := transport.ParseURL(c.url)

@@ -1,0 +1,177 @@
+package rabbit_test
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/goslo/goslo/internal/brokertest"
+	"github.com/goslo/goslo/transport"
+	"github.com/goslo/goslo/transport/rabbit"
+)
+
+// settings are lines of a file: name = value.
+func settings(lines ...string) []transport.Setting {
+	var list []transport.Setting
+	for i, line := range lines {
+		name, value, _ := strings.Cut(line, " = ")
+		list = append(list, transport.Setting{Name: name, Value: value, At: fmt.Sprintf("nova.conf:%d", i+1)})
+	}
+	return list
+}
+
+// Options come from the URL, else from files; those that mean nothing here are explained, once each, and so are
+// former names and what nobody knows.
+//
+// conforms: CFG-11, CFG-12, CFG-69, RMQ-POOL-03
+func TestOptionsOfFiles(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	vhost := node.NewVhost(t)
+	var log lines
+	bus := openURL(t, node.URLVhost(vhost)+"?amqp_auto_delete=false", rabbit.Config{Logger: log.logger(), Settings: settings(
+		"rabbit_durable_queues = true",
+		"amqp_auto_delete = true",
+		"rpc_conn_pool_size = 30",
+		"conn_pool_min_size = 2",
+		"conn_pool_ttl = 1200",
+		"heartbeat_rate = 3",
+		"heartbeat_in_pthread = true",
+		"ssl_enforce_fips_mode = true",
+		"rabbit_max_retries = 0",
+		"hostname = somewhere",
+		"processname = something",
+		"rabbit_host = nowhere.invalid",
+		"rabit_quorum_queue = true",
+		"ssl_version = ",
+	)})
+	listen(t, bus, server("stock"))
+	q, ok := node.FindQueue(t, vhost, "stock")
+	if !ok || !q.Durable || q.AutoDelete {
+		t.Errorf("%+v, want a durable queue that stays", q)
+	}
+	for _, words := range [][]string{
+		{"level=WARN", "new name", "option=rabbit_durable_queues", "at=nova.conf:1", "use=amqp_durable_queues"},
+		// conforms: CFG-13, CFG-14, CFG-15
+		{"level=INFO", "no effect", "option=rpc_conn_pool_size", "at=nova.conf:3"},
+		{"level=INFO", "no effect", "option=conn_pool_min_size", "at=nova.conf:4"},
+		{"level=INFO", "no effect", "option=conn_pool_ttl", "at=nova.conf:5"},
+		// conforms: CFG-41
+		{"level=INFO", "no effect", "option=heartbeat_rate", "at=nova.conf:6"},
+		{"level=INFO", "no effect", "option=heartbeat_in_pthread", "at=nova.conf:7"},
+		// conforms: CFG-22, RMQ-TLS-08
+		{"level=INFO", "no effect", "option=ssl_enforce_fips_mode", "at=nova.conf:8", "fips140=on"},
+		{"level=INFO", "no effect", "option=rabbit_max_retries", "at=nova.conf:9"},
+		{"level=INFO", "no effect", "option=hostname", "at=nova.conf:10", "use_queue_manager is off"},
+		{"level=INFO", "no effect", "option=processname", "at=nova.conf:11"},
+		{"level=WARN", "obsolete", "option=rabbit_host", "at=nova.conf:12", "this one is ignored"},
+		{"level=WARN", "unknown option ignored", "option=rabit_quorum_queue", "at=nova.conf:13", "did_you_mean=rabbit_quorum_queue"},
+	} {
+		if n := log.count(words...); n != 1 {
+			t.Errorf("%d lines say %q, want 1", n, words)
+		}
+	}
+	if n := log.count("option="); n != 12 || t.Failed() {
+		t.Errorf("%d lines about options, want 12:\n%s", n, log.String())
+	}
+}
+
+// What is wrong in a file is told with its line, all at once.
+func TestOptionsOfFilesAreChecked(t *testing.T) {
+	t.Parallel()
+	_, err := rabbit.Open(t.Context(), rabbit.Config{Settings: settings(
+		"heartbeat_timeout_threshold = 65536",
+		"kombu_failover_strategy = random",
+		"ssl = maybe",
+		"heartbeat_rate = 0",
+		"rpc_conn_pool_size = many",
+		"rabbit_ha_queues = true",
+		"rabbit_quorum_queue = true",
+		"rabbit_port = amqp",
+		"rabbit_hosts = h1:x",
+		"rabbit_password = s3cret",
+	)})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{
+		`nova.conf:1: option heartbeat_timeout_threshold: "65536" is not within 0 to 65535`,
+		`nova.conf:2: option kombu_failover_strategy: "random" is not one of round-robin, shuffle`,
+		`nova.conf:3: option ssl: "maybe" is neither true nor false`,
+		`nova.conf:4: option heartbeat_rate: "0" is not within 1 to `,
+		`nova.conf:5: option rpc_conn_pool_size: "many" is not a whole number`,
+		`nova.conf:6: option rabbit_ha_queues: a queue is mirrored or a quorum queue, not both`,
+		`nova.conf:9: option rabbit_hosts: "h1:x" is not host:port`,
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%v\nlacks %s", err, want)
+		}
+	}
+	if strings.Contains(err.Error(), "s3cret") {
+		t.Errorf("shows the password: %v", err)
+	}
+}
+
+// Before there was transport_url, a broker had an option for each of its parts.
+//
+// conforms: CFG-69
+func TestOldestNames(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	vhost := node.NewVhost(t)
+	node.AddUser(t, "ann", "s3cret")
+	node.SetPermissions(t, "ann", vhost, ".*", ".*", ".*")
+	host, port, err := net.SplitHostPort(node.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, file := range map[string][]string{
+		"one":         {"rabbit_host = " + host, "rabbit_port = " + port, "rabbit_userid = ann", "rabbit_password = s3cret", "rabbit_virtual_host = " + vhost},
+		"short names": {"host = " + host, "port = " + port, "userid = ann", "password = s3cret", "virtual_host = " + vhost},
+		"a list":      {"rabbit_hosts = 127.0.0.1:1, " + node.Addr(), "rabbit_userid = ann", "rabbit_password = s3cret", "rabbit_virtual_host = " + vhost},
+		"one port":    {"hosts = " + host, "port = " + port, "userid = ann", "password = s3cret", "virtual_host = " + vhost},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var log lines
+			bus := openURL(t, "rabbit://", rabbit.Config{Logger: log.logger(), Settings: settings(file...)})
+			if err := bus.Send(t.Context(), transport.Address{Kind: transport.Fanout, Topic: "stock"}, &transport.Message{Method: "m"}); err != nil {
+				t.Fatal(err)
+			}
+			if n := log.count("level=WARN", "obsolete", "use=transport_url"); n != len(file) {
+				t.Errorf("%d lines name transport_url, want %d:\n%s", n, len(file), log.String())
+			}
+			if strings.Contains(log.String(), "s3cret") {
+				t.Errorf("shows the password:\n%s", log.String())
+			}
+		})
+	}
+}
+
+// Without heartbeats there are none on either side; the rest of what finds out a dead broker stays.
+//
+// conforms: CFG-40
+func TestHeartbeat(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	for _, c := range []struct{ option, want string }{{"0", "0"}, {"17", "17"}, {"90", "60"}} {
+		t.Run(c.option, func(t *testing.T) {
+			t.Parallel()
+			vhost := node.NewVhost(t)
+			openURL(t, node.URLVhost(vhost)+"?heartbeat_timeout_threshold="+c.option, rabbit.Config{})
+			found := 0
+			for line := range strings.Lines(node.Ctl(t, "list_connections", "--quiet", "--no-table-headers", "vhost", "timeout")) {
+				if name, timeout, _ := strings.Cut(strings.TrimSpace(line), "\t"); name == vhost {
+					found++
+					if timeout != c.want {
+						t.Errorf("the broker knows an interval of %s s, want %s", timeout, c.want)
+					}
+				}
+			}
+			if found != 1 {
+				t.Errorf("%d connections, want 1", found)
+			}
+		})
+	}
+}
