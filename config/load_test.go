@@ -556,3 +556,48 @@ func TestDeclarations(t *testing.T) {
 		}
 	}
 }
+
+func TestOddValues(t *testing.T) {
+	t.Parallel()
+	type options struct {
+		Bytes   uint32                   `config:"bytes" min:"10"`
+		Tiny    int8                     `config:"tiny"`
+		Blank   int                      `config:"blank"`
+		Counted int                      `config:"counted"`
+		Never   time.Duration            `config:"never" default:"3"`
+		Levels  map[string]slog.Level    `config:"levels"`
+		Keys    map[string]config.Secret `config:"keys,secret"`
+		Text    string                   `config:"text" default:"$$5"`
+		Choice  float64                  `config:"choice" choices:"0.5,1"`
+		Refers  string                   `config:"refers" default:"$counted"`
+		Worse   time.Duration            `config:"worse"`
+		Endless time.Duration            `config:"endless"`
+		Addr    *netip.Addr              `config:"addr"`
+	}
+	long := strings.Repeat("long", 100)
+	s := source(t, "[DEFAULT]\nbytes = +12\ntiny = -12\nblank =\ncounted =\nnever =\nlevels = a:warn,b:debug\nkeys = a:b,c:d\nchoice = 1.0\naddr = ::2\n")
+	got := mustLoad(t, s, options{Counted: 7}).Get()
+	addr := netip.MustParseAddr("::2")
+	want := options{
+		Bytes: 12, Tiny: -12, Counted: 7, Never: 3 * time.Second, Levels: map[string]slog.Level{"a": slog.LevelWarn, "b": slog.LevelDebug},
+		Keys: map[string]config.Secret{"a": config.NewSecret("b"), "c": config.NewSecret("d")}, Text: "$5", Choice: 1, Refers: "7", Addr: &addr,
+	}
+	if !reflect.DeepEqual(*got, want) {
+		t.Errorf("got  %+v\nwant %+v", *got, want)
+	}
+	s = source(t, "[DEFAULT]\nbytes = -1\ntiny = 128\nchoice = 0.75\nworse = nan\nendless = 1e20\ntext = x\ncounted = "+long+"\naddr = ::2%eth0\n")
+	_, err := config.Load(s, options{})
+	wantErrs := []string{
+		`config: 1.conf:2: [DEFAULT] bytes = "-1": not within the range of uint32`,
+		`config: 1.conf:3: [DEFAULT] tiny = "128": not within the range of int8`,
+		`config: 1.conf:8: [DEFAULT] counted = "` + long[:100] + `"...: not an integer`,
+		`config: 1.conf:4: [DEFAULT] choice = "0.75": not one of 0.5, 1`,
+		`config: [DEFAULT] refers = "$counted": $counted has no valid value`,
+		`config: 1.conf:5: [DEFAULT] worse = "nan": not a time that can be waited for`,
+		`config: 1.conf:6: [DEFAULT] endless = "1e20": not a time that can be waited for`,
+		`config: 1.conf:9: [DEFAULT] addr = "::2%eth0": not an IP address`,
+	}
+	if diff := cmp.Diff(wantErrs, messages(t, s, err)); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -30,6 +30,8 @@ type sampled struct {
 		Timeout  time.Duration     `config:"timeout" default:"2.5" help:"How long."`
 		Old      bool              `config:"old" removal:"it does nothing" help:"Something."`
 		Addr     netip.Addr        `config:"addr"`
+		Prices   []string          `config:"prices,multi"`
+		Key      *string           `config:"key"`
 	} `config:"api" help:"The HTTP side."`
 }
 
@@ -87,12 +89,20 @@ const wantSample = `[DEFAULT]
 
 # (IP address value)
 #addr = ::1
+
+# (multi valued)
+#prices = 5$$
+#prices = " 6"
+
+# (string value)
+#key = k
 `
 
 func TestSample(t *testing.T) {
 	t.Parallel()
 	var defaults sampled
-	defaults.API.Addr = netip.IPv6Loopback()
+	key := "k"
+	defaults.API.Addr, defaults.API.Prices, defaults.API.Key = netip.IPv6Loopback(), []string{"5$", " 6"}, &key
 	var b bytes.Buffer
 	if err := config.Sample(&b, defaults); err != nil {
 		t.Fatal(err)
@@ -117,7 +127,7 @@ func TestSampleHoldsTheDefaults(t *testing.T) {
 		t.Errorf("the sample sets options: %+v", want)
 	}
 	set := regexp.MustCompile(`(?m)^#(\w+ =)`).ReplaceAllString(b.String(), "$1")
-	set = regexp.MustCompile(`(?m)^(password|host|nobody|\w+ = <None>).*$`).ReplaceAllString(set, "")
+	set = regexp.MustCompile(`(?m)^(password|host|nobody|prices|\w+ = <None>).*$`).ReplaceAllString(set, "")
 	got := mustLoad(t, source(t, set), sampled{}).Get()
 	got.Host, got.API.Password = want.Host, want.API.Password
 	if !reflect.DeepEqual(got, want) {
