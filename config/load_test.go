@@ -171,6 +171,7 @@ func TestErrorsAreToldAllAtOnce(t *testing.T) {
 			Ports    []int         `config:"ports,multi" type:"port"`
 			Timeout  time.Duration `config:"timeout"`
 			Needed   string        `config:"needed,required"`
+			Blank    *int          `config:"blank,required"`
 			Tiny     uint8         `config:"tiny"`
 			Least    float64       `config:"least" min:"0.5"`
 			Endless  string        `config:"endless"`
@@ -178,6 +179,7 @@ func TestErrorsAreToldAllAtOnce(t *testing.T) {
 	}
 	s := source(t, `[api]
 workers = 65
+blank =
 strategy = mirrored
 hosts = a, b_c
 ports = 1
@@ -205,12 +207,13 @@ workers = 0
 		"config: open nosuch.conf: no such file or directory",
 		`config: $OS_DEFAULT__LEVEL: [DEFAULT] level = "loud": slog: level string "loud": unknown name`,
 		`config: 3.conf:3: [api] workers = "0": not from 1 to 64`,
-		`config: 1.conf:3: [api] strategy = "mirrored": not one of classic, quorum`,
-		`config: 1.conf:4: [api] hosts = "a, b_c": neither an IP address nor a host name`,
-		`config: 1.conf:6: [api] ports = "x": not a port, from 0 to 65535`,
-		`config: 1.conf:8: [api] timeout = "soon": neither a number of seconds nor a duration such as 1m30s`,
+		`config: 1.conf:4: [api] strategy = "mirrored": not one of classic, quorum`,
+		`config: 1.conf:5: [api] hosts = "a, b_c": neither an IP address nor a host name`,
+		`config: 1.conf:7: [api] ports = "x": not a port, from 0 to 65535`,
+		`config: 1.conf:9: [api] timeout = "soon": neither a number of seconds nor a duration such as 1m30s`,
 		`config: [api] needed: a value is required, and nobody gives one`,
-		`config: 1.conf:9: [api] least = "0.4": not at least 0.5`,
+		`config: 1.conf:3: [api] blank: a value is required, and this is none`,
+		`config: 1.conf:10: [api] least = "0.4": not at least 0.5`,
 		`config: 3.conf:2: [api] endless = "${api.endless}": $api.endless refers back to this option`,
 	}
 	if diff := cmp.Diff(want, messages(t, s, err)); diff != "" {
@@ -325,6 +328,11 @@ func TestOptionsOfOthers(t *testing.T) {
 		} `config:"DEFAULT,shared"`
 	}{}
 	if got, want := mustLoad(t, source(t, text), shared).Get().Default.URL, "rabbit://10.0.0.7/r"; got != want {
+		t.Errorf("url = %q, want %q", got, want)
+	}
+	// A name in somebody else's value is of that option's group.
+	nested := "[DEFAULT]\nrealm = outside\nurl = ${keystone.url}\n[keystone]\nrealm = inside\nurl = http://$realm/\n"
+	if got, want := mustLoad(t, source(t, nested), shared).Get().Default.URL, "http://inside/"; got != want {
 		t.Errorf("url = %q, want %q", got, want)
 	}
 	// Where all options are declared, an undeclared one is an error, as in oslo.config.

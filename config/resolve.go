@@ -54,55 +54,47 @@ func (r *resolver) resolve(o *option) *result {
 	}
 	res := &result{raw: r.find(o), hidden: o.secret, busy: true}
 	r.results[o] = res
-	defer func() { res.busy = false }()
+	r.read(o, res)
+	res.busy = false
+	switch missing := res.err == nil && !res.value.IsValid() && o.required; {
+	case missing && len(res.raw.texts) == 0:
+		res.err = &Problem{Group: o.group.name, Option: o.name, Reason: "a value is required, and nobody gives one"}
+	case missing:
+		res.err = r.problem(o, res, errors.New("a value is required, and this is none"))
+	}
+	return res
+}
+
+// read finds what the texts of res mean.
+func (r *resolver) read(o *option, res *result) {
 	if len(res.raw.texts) == 0 {
-		if o.fallback.value.IsValid() {
-			res.value = o.fallback.value
+		if res.value = o.fallback.value; res.value.IsValid() {
 			res.text = python(res.value, format(res.value))
-		} else if o.required {
-			res.err = &Problem{Group: o.group.name, Option: o.name, Reason: "a value is required, and nobody gives one"}
 		}
-		return res
+		return
 	}
 	texts := slices.Clone(res.raw.texts)
 	for i, text := range texts {
-		filled, err := substitute(text, func(name string) (string, error) { return r.refer(o, res, name) })
+		filled, err := substitute(text, func(name string) (string, error) { return r.refer(o.group.name, res, name) })
 		if err != nil {
 			res.err = r.problem(o, res, &itemError{i, err})
-			return res
+			return
 		}
 		texts[i] = filled
 	}
 	value, err := o.kind.read(texts)
 	if err != nil {
 		res.err = r.problem(o, res, err)
-		return res
+		return
 	}
-	if !value.IsValid() && !o.kind.nilable && res.raw.from[0] != fromDefault {
-		// A blank number is None in oslo; a field that cannot be nil has its default.
-		value = r.blank(o)
+	if !value.IsValid() && !o.kind.nilable {
+		value = o.fallback.blank // it is None in oslo, which the field cannot be
 	}
 	res.value = value
 	res.text = python(value, strings.Join(texts, ","))
-	return res
 }
 
 const fromDefault = "default"
-
-// blank is the default of an option, for a blank value.
-func (r *resolver) blank(o *option) reflect.Value {
-	if o.fallback.value.IsValid() {
-		return o.fallback.value
-	}
-	if !o.fallback.has || hasReference(o.fallback.text) {
-		return reflect.Value{}
-	}
-	v, err := o.readDefault()
-	if err != nil {
-		return reflect.Value{}
-	}
-	return v
-}
 
 func (r *resolver) problem(o *option, res *result, err error) *Problem {
 	var (
@@ -126,10 +118,10 @@ func (r *resolver) problem(o *option, res *result, err error) *Problem {
 	return p
 }
 
-// refer returns what $name stands for in a value of o: an option of its group or of [DEFAULT], or with a dot one of
-// another group. Where files are shared, an option that only others know stands for its text.
-func (r *resolver) refer(o *option, from *result, name string) (string, error) {
-	groups, option := []string{o.group.name, Default}, name
+// refer returns what $name stands for in a value of a group, on the way to one of from: an option of that group or of
+// [DEFAULT], or with a dot one of another group. Where files are shared, an option that only others know stands for its text.
+func (r *resolver) refer(group string, from *result, name string) (string, error) {
+	groups, option := []string{group, Default}, name
 	if group, rest, dotted := strings.Cut(name, "."); dotted {
 		if group == Default {
 			return "", fmt.Errorf("$%s: options of [DEFAULT] are written without their group: $%s", name, rest)
@@ -157,7 +149,7 @@ func (r *resolver) refer(o *option, from *result, name string) (string, error) {
 	}
 	if r.shared {
 		for _, group := range groups {
-			if text, ok, err := r.foreign(o, from, key{normalGroup(group), option}); ok || err != nil {
+			if text, ok, err := r.foreign(from, key{normalGroup(group), option}); ok || err != nil {
 				return text, err
 			}
 		}
@@ -166,7 +158,7 @@ func (r *resolver) refer(o *option, from *result, name string) (string, error) {
 }
 
 // foreign is the text of an option that is not declared. It may be anything, a secret too.
-func (r *resolver) foreign(o *option, from *result, k key) (text string, ok bool, err error) {
+func (r *resolver) foreign(from *result, k key) (text string, ok bool, err error) {
 	for _, f := range slices.Backward(r.files) {
 		e, found := f.last(k)
 		if !found {
@@ -178,7 +170,7 @@ func (r *resolver) foreign(o *option, from *result, k key) (text string, ok bool
 		r.within[k] = true
 		defer delete(r.within, k)
 		from.hidden = true
-		text, err := substitute(e.value, func(name string) (string, error) { return r.refer(o, from, name) })
+		text, err := substitute(e.value, func(name string) (string, error) { return r.refer(k.group, from, name) })
 		return text, true, err
 	}
 	return "", false, nil

@@ -44,6 +44,7 @@ type fallback struct {
 	value reflect.Value
 	text  string
 	has   bool
+	blank reflect.Value // of an option that is given, as a blank number; invalid when there is no default, or it refers to others
 }
 
 type docs struct {
@@ -213,7 +214,7 @@ func oldKey(old string, g *group) key {
 
 func (o *option) setFallback(f reflect.StructField, v reflect.Value) error {
 	if !v.IsZero() {
-		o.fallback = fallback{value: v, has: true}
+		o.fallback = fallback{value: v, has: true, blank: v}
 		return nil
 	}
 	text, ok := f.Tag.Lookup("default")
@@ -224,7 +225,12 @@ func (o *option) setFallback(f reflect.StructField, v reflect.Value) error {
 	if hasReference(text) {
 		return nil
 	}
-	_, err := o.readDefault()
+	texts := o.defaultTexts()
+	for i := range texts {
+		texts[i] = unescapeDollars(texts[i])
+	}
+	var err error
+	o.fallback.blank, err = o.kind.read(texts)
 	return err
 }
 
@@ -234,15 +240,6 @@ func (o *option) defaultTexts() []string {
 		return []string{o.fallback.text}
 	}
 	return slices.Collect(splitTag(o.fallback.text))
-}
-
-// readDefault is the value of a default tag that refers to no other option.
-func (o *option) readDefault() (reflect.Value, error) {
-	texts := o.defaultTexts()
-	for i := range texts {
-		texts[i] = unescapeDollars(texts[i])
-	}
-	return o.kind.read(texts)
 }
 
 // fill sets the fields of v that have a value.
