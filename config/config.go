@@ -56,6 +56,7 @@ package config
 import (
 	"log/slog"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -127,7 +128,7 @@ func Load[T any](s Source, defaults T) (*Config[T], error) {
 }
 
 // Check is Load for a program that looks at somebody's configuration: it returns everything that is wrong or
-// doubtful, in no particular order, rather than the values. The error is one of the declaration or of the command line.
+// doubtful, ordered by file and line, rather than the values. The error is one of the declaration or of the command line.
 func Check[T any](s Source, defaults T) ([]error, error) {
 	loader, err := newLoader(s, reflect.ValueOf(&defaults).Elem())
 	if err != nil {
@@ -140,6 +141,7 @@ func Check[T any](s Source, defaults T) ([]error, error) {
 	for _, w := range read.warnings {
 		found = append(found, w)
 	}
+	slices.SortFunc(found, byPosition)
 	return found, nil
 }
 

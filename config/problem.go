@@ -1,6 +1,8 @@
 package config
 
 import (
+	"cmp"
+	"errors"
 	"strconv"
 	"strings"
 )
@@ -48,4 +50,30 @@ func unjoin(err error) []error {
 		return several.Unwrap()
 	}
 	return []error{err}
+}
+
+// byPosition compares errors by where they are: by path, then by line, then by what they say.
+func byPosition[E error](a, b E) int {
+	pathA, lineA := locate(a)
+	pathB, lineB := locate(b)
+	return cmp.Or(cmp.Compare(pathA, pathB), cmp.Compare(lineA, lineB), cmp.Compare(a.Error(), b.Error()))
+}
+
+// locate says where an error of this package is: path and line of one in a file, else text that sorts it among its kind.
+func locate(err error) (path string, line int) {
+	var (
+		problem *Problem
+		syntax  *SyntaxError
+	)
+	switch {
+	case errors.As(err, &syntax):
+		return syntax.Path, syntax.Line
+	case errors.As(err, &problem):
+		at := strings.LastIndexByte(problem.Position, ':')
+		if n, err := strconv.Atoi(problem.Position[at+1:]); at >= 0 && err == nil {
+			return problem.Position[:at], n
+		}
+		return problem.Position, 0
+	}
+	return "", 0
 }

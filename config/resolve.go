@@ -260,7 +260,7 @@ func (r *resolver) warnUnknown() {
 			r.warn(f.at(entries[0]), k.group, k.name, reason)
 		}
 	}
-	slices.SortFunc(r.told, func(a, b *Problem) int { return strings.Compare(a.text(), b.text()) })
+	slices.SortFunc(r.told, byPosition)
 }
 
 // setting shows a result.

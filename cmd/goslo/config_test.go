@@ -42,10 +42,10 @@ kombu_reconnect_timeout = 5
 anything = goes
 `)
 	want := strings.ReplaceAll(`FILE:4: [DEFAULT] rpc_response_timeout = "soon": not an integer
-FILE:8: [oslo_messaging_rabbit] rabbit_interval_max = "0": not at least 1
-FILE:10: warning: [oslo_messaging_rabbit] kombu_reconnect_timeout: an old name; write kombu_missing_consumer_retry_timeout in [oslo_messaging_rabbit]
 FILE:5: warning: [DEFAULT] control_exchang: no such option; did you mean control_exchange?
+FILE:8: [oslo_messaging_rabbit] rabbit_interval_max = "0": not at least 1
 FILE:9: warning: [oslo_messaging_rabbit] hartbeat_rate: no such option; did you mean heartbeat_rate?
+FILE:10: warning: [oslo_messaging_rabbit] kombu_reconnect_timeout: an old name; write kombu_missing_consumer_retry_timeout in [oslo_messaging_rabbit]
 `, "FILE", path)
 	got := s.run(t, "config", "check", path).want(t, 2)
 	got.wantErr(t, path+": 2 errors, 3 warnings", "see goslo config check")
@@ -65,7 +65,7 @@ FILE:9: warning: [oslo_messaging_rabbit] hartbeat_rate: no such option; did you 
 	if err := json.Unmarshal([]byte(got.out), &answer); err != nil || answer.OK || len(answer.Findings) != 5 || answer.Files[0] != path {
 		t.Errorf("answer = %+v (%v)", answer, err)
 	}
-	if f := answer.Findings[1]; f.At != path+":8" || f.Group != "oslo_messaging_rabbit" || f.Option != "rabbit_interval_max" || f.Value != "0" || f.Warning {
+	if f := answer.Findings[2]; f.At != path+":8" || f.Group != "oslo_messaging_rabbit" || f.Option != "rabbit_interval_max" || f.Value != "0" || f.Warning {
 		t.Errorf("finding = %+v", f)
 	}
 
