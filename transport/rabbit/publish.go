@@ -44,9 +44,18 @@ type outlet struct {
 // lost says whether the channel's end was the connection's.
 func (o *outlet) lost() bool { return o.session.conn.IsClosed() }
 
+const (
+	// reopenFirst and reopenMost bound the pause, half of it at random, before a channel that the broker has closed is opened
+	// again. It doubles while channels end within a second, so that a broker with a reason is not kept busy.
+	reopenFirst = 20 * time.Millisecond
+	reopenMost  = 500 * time.Millisecond
+)
+
 // run is the publisher's goroutine in one session.
 func (p *publisher) run(s *session) {
+	pause := reopenFirst
 	for {
+		opened := time.Now()
 		o, err := p.open(s)
 		if err == nil {
 			p.link.update(func() { p.cur = o })
@@ -69,9 +78,12 @@ func (p *publisher) run(s *session) {
 			return
 		}
 		p.log.Warn("publishing channel lost, opening another", "channel", p.name, "broker", s.addr, "error", err)
-		// A moment's pause, so that a broker that keeps closing the channel is not kept busy.
+		if time.Since(opened) > time.Second {
+			pause = reopenFirst
+		}
 		select {
-		case <-time.After(jitter(20 * time.Millisecond)):
+		case <-time.After(pause/2 + jitter(pause/2)):
+			pause = min(2*pause, reopenMost)
 		case <-s.gone:
 			return
 		}

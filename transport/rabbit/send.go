@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
@@ -13,9 +14,13 @@ import (
 	"github.com/goslo/goslo/wire"
 )
 
-// maxRefusals is how often a message is sent again after the broker closed its channel for a reason that may pass,
-// as an exchange that was deleted does: it is declared again.
+// maxRefusals is how often a message is sent again after the broker closed its channel for a reason that it does not tell more
+// about.
 const maxRefusals = 3
+
+// missingFor is how long the exchange of a message may be missing although it is declared again each time: while RabbitMQ
+// deletes one it answers to a declaration as if it had obeyed, and does not.
+const missingFor = 10 * time.Second
 
 // bodies keeps buffers for message bodies. The library has copied a body when publishing returns, but a
 // request is kept until it is confirmed, to be sent again.
@@ -110,7 +115,8 @@ func (t *Transport) publish(ctx context.Context, via *publisher, p *publication)
 		return err
 	}
 	class, published := transport.ErrNotSent, false
-	for refusals := 0; ; {
+	var refused refusals
+	for {
 		o, err := via.outlet(ctx)
 		if err != nil {
 			if errors.Is(err, transport.ErrClosed) && !published {
@@ -165,8 +171,7 @@ func (t *Transport) publish(ctx context.Context, via *publisher, p *publication)
 		if o.lost() || !p.blamed(o.why) {
 			continue
 		}
-		refusals++
-		if err := t.refused(o, p, refusals); err != nil {
+		if err := refused.again(o, p); err != nil {
 			return err
 		}
 	}
@@ -190,13 +195,30 @@ func (p *publication) blamed(why *amqp.Error) bool {
 	return true
 }
 
-// refused returns an error unless p, for which the broker closed the channel, deserves another attempt.
-func (t *Transport) refused(o *outlet, p *publication, times int) error {
+// refusals are the channels that the broker has closed because of one message.
+type refusals struct {
+	times int
+	first time.Time
+}
+
+// again returns an error unless p, for which the broker closed the channel, deserves another attempt.
+func (r *refusals) again(o *outlet, p *publication) error {
 	if limit, ok := limitIn(o.why.Reason, len(p.body)); ok {
 		o.session.limit.Store(limit)
 		return p.tooBig(limit)
 	}
-	if o.why.Code == amqp.AccessRefused || times > maxRefusals {
+	r.times++
+	if r.times == 1 {
+		r.first = time.Now()
+	}
+	enough := r.times > maxRefusals
+	switch o.why.Code {
+	case amqp.AccessRefused:
+		enough = true
+	case amqp.NotFound:
+		enough = time.Since(r.first) > missingFor
+	}
+	if enough {
 		return reject(o.why)
 	}
 	return nil
