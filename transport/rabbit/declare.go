@@ -1,6 +1,7 @@
 package rabbit
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -107,6 +108,18 @@ func (d *declarer) declareQueue(su *setup, q queue) error {
 		}
 	}
 	_, err := d.take(su, a)
+	if missing(err) && !q.durable {
+		// It is there, and its process is not: it crashed, or its node went away. It has lost its messages (RMQ-TOPO-30). A
+		// durable one has not, and waits for its node, whatever upstream does.
+		d.log.Warn("deleting a queue that is stuck, to declare it again", "queue", q.name, "broker", err)
+		if deleted := su.try(func(ch *amqp.Channel) error {
+			_, err := ch.QueueDelete(q.name, false, false, false)
+			return err
+		}); deleted != nil {
+			return errors.Join(err, wrap(deleted, "delete it"))
+		}
+		_, err = d.take(su, a)
+	}
 	if d.lasting.refused(err) && !q.durable {
 		d.lasting.begin(d.log, err)
 	}

@@ -199,6 +199,40 @@ func TestQueueManagerElsewhere(t *testing.T) {
 	}
 }
 
+// A transient queue whose process is gone keeps its name from being declared; it is deleted. A durable one is not: it has
+// messages.
+//
+// conforms: RMQ-TOPO-30
+func TestStuckQueue(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	for _, durable := range []bool{false, true} {
+		vhost := node.NewVhost(t)
+		url := node.URLVhost(vhost)
+		if _, err := raw(t, url).QueueDeclare("stock", durable, false, false, false, nil); err != nil {
+			t.Fatal(err)
+		}
+		node.Eval(t, fmt.Sprintf(`{ok, Q} = rabbit_amqqueue:lookup(rabbit_misc:r(<<%q>>, queue, <<"stock">>)),
+			mnesia:dirty_write(rabbit_queue, amqqueue:set_state(Q, crashed)).`, vhost))
+		var log lines
+		bus := openURL(t, url+"?amqp_durable_queues="+strconv.FormatBool(durable), rabbit.Config{Logger: log.logger()})
+		l, err := bus.Listen(t.Context(), server("stock"), transport.ListenOptions{})
+		if durable {
+			if err == nil || !strings.Contains(err.Error(), "declare queue stock: ") || log.count("deleting") != 0 {
+				t.Errorf("a durable queue: %v\n%s", err, log.String())
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		receives(t, bus, l, topic("stock"))
+		if log.count("level=WARN", "deleting a queue that is stuck", "queue=stock") != 1 {
+			t.Errorf("not said once:\n%s", log.String())
+		}
+	}
+}
+
 const streamQuery = "?rabbit_transient_quorum_queue=true&rabbit_stream_fanout=true&rabbit_qos_prefetch_count=10"
 
 // Every server reads the whole stream, more than its prefetch count at a time, and goes on where it was when its
