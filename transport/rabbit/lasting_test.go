@@ -232,6 +232,8 @@ func inspected(t *testing.T, bus *rabbit.Transport, at transport.Address) transp
 
 // A broker that refuses transient queues gets durable ones, which expire as the transient ones would; nothing
 // is lost by it, and the log says it once.
+//
+// conforms: RMQ-TOPO-31
 func TestBrokerWithoutTransientQueues(t *testing.T) {
 	t.Parallel()
 	node := brokertest.Rabbit(t)

@@ -3,8 +3,13 @@ package rabbit_test
 import (
 	"fmt"
 	"net"
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/goslo/goslo/internal/brokertest"
 	"github.com/goslo/goslo/transport"
@@ -173,5 +178,41 @@ func TestHeartbeat(t *testing.T) {
 				t.Errorf("%d connections, want 1", found)
 			}
 		})
+	}
+}
+
+// The documentation has every option that there is, and no other.
+func TestOptionsAreDocumented(t *testing.T) {
+	t.Parallel()
+	u, err := transport.ParseURL("rabbit:///?0123456789012345678901234567890123456789=1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = rabbit.Open(t.Context(), rabbit.Config{URL: u})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	_, list, ok := strings.Cut(err.Error(), "there are ")
+	if !ok {
+		t.Fatalf("it does not say which options there are: %v", err)
+	}
+	text, err := os.ReadFile("../../docs/rabbitmq.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	now, _, _ := strings.Cut(string(text), "## Older names")
+	got := []string{"heartbeat_in_pthread", "rabbit_max_retries"} // which are documented among the older names
+	for line := range strings.Lines(now) {
+		cells := strings.Split(line, "|")
+		if len(cells) < 5 {
+			continue
+		}
+		for _, name := range regexp.MustCompile("`([a-z_]+)`").FindAllStringSubmatch(cells[1], -1) {
+			got = append(got, name[1])
+		}
+	}
+	slices.Sort(got)
+	if diff := cmp.Diff(strings.Split(list, ", "), got); diff != "" {
+		t.Errorf("-options +documented:\n%s", diff)
 	}
 }
