@@ -127,26 +127,24 @@ func appendPublish(dst []byte, channel uint16, most int, p *publication) []byte 
 	return dst
 }
 
-// appendProperties appends those of every message of ours (RMQ-PUB-02). Priority 0 and an empty headers table
-// cannot be told from absent ones by a receiver, and are left out.
+// appendProperties appends those of every message of ours, the same bytes as upstream's (RMQ-PUB-02).
 func appendProperties(dst []byte, p *publication) []byte {
-	flags := uint16(hasContentType | hasContentEncoding | hasDeliveryMode)
+	flags := uint16(hasContentType | hasContentEncoding | hasHeaders | hasDeliveryMode | hasPriority)
 	if p.expiration != "" {
 		flags |= hasExpiration
 	}
 	if p.probe != "" {
 		flags |= hasMessageID | hasType
 	}
-	if p.compression != "" {
-		flags |= hasHeaders
-	}
 	dst = binary.BigEndian.AppendUint16(dst, flags)
 	dst = appendShort(dst, "application/json")
 	dst = appendShort(dst, "utf-8")
 	if p.compression != "" {
 		dst = appendTextTable(dst, compressionHeader, p.compression)
+	} else {
+		dst = append(dst, 0, 0, 0, 0)
 	}
-	dst = append(dst, amqp.Persistent)
+	dst = append(dst, amqp.Persistent, 0)
 	if p.expiration != "" {
 		dst = appendShort(dst, p.expiration)
 	}

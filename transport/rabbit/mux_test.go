@@ -2,8 +2,11 @@ package rabbit
 
 import (
 	"bytes"
+	"encoding/hex"
 	"io"
 	"net"
+	"os/exec"
+	"strings"
 	"testing"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -101,5 +104,35 @@ func TestOnlyWholeFramesLeave(t *testing.T) {
 	}
 	if !bytes.Equal(s.pending, all) {
 		t.Errorf("%q was written, %q leaves", all, s.pending)
+	}
+}
+
+// What a receiver sees of a message is the same bytes as when kombu's client publishes it with the arguments that
+// oslo.messaging gives it.
+//
+// conforms: RMQ-PUB-02
+func TestPropertiesAreUpstreams(t *testing.T) {
+	t.Parallel()
+	const program = `
+import sys
+from amqp.basic_message import Message
+for headers, more in (({}, {}), ({}, {"expiration": "60000"}), ({"compression": "gzip"}, {})):
+    m = Message("", content_type="application/json", content_encoding="utf-8", application_headers=headers,
+                delivery_mode=2, priority=0, **more)
+    print(m._serialize_properties().hex())
+`
+	out, err := exec.CommandContext(t.Context(), "/usr/bin/python3", "-c", program).Output()
+	if err != nil {
+		t.Fatalf("%v; install it with: apt-get install python3-oslo.messaging", err)
+	}
+	lines := strings.Fields(string(out))
+	publications := []publication{{}, {expiration: "60000"}, {compression: "gzip"}}
+	if len(lines) != len(publications) {
+		t.Fatalf("python printed %q", out)
+	}
+	for i := range publications {
+		if got := hex.EncodeToString(appendProperties(nil, &publications[i])); got != lines[i] {
+			t.Errorf("%+v is written %s, by upstream %s", publications[i], got, lines[i])
+		}
 	}
 }
