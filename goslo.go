@@ -15,6 +15,7 @@
 //	transport/memory    a bus inside one process, for tests
 //	wire                oslo.messaging's JSON, bytes to values and back
 //	config              oslo.config: options as struct fields, from flags, environment and files
+//	config/messaging    oslo.messaging's options, to be embedded in a program's
 //	cmd/goslo           the command line, over internal/cli
 //	examples            programs to start from
 //

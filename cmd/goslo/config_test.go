@@ -181,7 +181,6 @@ for group, options in opts.list_opts():
 		"rabbit_retry_interval":             "limited in later releases",
 		"rabbit_retry_backoff":              "limited in later releases",
 		"rabbit_interval_max":               "limited in later releases",
-		"kombu_reconnect_delay":             "a duration",
 	}
 	sample := parseSample(newShell(t).run(t, "config", "sample").want(t, 0).out)
 	n := 0
@@ -220,7 +219,7 @@ func parseSample(text string) map[string]string {
 			choices = strings.ReplaceAll(line[len("# Possible values: "):], ", ", ",")
 		case strings.HasPrefix(line, "#") && !strings.HasPrefix(line, "# "):
 			name, _, _ := strings.Cut(line[1:], " ")
-			kind := regexp.MustCompile(`\((\w+ value)\)`).FindStringSubmatch(comment + " (unknown value)")[1]
+			kind := regexp.MustCompile(`\(([a-z ]+ value)\)`).FindStringSubmatch(comment + " (unknown value)")[1]
 			options[group+"|"+name] = kind + "|" + strings.Join(limits, ",") + "|" + choices + "|" + line
 		default:
 			comment += strings.TrimPrefix(line, "#")

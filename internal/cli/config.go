@@ -11,6 +11,7 @@ import (
 
 	"github.com/goslo/goslo"
 	"github.com/goslo/goslo/config"
+	"github.com/goslo/goslo/config/messaging"
 	"github.com/goslo/goslo/transport"
 )
 
@@ -65,7 +66,7 @@ oslo-config-generator --namespace oslo.messaging.`,
 		Args:    arguments(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			var b strings.Builder
-			if err := config.Sample(&b, messagingOptions{}); err != nil {
+			if err := config.Sample(&b, messaging.Options{}); err != nil {
 				return err
 			}
 			if a.json {
@@ -230,4 +231,19 @@ func count(errs, warnings int) string {
 		return strconv.Itoa(n) + " " + word + "s"
 	}
 	return plural(errs, "error") + ", " + plural(warnings, "warning")
+}
+
+// checkedOptions are those that check knows, in a file that holds others: with what a sample does not recommend, options that named the
+// broker before there was transport_url (CFG-69).
+type checkedOptions struct {
+	messaging.Options
+	Others  struct{} `config:"DEFAULT,shared"`
+	Retired struct {
+		Host        string        `config:"rabbit_host" deprecated:"host,DEFAULT.rabbit_host" removal:"use transport_url"`
+		Port        int           `config:"rabbit_port" type:"port" deprecated:"port,DEFAULT.rabbit_port" removal:"use transport_url"`
+		Hosts       []string      `config:"rabbit_hosts" deprecated:"hosts,DEFAULT.rabbit_hosts" removal:"use transport_url"`
+		UserID      string        `config:"rabbit_userid" deprecated:"userid,DEFAULT.rabbit_userid" removal:"use transport_url"`
+		Password    config.Secret `config:"rabbit_password" deprecated:"password,DEFAULT.rabbit_password" removal:"use transport_url"`
+		VirtualHost string        `config:"rabbit_virtual_host" deprecated:"virtual_host,DEFAULT.rabbit_virtual_host" removal:"use transport_url"`
+	} `config:"oslo_messaging_rabbit"`
 }
