@@ -26,6 +26,11 @@ func (l *lines) String() string {
 
 func (l *lines) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 
+// debugger also takes what is for developers.
+func (l *lines) debugger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
 // count is the number of lines that hold all the words.
 func (l *lines) count(words ...string) int {
 	n := 0

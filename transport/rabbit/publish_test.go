@@ -142,7 +142,7 @@ func TestUnconfirmedIsSentAgain(t *testing.T) {
 	}
 }
 
-// A message that the broker nacks is an error at once.
+// A message that the broker nacks is an error.
 //
 // conforms: RMQ-PUB-07
 func TestNackIsAnError(t *testing.T) {
@@ -160,6 +160,31 @@ func TestNackIsAnError(t *testing.T) {
 	}
 	if !errors.Is(err, transport.ErrRejected) || !strings.Contains(err.Error(), "nack") || !strings.Contains(err.Error(), "stock") {
 		t.Errorf("%v; want ErrRejected that says nack", err)
+	}
+}
+
+// A channel on which the broker refuses everything for a queue does not keep messages from it that other channels may
+// send there: a nack is an error when another channel has met one, too.
+func TestNackIsTriedOnAnotherChannel(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	vhost := node.NewVhost(t)
+	var log lines
+	bus := openURL(t, node.URLVhost(vhost), rabbit.Config{Logger: log.debugger()})
+	node.SetPolicy(t, vhost, "full", "^stock$", `{"max-length": 1, "overflow": "reject-publish"}`)
+	bind(t, raw(t, node.URLVhost(vhost)), "stock")
+	sent := make(chan error, 1)
+	go func() {
+		var err error
+		for err == nil && log.count("trying again on another channel") == 0 {
+			err = bus.Send(t.Context(), topic("stock"), &transport.Message{Method: "m"})
+		}
+		sent <- err
+	}()
+	brokertest.Await(t, "the first nack", func() bool { return log.count("trying again on another channel") > 0 })
+	node.DeletePolicy(t, vhost, "full")
+	if err := <-sent; err != nil {
+		t.Errorf("message that was refused on one channel, and would not be on another: %v", err)
 	}
 }
 

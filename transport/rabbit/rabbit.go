@@ -21,6 +21,7 @@
 //	lasting.go  what to do where the broker refuses transient queues
 //	send.go     Send; publish.go keeps channels for it
 //	routes.go   requests that the exchange finds no queue for, where it has found one before
+//	nack.go     messages that the broker refuses
 //	limit.go    how big a message may be
 //	compress.go bodies that are compressed
 //	answers.go  replies on their way; replies.go sends them again where that broke, or their queue is missing
@@ -49,7 +50,8 @@
 // A request or fanout that was published and not confirmed when its connection or channel broke is published
 // again on the next, with the same unique id, as long as its context allows; receivers drop the duplicate. A
 // confirmed one is never sent again. One that comes back from a place that had a queue before goes to the queue
-// directly, because its exchange or binding was deleted.
+// directly, because its exchange or binding was deleted. One that the broker refuses is tried on another channel,
+// where a queue that has just moved to another node may be found.
 //
 // A reply does not hold its sender. Its body is kept until the broker has said to have it, and is sent again on the
 // next connection, with the same unique id, until its caller has given up; where the caller's queue is missing, for a

@@ -155,7 +155,11 @@ func (t *Transport) publish(ctx context.Context, via *publisher, p *publication)
 				t.confirmations.put(confirm)
 				switch {
 				case !ok:
-					return reject(fmt.Errorf("the broker did not take it (nack): a queue for %q is full, or its node is in trouble", p.key))
+					err := t.apart(ctx, via, o.session, p)
+					if err != nil && o.lost() && ctx.Err() == nil {
+						continue
+					}
+					return err
 				case o.back.take(p.body):
 					return noListener(p)
 				}
