@@ -75,7 +75,7 @@ func TestChaos(t *testing.T) {
 	out.Took = time.Since(out.Date)
 	fmt.Fprintf(os.Stderr, "\nGoslo on %s, oslo.messaging %s, RabbitMQ %s, %s, %s\n\n",
 		out.Go, out.Python, out.Broker, out.Date.Format(time.RFC3339), out.Took.Round(time.Second))
-	out.table(os.Stderr)
+	out.tables(os.Stderr)
 	for _, f := range out.Failed {
 		t.Errorf("goal failed: %s", f)
 	}
@@ -257,24 +257,30 @@ func drain(w *world, run string, f fault) {
 	if f.ghosts {
 		patience += heartbeats
 	}
+	if !settled(w, run, patience) && len(w.records(run).only(pairs[1]).missing()) > 0 {
+		// What Go's client has sent may wait in the queue of a server that does not listen any more.
+		progress("Python's server is started anew, for what waits in its queues")
+		w.pythons.serveAnew()
+		settled(w, run, patience)
+	}
+	wait(steady) // for what is executed twice
+}
+
+// settled says whether nothing was open or missing within patience.
+func settled(w *world, run string, patience time.Duration) bool {
 	end := time.Now().Add(patience)
 	for time.Now().Before(end) {
 		l := w.records(run)
-		if !*fullFlag { // what Python has lost is not worth the wait
+		if !*fullFlag { // what Python's client has lost is not worth the wait
 			l = &ledger{append(l.only(pairs[0]).requests, l.only(pairs[1]).requests...), l.executions}
 		}
-		open := 0
-		for _, r := range l.requests {
-			if r.ended.IsZero() {
-				open++
-			}
-		}
-		if open == 0 && len(l.missing()) == 0 {
-			break
+		open := slices.ContainsFunc(l.requests, func(r request) bool { return r.ended.IsZero() })
+		if !open && len(l.missing()) == 0 {
+			return true
 		}
 		wait(100 * time.Millisecond)
 	}
-	wait(steady) // for what is executed twice
+	return false
 }
 
 func limit(full, short time.Duration) time.Duration {

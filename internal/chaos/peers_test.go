@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/goslo/goslo"
-	"github.com/goslo/goslo/interop"
 	"github.com/goslo/goslo/rpc"
 	"github.com/goslo/goslo/transport"
 )
@@ -48,6 +47,7 @@ type gophers struct {
 	clientBus, serverBus transport.Transport
 	client               *rpc.Client
 	timeout              time.Duration
+	log                  *slog.Logger
 	stop                 func() error
 
 	loads   sync.WaitGroup // what makes requests
@@ -63,7 +63,7 @@ func newGophers(t *testing.T, url string, timeout time.Duration, log *slog.Logge
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	g := &gophers{requests: map[string]request{}, timeout: timeout}
+	g := &gophers{requests: map[string]request{}, timeout: timeout, log: log}
 	var err error
 	if g.clientBus, err = (goslo.Config{URL: url, Program: "chaos-client", Logger: log.With("program", "client")}).Open(ctx); err != nil {
 		t.Fatal(err)
@@ -102,12 +102,16 @@ func (g *gophers) execute(key string) {
 	g.executions = append(g.executions, execution{key, time.Now()})
 }
 
-// load makes requests of every kind to all servers, until unload. It forgets the records of earlier loads.
-func (g *gophers) load(run string, at rates) {
+// forget drops the records of earlier loads.
+func (g *gophers) forget() {
 	g.mu.Lock()
+	defer g.mu.Unlock()
 	clear(g.requests)
 	g.executions = nil
-	g.mu.Unlock()
+}
+
+// load makes requests of every kind to all servers, until unload.
+func (g *gophers) load(run string, at rates) {
 	ctx, cancel := context.WithCancel(context.Background())
 	g.unloads = cancel
 	for _, p := range pairs {
@@ -159,6 +163,9 @@ func (g *gophers) make(client *rpc.Client, r request) {
 	}
 	r.ended, r.failure = time.Now(), class(err)
 	g.record(r)
+	if err != nil {
+		g.log.Info("request failed", "key", r.key, "after", r.ended.Sub(r.began), "error", err)
+	}
 }
 
 func (g *gophers) record(r request) {
@@ -225,89 +232,3 @@ func class(err error) string {
 	}
 	return fmt.Sprintf("%T", err)
 }
-
-// pythons are the peers on the real oslo.messaging: a program with clients and one with a server.
-type pythons struct {
-	t              *testing.T
-	client, server *interop.Python
-	requests       []request
-	executions     []execution
-}
-
-func newPythons(t *testing.T, url string) *pythons {
-	t.Helper()
-	p := &pythons{t: t}
-	for _, program := range []**interop.Python{&p.client, &p.server} {
-		started, err := interop.Start("load.py")
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(started.Stop)
-		*program = started
-	}
-	p.server.Do(t, "serve", map[string]any{"url": url, "topic": python.topic(), "server": serverName}, nil)
-	return p
-}
-
-func (p *pythons) stop() {
-	p.client.Stop()
-	p.server.Stop()
-}
-
-func (p *pythons) load(url, run string, at rates, timeout time.Duration) {
-	for _, q := range pairs {
-		if q.client != python {
-			continue
-		}
-		p.client.Do(p.t, "load", map[string]any{
-			"url": url, "pair": q.String(), "topic": q.server.topic(), "server": serverName, "run": run, "timeout": timeout.Seconds(),
-			"calls": at.calls, "casts": at.casts, "fanouts": at.fanouts,
-		}, nil)
-	}
-}
-
-func (p *pythons) unload() { p.client.Do(p.t, "unload", nil, nil) }
-
-// records adds what belongs to the run to the ledger.
-func (p *pythons) records(run string, l *ledger) {
-	var open, ended [][]any
-	// Those that are open first: one that ends in between is found among the ended, which count.
-	p.client.Do(p.t, "open", nil, &open)
-	p.client.Do(p.t, "ended", map[string]any{"from": len(p.requests)}, &ended)
-	for _, e := range ended {
-		p.requests = append(p.requests, fromPython(e))
-	}
-	var executed [][]any
-	p.server.Do(p.t, "executed", map[string]any{"from": len(p.executions)}, &executed)
-	for _, e := range executed {
-		p.executions = append(p.executions, execution{e[0].(string), seconds(e[1])})
-	}
-	done := map[string]bool{}
-	for _, r := range p.requests {
-		if strings.HasPrefix(r.key, run+"/") {
-			done[r.key] = true
-			l.requests = append(l.requests, r)
-		}
-	}
-	for _, e := range open {
-		if r := fromPython(e); strings.HasPrefix(r.key, run+"/") && !done[r.key] {
-			l.requests = append(l.requests, r)
-		}
-	}
-	for _, e := range p.executions {
-		if strings.HasPrefix(e.key, run+"/") {
-			l.executions = append(l.executions, e)
-		}
-	}
-}
-
-// fromPython reads a row of the orders open and ended.
-func fromPython(members []any) request {
-	r := request{pair: members[0].(string), key: members[1].(string), kind: kind(members[2].(string)), began: seconds(members[3])}
-	if len(members) > 4 {
-		r.ended, r.failure = seconds(members[4]), members[5].(string)
-	}
-	return r
-}
-
-func seconds(v any) time.Time { return time.UnixMicro(int64(v.(float64) * 1e6)) }

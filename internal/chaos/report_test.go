@@ -40,32 +40,38 @@ func (r *report) miss(where, goal string) {
 	r.Failed = append(r.Failed, where+": "+goal)
 }
 
-// table writes the rows in Markdown, which people can read as it is.
-func (r *report) table(w io.Writer) {
-	fmt.Fprintln(w, "| fault | from, to | calls: sent / answered / failed | casts: confirmed / delivered / lost / failed | executed twice | fanouts: sent / delivered | recovery, s: call / cast / fanout | last failure, s | errors |")
-	fmt.Fprintln(w, "|---|---|---|---|---|---|---|---|---|")
-	for _, x := range r.Rows {
-		hanging := ""
-		if n := x.Calls.Hanging; n > 0 {
-			hanging = fmt.Sprintf(" (%d late or never)", n)
+// tables writes the rows in Markdown, which people can read as it is: one table for each pair.
+func (r *report) tables(w io.Writer) {
+	for _, p := range pairs {
+		fmt.Fprintf(w, "%s:\n\n", p)
+		fmt.Fprintln(w, "| fault | calls: sent / answered / failed | casts: confirmed / delivered / lost / failed | executed twice | fanouts: sent / delivered | recovery, s: call / cast / fanout | last failure, s | errors |")
+		fmt.Fprintln(w, "|---|---|---|---|---|---|---|---|")
+		for _, x := range r.Rows {
+			if x.Pair == p.String() {
+				fmt.Fprintf(w, "| %s, %dx %s\n", r.titles[x.Fault], x.Rounds, x.cells())
+			}
 		}
-		lost := fmt.Sprint(x.Casts.Lost)
-		if n := x.Casts.Deleted; n > 0 {
-			lost += fmt.Sprintf(" (and %d deleted)", n)
-		}
-		var errs []string
-		for _, e := range x.errors() {
-			errs = append(errs, fmt.Sprintf("%d %s", x.Failures[e], e))
-		}
-		fmt.Fprintf(w, "| %s, %dx | %s | %d / %d / %d%s | %d / %d / %s / %d | %d | %d / %d | %s / %s / %s | %.1f | %s |\n",
-			r.titles[x.Fault], x.Rounds, x.Pair,
-			x.Calls.Sent, x.Calls.Answered, x.Calls.Failed, hanging,
-			x.Casts.Confirmed, x.Casts.Delivered, lost, x.Casts.Failed,
-			x.Twice,
-			x.Fanouts.Sent, x.Fanouts.Delivered,
-			after(x.worst(call)), after(x.worst(cast)), after(x.worst(fanout)), x.LastFailure,
-			strings.Join(errs, "; "))
+		fmt.Fprintln(w)
 	}
+}
+
+// cells are those of the row after the first.
+func (r row) cells() string {
+	calls := fmt.Sprintf("%d / %d / %d", r.Calls.Sent, r.Calls.Answered, r.Calls.Failed)
+	if n := r.Calls.Hanging; n > 0 {
+		calls += fmt.Sprintf(" (%d late or never)", n)
+	}
+	lost := fmt.Sprint(r.Casts.Lost)
+	if n := r.Casts.Deleted; n > 0 {
+		lost += fmt.Sprintf(" (and %d deleted)", n)
+	}
+	var errs []string
+	for _, e := range r.errors() {
+		errs = append(errs, fmt.Sprintf("%d %s", r.Failures[e], e))
+	}
+	return fmt.Sprintf("| %s | %d / %d / %s / %d | %d | %d / %d | %s / %s / %s | %.1f | %s |",
+		calls, r.Casts.Confirmed, r.Casts.Delivered, lost, r.Casts.Failed, r.Twice, r.Fanouts.Sent, r.Fanouts.Delivered,
+		after(r.worst(call)), after(r.worst(cast)), after(r.worst(fanout)), r.LastFailure, strings.Join(errs, "; "))
 }
 
 func after(seconds float64) string {

@@ -67,7 +67,8 @@ func (w *world) startGophers(t *testing.T) {
 }
 
 func (w *world) load(run string, at rates) {
-	w.pythons.load(w.url, run, at, *timeoutFlag)
+	w.gophers.forget()
+	w.pythons.load(run, at, *timeoutFlag)
 	w.gophers.load(run, at)
 }
 
