@@ -156,7 +156,7 @@ func TestOldestNames(t *testing.T) {
 
 // Without heartbeats there are none on either side; the rest of what finds out a dead broker stays.
 //
-// conforms: CFG-40
+// conforms: CFG-40, RMQ-CONN-05
 func TestHeartbeat(t *testing.T) {
 	t.Parallel()
 	node := brokertest.Rabbit(t)
@@ -178,6 +178,36 @@ func TestHeartbeat(t *testing.T) {
 				t.Errorf("%d connections, want 1", found)
 			}
 		})
+	}
+}
+
+// Without ssl the other options of TLS are not looked at.
+//
+// conforms: RMQ-TLS-01
+func TestNoTLS(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	openURL(t, node.URL()+"?ssl_ca_file=/nonexistent/ca.pem&ssl_cert_file=/nonexistent/cert.pem&ssl_version=none", rabbit.Config{})
+}
+
+// The broker hands over as many messages as the option says, else as many as the listener asks for.
+//
+// conforms: CFG-39
+func TestPrefetch(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	for query, want := range map[string]int{"": 7, "?rabbit_qos_prefetch_count=0": 7, "?rabbit_qos_prefetch_count=3": 3} {
+		vhost := node.NewVhost(t)
+		bus := openURL(t, node.URLVhost(vhost)+query, rabbit.Config{})
+		if _, err := bus.Listen(t.Context(), server("stock"), transport.ListenOptions{Prefetch: 7}); err != nil {
+			t.Fatal(err)
+		}
+		brokertest.Await(t, "the consumers", func() bool { return len(node.ListConsumers(t, vhost)) == 3 })
+		for _, c := range node.ListConsumers(t, vhost) {
+			if c.Prefetch != want {
+				t.Errorf("%q: %s gets %d messages at a time, want %d", query, c.Queue, c.Prefetch, want)
+			}
+		}
 	}
 }
 

@@ -69,7 +69,8 @@ func (a *authority) file(name string) string { return filepath.Join(a.folder, na
 
 // The broker's certificate is checked, and ours shown, as the URL says.
 //
-// conforms: RMQ-TLS-03, RMQ-TLS-04, RMQ-TLS-05, RMQ-TLS-06, RMQ-CONN-04
+// conforms: RMQ-TLS-02, RMQ-TLS-03, RMQ-TLS-04, RMQ-TLS-05, RMQ-TLS-06, RMQ-CONN-04
+// conforms: CFG-16, CFG-18, CFG-19, CFG-20, CFG-21
 func TestTLS(t *testing.T) {
 	t.Parallel()
 	ca, stranger := newAuthority(t, "ca"), newAuthority(t, "stranger")
