@@ -27,13 +27,18 @@ const (
 	noHeartbeat = -(1 << 16) * time.Second
 )
 
-// dial opens one connection to one node. It returns within ctx, and its errors hold no secret.
-func (s *settings) dial(ctx context.Context, e endpoint) (*amqp.Connection, *mux, error) {
+// connectTCP has the timeouts of RMQ-CONN-14. Go sets TCP_NODELAY by itself.
+func connectTCP(ctx context.Context, addr string) (net.Conn, error) {
 	d := net.Dialer{
 		Timeout:         connectTimeout,
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 10 * time.Second, Count: 9},
 	}
-	plain, err := d.DialContext(ctx, "tcp", e.addr)
+	return d.DialContext(ctx, "tcp", addr)
+}
+
+// dial opens one connection to one node. It returns within ctx, and its errors hold no secret.
+func (s *settings) dial(ctx context.Context, e endpoint) (*amqp.Connection, *mux, error) {
+	plain, err := connectTCP(ctx, e.addr)
 	if err != nil {
 		return nil, nil, fmt.Errorf("connect to %s: %w", e.addr, err)
 	}

@@ -168,9 +168,13 @@ func (l *listener) refresh() {
 	if !again {
 		l.from, l.ended = [3]<-chan *amqp.Delivery{}, [3]<-chan *amqp.Delivery{}
 	}
-	for i, in := range l.cur.in {
-		if l.from[i] == nil && in != l.ended[i] {
-			l.from[i] = in
+	for i, all := range l.cur.in {
+		if len(all) > 0 && all[0] == l.ended[i] {
+			all = all[1:]
+			l.cur.in[i] = all
+		}
+		if l.from[i] == nil && len(all) > 0 {
+			l.from[i] = all[0]
 		}
 	}
 }

@@ -15,9 +15,9 @@ import (
 // How a link finds out that its broker has gone without a word. Beats are counted, not the time between them, so that
 // a process that was itself suspended does not blame its broker.
 const (
-	beat      = 500 * time.Millisecond
-	askAfter  = 4 // beats without a byte read: ask the broker something
-	doubtFrom = 6 // none still: look for another connection, and give the session up a beat after there is one
+	beat      = 250 * time.Millisecond
+	askAfter  = 8  // beats without a byte read: ask the broker something
+	doubtFrom = 12 // none still: look for another connection, and give the session up a beat after there is one
 )
 
 // watch returns when the session has ended, and why. Where it returns a search, that is to bring the next one. It ends
@@ -36,8 +36,11 @@ func (l *link) watch(ctx context.Context, s *session) (next *search, why error) 
 			}
 			return next, transport.ErrClosed
 		case err, ok := <-s.closes:
-			if !ok || err == nil {
+			switch cause := s.sock.cause(); {
+			case !ok || err == nil:
 				return next, errors.New("the connection was closed")
+			case !err.Server && cause != nil:
+				return next, cause // the library calls it a wrong frame
 			}
 			return next, err
 		case b, ok := <-s.blocks:

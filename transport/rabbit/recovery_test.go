@@ -143,3 +143,149 @@ func TestBlockedBroker(t *testing.T) {
 	}
 	receives(t, bus, l, topic("stock"))
 }
+
+// What an operator or the broker closes is opened again, and the log says what was rebuilt, why, and how long it was away.
+func TestClosedFromTheBrokersSide(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	vhost := node.NewVhost(t)
+	s := newStation(t, node.URLVhost(vhost))
+	peerHost := node.NewVhost(t)
+	for _, c := range node.ListConnections(t) {
+		if c.Vhost == vhost {
+			node.CloseConnection(t, c, "maintenance of "+peerHost)
+		}
+	}
+	start := time.Now()
+	brokertest.Await(t, "both listeners", func() bool {
+		return s.log.count("listener rebuilt", "consumers=3")+s.log.count("listener rebuilt", "consumers=1") == 2
+	})
+	t.Logf("rebuilt after %v", time.Since(start))
+	if s.log.count("listener rebuilt", "why=", "maintenance of "+peerHost, "away=") != 2 {
+		t.Errorf("the log:\n%s", s.log.String())
+	}
+	s.hears(t, openURL(t, node.URLVhost(vhost), rabbit.Config{}))
+}
+
+// The broker closes the channel of a receiver that keeps a delivery for longer than its consumer_timeout. The listener
+// is there again, and the delivery comes again.
+func TestChannelClosedByTheBroker(t *testing.T) {
+	t.Parallel()
+	node := brokertest.NewRabbit(t, brokertest.RabbitOptions{Config: "consumer_timeout = 1000\n"})
+	var log lines
+	bus := openURL(t, node.URL(), rabbit.Config{Logger: log.logger()})
+	l := listen(t, bus, server("stock"))
+	replies := listen(t, bus, transport.Address{Kind: transport.Reply})
+	if err := bus.Send(t.Context(), server("stock"), &transport.Message{Method: "m", UniqueID: "kept"}); err != nil {
+		t.Fatal(err)
+	}
+	d, err := l.Next(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	brokertest.Await(t, "the channel to be closed", func() bool {
+		node.Eval(t, `[Channel ! tick || Channel <- rabbit_channel:list_local()], ok`) // or it looks every minute only
+		return log.count("listener rebuilt", "listener=stock.one", "timed out") == 1
+	})
+	if err := d.Ack(t.Context()); err == nil {
+		t.Error("a delivery of a channel that is gone was acknowledged")
+	}
+	again, err := l.Next(t.Context())
+	if err != nil || again.Message.UniqueID != "kept" || !again.Redelivered {
+		t.Fatalf("%+v, %v; want the same again", again, err)
+	}
+	if err := again.Ack(t.Context()); err != nil {
+		t.Error(err)
+	}
+	receives(t, bus, l, topic("stock"))
+	receives(t, bus, replies, transport.Address{Kind: transport.Reply, Topic: replies.Addr()})
+	if log.count("connection lost") > 0 || log.count("listener rebuilt") != 1 {
+		t.Errorf("more was lost than a channel:\n%s", log.String())
+	}
+}
+
+// An acknowledgement that finds the connection gone is an error, the connection comes back by itself, and so does the
+// delivery.
+//
+// conforms: RMQ-CONS-10
+func TestFailedAckLeadsToReconnection(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	url, proxy := proxied(t, node)
+	bus := openURL(t, url, rabbit.Config{})
+	l := listen(t, bus, server("stock"))
+	if err := bus.Send(t.Context(), server("stock"), &transport.Message{Method: "m", UniqueID: "kept"}); err != nil {
+		t.Fatal(err)
+	}
+	d, err := l.Next(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy.Cut()
+	brokertest.Await(t, "an acknowledgement to fail", func() bool { return d.Ack(t.Context()) != nil })
+	proxy.Restore()
+	again, err := l.Next(t.Context())
+	if err != nil || again.Message.UniqueID != "kept" || !again.Redelivered {
+		t.Fatalf("%+v, %v; want the same again", again, err)
+	}
+	if err := again.Ack(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// A listener that was away for longer than its queues last finds them expired, makes them anew, and remembers when:
+// replies that were sent meanwhile are lost.
+func TestQueuesExpireMeanwhile(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	url, proxy := proxied(t, node)
+	vhost := url[strings.LastIndex(url, "/")+1:]
+	s := newStation(t, url+"?rabbit_transient_queues_ttl=1")
+	start := time.Now()
+	if state, err := s.bus.Inspect(t.Context(), s.replyAddress()); err != nil || !state.Rebuilt.IsZero() || !state.Exists {
+		t.Errorf("%+v, %v", state, err)
+	}
+	proxy.Cut()
+	brokertest.Await(t, "the queues to expire", func() bool { return len(node.ListQueues(t, vhost)) == 2 })
+	proxy.Restore()
+	s.hears(t, openURL(t, node.URLVhost(vhost), rabbit.Config{}))
+	if state, err := s.bus.Inspect(t.Context(), s.replyAddress()); err != nil || state.Rebuilt.Before(start) {
+		t.Errorf("%+v, %v; want when the queue was made anew", state, err)
+	}
+	if s.log.count("listener rebuilt", "queues=["+s.replies.Addr()+"]", "consumers=1") != 1 ||
+		s.log.count("listener rebuilt", "queues=[stock_fanout_", "bindings=[stock_fanout->stock_fanout_", "consumers=3") != 1 {
+		t.Errorf("the log:\n%s", s.log.String())
+	}
+}
+
+// A request that its queue's consumer had brought before the queue was deleted is still handed out.
+func TestQueueDeletedWithDeliveriesInHand(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	vhost := node.NewVhost(t)
+	var log lines
+	bus := openURL(t, node.URLVhost(vhost), rabbit.Config{Logger: log.logger()})
+	l := listen(t, bus, server("stock"))
+	const n = 5
+	for range n {
+		if err := bus.Send(t.Context(), server("stock"), &transport.Message{Method: "m"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	brokertest.Await(t, "the deliveries", func() bool {
+		q, _ := node.FindQueue(t, vhost, "stock.one")
+		return q.Unacked == n
+	})
+	node.DeleteQueue(t, vhost, "stock.one")
+	brokertest.Await(t, "the queue", func() bool { return log.count("listener rebuilt", "queues=[stock.one]") == 1 })
+	for range n {
+		d, err := l.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Ack(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	receives(t, bus, l, server("stock"))
+}

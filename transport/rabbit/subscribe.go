@@ -24,11 +24,11 @@ type subscription struct {
 	acks    *acks
 	closes  chan *amqp.Error
 	cancels chan string
-	tags    map[string]int          // consumer tag to index into in
-	in      []<-chan *amqp.Delivery // one per queue; replaced, never changed
-	next    int                     // the last consumer tag
-	nth     int                     // of its listener; 0 is the first
-	probe   *probe                  // sent, and not seen again yet; the checks'
+	tags    map[string]int            // consumer tag to index into in
+	in      [][]<-chan *amqp.Delivery // per queue, one per consumer, the oldest first; guarded by listener.mu
+	next    int                       // the last consumer tag
+	nth     int                       // of its listener; 0 is the first
+	probe   *probe                    // sent, and not seen again yet; the checks'
 }
 
 // run keeps the listener subscribed until it is to stop, and returns the last subscription.
@@ -102,7 +102,7 @@ func (l *listener) subscribe(ctx context.Context, s *session, nth int) (*subscri
 		closes:  ch.NotifyClose(make(chan *amqp.Error, 1)),
 		cancels: ch.NotifyCancel(make(chan string, len(l.queues))),
 		tags:    make(map[string]int),
-		in:      make([]<-chan *amqp.Delivery, len(l.queues)),
+		in:      make([][]<-chan *amqp.Delivery, len(l.queues)),
 	}
 	err = wrap(ch.Qos(l.prefetch, 0, false), "set prefetch")
 	for i := range l.queues {
@@ -154,11 +154,7 @@ func (l *listener) consume(sub *subscription, i int) error {
 		return wrap(err, "consume from "+q.name)
 	}
 	sub.tags[tag] = i
-	l.set(func() {
-		all := append([]<-chan *amqp.Delivery(nil), sub.in...)
-		all[i] = in
-		sub.in = all
-	})
+	l.set(func() { sub.in[i] = append(sub.in[i], in) })
 	return nil
 }
 
@@ -273,8 +269,13 @@ func (l *listener) wind(ctx context.Context, sub *subscription) {
 		if err := sub.ch.cancel(tag); err != nil {
 			break // the channel has gone, and its consumers with it
 		}
-		for d := range sub.in[i] {
-			_ = sub.acks.back(d.DeliveryTag, true) // a closed channel has given it back already
+		l.mu.Lock()
+		all := slices.Clone(sub.in[i])
+		l.mu.Unlock()
+		for _, in := range all {
+			for d := range in {
+				_ = sub.acks.back(d.DeliveryTag, true) // a closed channel has given it back already
+			}
 		}
 	}
 	l.deleteOwn(ctx, sub.session)
