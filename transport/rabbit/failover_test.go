@@ -19,6 +19,8 @@ func twoHosts(t *testing.T, node *brokertest.RabbitNode) (url, vhost string, a, 
 }
 
 // When one host goes its connections move to the other, and back.
+//
+// conforms: RMQ-CONN-10, CFG-27
 func TestFailover(t *testing.T) {
 	t.Parallel()
 	node := brokertest.Rabbit(t)

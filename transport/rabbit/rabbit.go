@@ -43,7 +43,7 @@
 //
 // Whatever ends a connection, a channel or a consumer has its listeners rebuilt: exchanges, queues, bindings, consumers.
 // What nobody tells of, a check finds out: every probe_interval, and at once when a request came straight to the queue
-// because its sender found no way through the exchange. See docs/adr/0013.
+// because its sender found no way through the exchange. See docs/adr/0016.
 //
 // # What happens to a message when something breaks
 //

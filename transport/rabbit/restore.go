@@ -26,13 +26,15 @@ func (d *declarer) restore(su *setup, queues []queue) (made rebuilt, err error) 
 		if err != nil && !missing(err) {
 			return made, wrap(err, "look at exchange "+x.name)
 		}
-		gone[x.name] = missing(err)
+		if err == nil {
+			kinds[x.name] = d.kind(x)
+			continue
+		}
 		if kinds[x.name], err = d.declareExchange(su, x); err != nil {
 			return made, wrap(err, "declare exchange "+x.name)
 		}
-		if gone[x.name] {
-			made.exchanges = append(made.exchanges, x.name)
-		}
+		gone[x.name] = true
+		made.exchanges = append(made.exchanges, x.name)
 	}
 	for _, q := range queues {
 		var state amqp.Queue
@@ -65,6 +67,14 @@ func (d *declarer) restore(su *setup, queues []queue) (made rebuilt, err error) 
 		}
 	}
 	return made, nil
+}
+
+// kind is the type that an exchange has, which a peer may have chosen.
+func (d *declarer) kind(x exchange) string {
+	if known, ok := d.adopted.Load("exchange " + x.name); ok {
+		return known.(form).kind
+	}
+	return x.kind
 }
 
 // binding is the name of q's, for people.
