@@ -51,7 +51,7 @@ func (d *declarer) restore(su *setup, queues []queue) (made rebuilt, err error) 
 			made.queues = append(made.queues, q.name)
 		case err != nil:
 			return made, wrap(err, "look at queue "+q.name)
-		case state.Consumers == 0:
+		case state.Consumers == 0 && !q.stream: // of a stream's the broker counts none
 			made.unattended = append(made.unattended, q.name)
 		}
 	}
