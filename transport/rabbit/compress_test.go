@@ -20,7 +20,7 @@ import (
 
 // Bodies are compressed as kombu does: a header says how, the content type stays.
 //
-// conforms: RMQ-PUB-09, RMQ-PUB-10, CFG-25
+// conforms: RMQ-PUB-09, RMQ-PUB-10, CFG-25, ODD-38
 func TestCompresses(t *testing.T) {
 	t.Parallel()
 	node := brokertest.Rabbit(t)

@@ -48,7 +48,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		"bad value": {"rabbit:///?kombu_reconnect_delay=9", "kombu_reconnect_delay"},
 		// conforms: RMQ-POOL-03
 		"pool": {"rabbit:///?rpc_conn_pool_size=1", "less than conn_pool_min_size"},
-		// conforms: RMQ-TOPO-27
+		// conforms: RMQ-TOPO-27, ERR-07
 		"mirrored quorum":           {"rabbit:///?rabbit_ha_queues=true&rabbit_quorum_queue=true", "not both"},
 		"mirrored transient quorum": {"rabbit:///?rabbit_ha_queues=true&rabbit_transient_quorum_queue=true", "not both"},
 		// conforms: RMQ-TOPO-28
@@ -56,7 +56,8 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		// conforms: RMQ-TOPO-29
 		"stream alone": {"rabbit:///?rabbit_stream_fanout=true&rabbit_qos_prefetch_count=10", "rabbit_transient_quorum_queue=true"},
 		"compression":  {"rabbit:///?kombu_compression=lz4", "is not one of gzip, zstd, bzip2, bz2"},
-		"challenge":    {"rabbit:///?rabbit_login_method=RABBIT-CR-DEMO", "use PLAIN or AMQPLAIN"},
+		// conforms: ODD-38
+		"challenge": {"rabbit:///?rabbit_login_method=RABBIT-CR-DEMO", "use PLAIN or AMQPLAIN"},
 		// conforms: RMQ-TLS-07
 		"TLS version":      {"rabbit:///?ssl=true&ssl_version=SSLv3", "is not one of TLSv1"},
 		"EXTERNAL, no TLS": {"rabbit:///?rabbit_login_method=EXTERNAL", "ssl=true"},

@@ -76,7 +76,7 @@ func TestTopologyIsPythons(t *testing.T) {
 		"ttl": "?rabbit_transient_queues_ttl=77",
 		// conforms: RMQ-TOPO-11, CFG-32
 		"mirrored": "?rabbit_ha_queues=true",
-		// conforms: RMQ-TOPO-12, RMQ-TOPO-14, CFG-35, CFG-36, CFG-37
+		// conforms: RMQ-TOPO-12, RMQ-TOPO-14, CFG-35, CFG-36, CFG-37, DEB-05
 		"quorum": "?rabbit_quorum_queue=true&rabbit_quorum_delivery_limit=3&rabbit_quroum_max_memory_length=100&rabbit_quroum_max_memory_bytes=5000000000",
 		// conforms: RMQ-TOPO-19, CFG-43
 		"cancelled on fail-over": "?enable_cancel_on_failover=true",

@@ -126,7 +126,7 @@ func host(t *testing.T) string {
 // Names are the same after a restart, their queues survive it, and no two listeners share one: not of one process,
 // nor of two that run at once.
 //
-// conforms: RMQ-TOPO-20, RMQ-TOPO-21, RMQ-TOPO-22, RMQ-TOPO-23
+// conforms: RMQ-TOPO-20, RMQ-TOPO-21, RMQ-TOPO-22, RMQ-TOPO-23, ODD-35
 func TestQueueManager(t *testing.T) {
 	t.Parallel()
 	node := brokertest.Rabbit(t)
