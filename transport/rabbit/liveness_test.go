@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/goslo/goslo/internal/brokertest"
 	"github.com/goslo/goslo/transport"
 	"github.com/goslo/goslo/transport/rabbit"
@@ -169,5 +171,31 @@ func TestHeartbeatIsNegotiated(t *testing.T) {
 		if got != want {
 			t.Errorf("%q: heartbeats of %q s, want %s", query, got, want)
 		}
+	}
+}
+
+// A transport that is closed amid a fault, with searches, attempts and checks under way, leaves no goroutine behind.
+func TestNothingIsLeftBehind(t *testing.T) { //nolint:paralleltest // It counts goroutines.
+	node := brokertest.Rabbit(t)
+	before := goleak.IgnoreCurrent()
+	for name, fault := range map[string]func(*testing.T, *station, *brokertest.Proxy){
+		"half-open": func(t *testing.T, s *station, p *brokertest.Proxy) {
+			p.HalfOpen()
+			brokertest.Await(t, "both links to search", func() bool { return s.log.count("does not answer, looking") == 2 })
+		},
+		"cut": func(t *testing.T, s *station, p *brokertest.Proxy) {
+			p.Cut()
+			brokertest.Await(t, "both links to try again", func() bool { return s.log.count("cannot connect") == 2 })
+		},
+		"replaced": func(t *testing.T, s *station, p *brokertest.Proxy) {
+			p.Forget()
+			brokertest.Await(t, "both listeners to be rebuilt", func() bool { return s.log.count("listener rebuilt") == 2 })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			url, proxy := proxied(t, node)
+			fault(t, newStation(t, url+"?probe_interval=0.1"), proxy)
+		})
+		goleak.VerifyNone(t, before)
 	}
 }

@@ -14,8 +14,12 @@ import (
 	"github.com/goslo/goslo/transport"
 )
 
-// retrySubscribe is the pause before a listener that the broker refused tries again.
-const retrySubscribe = time.Second
+const (
+	// retrySubscribe is the pause before a listener that the broker refused tries again.
+	retrySubscribe = time.Second
+	// windWait is how long the broker may take to end a listener's consumers and delete its queues.
+	windWait = 5 * time.Second
+)
 
 // A subscription is a listener on one channel.
 type subscription struct {
@@ -265,6 +269,8 @@ func (l *listener) wind(ctx context.Context, sub *subscription) {
 		close(l.stopped)
 		return
 	}
+	// A broker that does not answer must not hold us; the consumers go with the connection then.
+	limit := time.AfterFunc(windWait, func() { _ = sub.session.sock.Close() })
 	for tag, i := range sub.tags {
 		if err := sub.ch.cancel(tag); err != nil {
 			break // the channel has gone, and its consumers with it
@@ -279,6 +285,7 @@ func (l *listener) wind(ctx context.Context, sub *subscription) {
 		}
 	}
 	l.deleteOwn(ctx, sub.session)
+	limit.Stop()
 	close(l.stopped)
 	sub.acks.finish()
 	select {
