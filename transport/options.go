@@ -196,12 +196,6 @@ func (o *Options) List(name string, v *[]string) {
 	*v = list
 }
 
-// Given says whether an option has a value, under its name or a former one.
-func (o *Options) Given(name string) bool {
-	_, ok := o.find(name)
-	return ok
-}
-
 // Wrong adds a problem with an option whose value is right by itself: for what it is used together with, say.
 func (o *Options) Wrong(name, why string) {
 	g, ok := o.find(name)
@@ -209,13 +203,6 @@ func (o *Options) Wrong(name, why string) {
 		g.name = name
 	}
 	o.problem(g, g.name+": "+why)
-}
-
-// Refuse makes it an error to give an option that users of oslo.messaging may know, but that cannot be honoured here, and says why.
-func (o *Options) Refuse(name, why string) {
-	if _, ok := o.take(name); ok {
-		o.Wrong(name, why)
-	}
 }
 
 // NoEffect has Log say why an option, if given, changes nothing here.

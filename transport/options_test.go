@@ -38,7 +38,6 @@ func read(t *testing.T, query string) (settings, error) {
 	o.OneOf("policy", &s.Policy, "round-robin", "shuffle")
 	o.List("files", &s.Files)
 	o.Int("seed", &s.Seed, math.MinInt, math.MaxInt)
-	o.Refuse("compression", "this transport does not compress")
 	return s, o.Finish()
 }
 
@@ -85,7 +84,7 @@ func TestOptionErrors(t *testing.T) {
 	for _, c := range []struct{ query, want string }{
 		{"sls=1", `foo url: option "sls": unknown; did you mean ssl?`},
 		{"worker=1", `foo url: option "worker": unknown; did you mean workers?`},
-		{"zzz=1", `foo url: option "zzz": unknown; there are compression, delay, files, name, policy, seed, ssl, workers`},
+		{"zzz=1", `foo url: option "zzz": unknown; there are delay, files, name, policy, seed, ssl, workers`},
 		{"ssl=maybe", `foo url: option ssl: "maybe" is neither true nor false`},
 		{"workers=x", `foo url: option workers: "x" is not a whole number`},
 		{"workers=0", `foo url: option workers: "0" is not within 1 to 100`},
@@ -94,7 +93,6 @@ func TestOptionErrors(t *testing.T) {
 		{"delay=soon", `foo url: option delay: "soon" is not a number of seconds`},
 		{"policy=any", `foo url: option policy: "any" is not one of round-robin, shuffle`},
 		{"seed=hunter2", `foo url: option seed: "***" is not a whole number`},
-		{"compression=gzip", `foo url: option compression: this transport does not compress`},
 		{"ssl=maybe&nmae=x", `foo url: option ssl: "maybe" is neither true nor false; option "nmae": unknown; did you mean name?`},
 	} {
 		_, err := read(t, c.query)
