@@ -56,7 +56,8 @@ func hostDomain(s string) (string, error) {
 
 func hostname(s string) (string, error) { return domain(s, '-', '-') }
 
-// domain mirrors oslo_config/types.py, Hostname; labels have letters, digits, and the two characters. The dot at the end is dropped.
+// domain mirrors oslo_config/types.py, Hostname; labels have letters, digits, and the two characters. The dot at the end
+// is dropped.
 func domain(s string, other, another byte) (string, error) {
 	wrong := errors.New("not a host name: at most 253 letters, digits, - and . in parts of 1 to 63 without - at an end, the last one not of digits only")
 	if s == "" || len(s) > 253 {

@@ -1,5 +1,5 @@
-// Package config is oslo.config for Go programs: options are fields of a struct, and their values come from the command line,
-// the environment, configuration files in the format of nova.conf and its relatives, and defaults.
+// Package config is oslo.config for Go programs: options are fields of a struct, and their values come from the command
+// line, the environment, configuration files in the format of nova.conf and its relatives, and defaults.
 //
 //	type Options struct {
 //		Host string `config:"host" default:"localhost" type:"host" help:"The name of this service."` // [DEFAULT] host
@@ -32,8 +32,9 @@
 //
 // A struct with a config tag is a group. Options outside any group belong to [DEFAULT]. A struct embedded without a tag
 // adds its fields where it stands, so that libraries can bring options of their own; two structs may share a group. A group
-// with "shared" after its name has options that the program does not know, which are then not warned about unless one looks
-// like a typing error. What a tag cannot say is checked by a method Validate() error on the group, or on the whole.
+// with "shared" after its name, or an empty struct so tagged, has options that the program does not know, which are then
+// not warned about unless one looks like a typing error. What a tag cannot say is checked by a method Validate() error on
+// the group, or on the whole.
 //
 // The field's type decides what is read, as the oslo type in brackets does:
 //
@@ -45,9 +46,10 @@
 //
 // # Where values come from
 //
-// The command line wins over the environment (OS_GROUP__OPTION), which wins over files, which win over defaults. Of the files,
-// read in the order in which [Source.Files] and the command line's --config-file and --config-dir name them, the last one wins.
-// In a value $name stands for another option of the same group or [DEFAULT], ${group.name} for one of another group, $$ and \$ for a "$".
+// The command line wins over the environment (OS_GROUP__OPTION), which wins over files, which win over defaults. Of the
+// files, read in the order in which [Source.Files] and the command line's --config-file and --config-dir name them, the
+// last one wins. In a value $name stands for another option of the same group or [DEFAULT], ${group.name} for one of
+// another group, $$ and \$ for a "$".
 //
 // The package owns files' syntax, declarations, and the way from one to the other. It starts no goroutine; [Config.Watch]
 // and [Config.Run] run in their caller's, beside one of fsnotify's that they end.
@@ -102,9 +104,9 @@ type Config[T any] struct {
 
 // Load reads the configuration that T declares. Fields of defaults that are not zero are defaults.
 //
-// What is wrong with the configuration is told all at once: the error joins, as [errors.Join] does, a *[Problem] for each option,
-// a *[SyntaxError] for each line, and an [fs.PathError] for each file. When the command line asks for help or
-// the version, the error is flag.ErrHelp and its text the answer. A declaration that makes no sense is an error that begins
+// What is wrong with the configuration is told all at once: the error joins, as [errors.Join] does, a *[Problem] for each
+// option, a *[SyntaxError] for each line, and an [fs.PathError] for each file. When the command line asks for help or the
+// version, the error is flag.ErrHelp and its text the answer. A declaration that makes no sense is an error that begins
 // "config: declaration of".
 func Load[T any](s Source, defaults T) (*Config[T], error) {
 	c := &Config[T]{log: s.Logger, told: make(map[string]bool)}

@@ -19,8 +19,8 @@ func formatDict(v reflect.Value) string {
 	return strings.Join(pairs, ",")
 }
 
-// python writes a value as it comes out where another option refers to it: a string, a number or a boolean as Python's str, since oslo fills
-// in what it has read; text, which stood in the file, in every other case.
+// python writes a value as it comes out where another option refers to it: a string, a number or a boolean as Python's
+// str, since oslo fills in what it has read; text, which stood in the file, in every other case.
 func python(v reflect.Value, text string) string {
 	if !v.IsValid() {
 		return ""

@@ -12,10 +12,10 @@ type Change struct {
 	Restart bool   // the option is not mutable: the program keeps the old value until it is started again
 }
 
-// Reload reads the files again; the command line and the environment are those of the start. When all is well it
-// makes the new values of mutable options what [Config.Get] returns, all at once, then calls what [Config.OnChange] was given, logs
-// each change, and returns them. Options that are not mutable keep their values; where they are set otherwise now, that is
-// reported too. When anything is wrong nothing changes, and the error is as [Load]'s.
+// Reload reads the files again; the command line and the environment are those of the start. When all is well it makes
+// the new values of mutable options what [Config.Get] returns, all at once, then calls what [Config.OnChange] was given,
+// logs each change, and returns them. Options that are not mutable keep their values; where they are set otherwise now,
+// that is reported too. When anything is wrong nothing changes, and the error is as [Load]'s.
 func (c *Config[T]) Reload() ([]Change, error) {
 	c.reload.Lock()
 	defer c.reload.Unlock()
@@ -44,8 +44,8 @@ func (c *Config[T]) Reload() ([]Change, error) {
 	return changes, nil
 }
 
-// OnChange makes every reload that changes a value call f, once that value is in force. Calls come one at a time, those of one reload in
-// the order of OnChange; f must not reload.
+// OnChange makes every reload that changes a value call f, once that value is in force. Calls come one at a time, those
+// of one reload in the order of OnChange; f must not reload.
 func (c *Config[T]) OnChange(f func(old, new *T)) {
 	c.reload.Lock()
 	defer c.reload.Unlock()

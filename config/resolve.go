@@ -119,7 +119,8 @@ func (r *resolver) problem(o *option, res *result, err error) *Problem {
 }
 
 // refer returns what $name stands for in a value of a group, on the way to one of from: an option of that group or of
-// [DEFAULT], or with a dot one of another group. Where files are shared, an option that only others know stands for its text.
+// [DEFAULT], or with a dot one of another group. Where files are shared, an option that only others know stands for its
+// text.
 func (r *resolver) refer(group string, from *result, name string) (string, error) {
 	groups, option := []string{group, Default}, name
 	if group, rest, dotted := strings.Cut(name, "."); dotted {

@@ -234,7 +234,8 @@ func (o *option) setFallback(f reflect.StructField, v reflect.Value) error {
 	return err
 }
 
-// defaultTexts are the assignments that the default tag stands for: one, or for a multi-valued option as many as commas separate.
+// defaultTexts are the assignments that the default tag stands for: one, or for a multi-valued option as many as commas
+// separate.
 func (o *option) defaultTexts() []string {
 	if !o.multi {
 		return []string{o.fallback.text}

@@ -1,7 +1,7 @@
 package config
 
-// A Secret is text that nobody prints by accident: fmt, log/slog and encoding/json show *** in its place, even from within an
-// unexported field. The zero value is the empty text.
+// A Secret is text that nobody prints by accident: fmt, log/slog and encoding/json show *** in its place, even from
+// within an unexported field. The zero value is the empty text.
 type Secret struct{ text *string } // a pointer, because fmt follows none that it finds below the top
 
 // NewSecret makes a secret of text.

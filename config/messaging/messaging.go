@@ -1,6 +1,6 @@
-// Package messaging declares oslo.messaging's options for RPC and RabbitMQ, for package config: their names, types, limits and
-// defaults (conformance rows CFG-01 to CFG-47), with help of our own. A program embeds [Options] in its own options, so that its files
-// can hold them, and its sample explains them:
+// Package messaging declares oslo.messaging's options for RPC and RabbitMQ, for package config: their names, types,
+// limits and defaults (conformance rows CFG-01 to CFG-47), with help of our own. A program embeds [Options] in its own
+// options, so that its files can hold them, and its sample explains them:
 //
 //	type Options struct {
 //		messaging.Options

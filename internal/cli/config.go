@@ -38,14 +38,17 @@ func (a *app) configCheck() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "check FILE...",
 		Short: "Say what is wrong in configuration files",
-		Long: `Read configuration files as a service does that is started with them, the later ones winning, and say what is wrong: lines that
-cannot be read, values in [DEFAULT] and [oslo_messaging_rabbit] that oslo.messaging or goslo refuses, options that do not go together, certificates
-that are not there; each with its line. Of a folder, *.conf are read. Nothing is connected to.
+		Long: `Read configuration files as a service does that is started with them, the later ones winning, and say what is
+wrong: lines that cannot be read, values in [DEFAULT] and [oslo_messaging_rabbit] that oslo.messaging or goslo
+refuses, options that do not go together, certificates that are not there; each with its line. Of a folder,
+*.conf are read. Nothing is connected to.
 
-Old names, and names in [oslo_messaging_rabbit] that nobody knows, are warnings; so are those in [DEFAULT] that look like a slip. Other
-sections and options are left alone. Values that may be secret are not shown, and environment variables are not read.
+Old names, and names in [oslo_messaging_rabbit] that nobody knows, are warnings; so are those in [DEFAULT] that
+look like a slip. Other sections and options are left alone. Values that may be secret are not shown, and
+environment variables are not read.
 
-The exit code is 0 when all is well or there are only warnings, 2 when anything is wrong, or with --strict when anything is said.`,
+The exit code is 0 when all is well or there are only warnings, 2 when anything is wrong, or with --strict when
+anything is said.`,
 		Example: `  goslo config check /etc/nova/nova.conf
   goslo config check /etc/nova/nova.conf /etc/nova/nova.conf.d --strict
   goslo config check /etc/cinder/cinder.conf --json`,
@@ -60,8 +63,8 @@ func (a *app) configSample() *cobra.Command {
 	return &cobra.Command{
 		Use:   "sample",
 		Short: "Write a configuration file with every option explained",
-		Long: `Write a configuration file in which the options for messaging are explained and set to their defaults, as comments, like
-oslo-config-generator --namespace oslo.messaging.`,
+		Long: `Write a configuration file in which the options for messaging are explained and set to their defaults, as
+comments, like oslo-config-generator --namespace oslo.messaging.`,
 		Example: `  goslo config sample > project.conf`,
 		Args:    arguments(0, 0),
 		RunE: func(*cobra.Command, []string) error {
@@ -233,8 +236,8 @@ func count(errs, warnings int) string {
 	return plural(errs, "error") + ", " + plural(warnings, "warning")
 }
 
-// checkedOptions are those that check knows, in a file that holds others: with what a sample does not recommend, options that named the
-// broker before there was transport_url (CFG-69).
+// checkedOptions are those that check knows, in a file that holds others: with what a sample does not recommend, options
+// that named the broker before there was transport_url (CFG-69).
 type checkedOptions struct {
 	messaging.Options
 	Others  struct{} `config:"DEFAULT,shared"`
