@@ -162,6 +162,9 @@ func expiration(d time.Duration) string {
 
 // expires reads the property back; anything but a number of milliseconds is no expiration to RabbitMQ either.
 func expires(property string) time.Duration {
+	if property == "" {
+		return 0
+	}
 	ms, err := strconv.ParseInt(property, 10, 64)
 	if err != nil {
 		return 0
