@@ -66,7 +66,7 @@ func TestAccountOfEveryRequest(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error("account (-want +got)", diff)
 	}
-	if lost := l.missing(); len(lost) != 1 || lost[0].key != "f/Go to Go/cast/lost" {
+	if lost := l.missing(rounds); len(lost) != 1 || lost[0].key != "f/Go to Go/cast/lost" {
 		t.Errorf("confirmed casts missing: %+v, want the one that was lost", lost)
 	}
 }
@@ -123,6 +123,9 @@ func TestWhatWasInADeletedQueueIsNotLostByUs(t *testing.T) {
 		{pair: p, key: "in it", kind: cast, began: at(10.05), ended: at(10.2)},
 		{pair: p, key: "after it", kind: cast, began: at(10.15), ended: at(10.2)},
 	}}
+	if lost := l.missing(rounds); len(lost) != 1 || lost[0].key != "after it" {
+		t.Errorf("confirmed casts missing: %+v, want the one that was lost", lost)
+	}
 	got := l.account("f", pairs[0], rounds, time.Second).Casts
 	if diff := cmp.Diff(castCount{Sent: 2, Confirmed: 2, Lost: 1, Deleted: 1}, got); diff != "" {
 		t.Error("casts (-want +got)", diff)

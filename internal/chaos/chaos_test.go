@@ -4,7 +4,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"runtime"
 	"slices"
 	"strings"
@@ -46,7 +45,6 @@ func TestMain(m *testing.M) { brokertest.Main(m) }
 func TestChaos(t *testing.T) {
 	chosen := choose(t)
 	out := &report{Date: time.Now().UTC().Truncate(time.Second), Go: runtime.Version(), titles: map[string]string{}}
-	out.Broker, out.Python = versions(t)
 	var settings []setting
 	chosenOf := map[setting][]fault{}
 	for _, s := range []setting{broker, network, cluster} {
@@ -106,21 +104,10 @@ func choose(t *testing.T) []fault {
 	return out
 }
 
-func versions(t *testing.T) (rabbit, oslo string) {
-	t.Helper()
-	for program, out := range map[string]*string{"rabbitmq-server": &rabbit, "python3-oslo.messaging": &oslo} {
-		b, err := exec.Command("dpkg-query", "--show", "--showformat=${Version}", program).Output()
-		if err != nil {
-			b = []byte("(version unknown)")
-		}
-		*out = string(b)
-	}
-	return rabbit, oslo
-}
-
 func runSetting(t *testing.T, s setting, here []fault, out *report) {
 	progress("setting: %s", s)
 	w := newWorld(t, s)
+	out.against(w.node.Eval(t, "rabbit_misc:version()"), w.pythons.version())
 	for _, f := range here {
 		for _, r := range runFault(t, w, f) {
 			out.add(r, f.goals(r))
@@ -193,9 +180,9 @@ func runFault(t *testing.T, w *world, f fault) []row {
 		}
 	}
 	w.unload()
-	drain(w, run, f)
+	drain(w, run, f, moments)
 	l := w.records(run)
-	for _, r := range l.missing() {
+	for _, r := range l.missing(moments) {
 		fmt.Fprintf(w.log, "not executed: %s, made %v after the last fault, confirmed after %v\n",
 			r.key, sinceHealed(r.began, moments).Round(time.Millisecond), r.ended.Sub(r.began).Round(time.Millisecond))
 	}
@@ -252,22 +239,22 @@ func summary(w *world, run string, m moment) string {
 }
 
 // drain waits until all requests have ended and all confirmed casts have been executed, as long as that may take.
-func drain(w *world, run string, f fault) {
+func drain(w *world, run string, f fault, rounds []moment) {
 	patience := *timeoutFlag + limit(allowance, allowanceShort) + steady
 	if f.ghosts {
 		patience += heartbeats
 	}
-	if !settled(w, run, patience) && len(w.records(run).only(pairs[1]).missing()) > 0 {
+	if !settled(w, run, rounds, patience) && len(w.records(run).only(pairs[1]).missing(rounds)) > 0 {
 		// What Go's client has sent may wait in the queue of a server that does not listen any more.
 		progress("Python's server is started anew, for what waits in its queues")
 		w.pythons.serveAnew()
-		settled(w, run, patience)
+		settled(w, run, rounds, patience)
 	}
 	wait(steady) // for what is executed twice
 }
 
 // settled says whether nothing was open or missing within patience.
-func settled(w *world, run string, patience time.Duration) bool {
+func settled(w *world, run string, rounds []moment, patience time.Duration) bool {
 	end := time.Now().Add(patience)
 	for time.Now().Before(end) {
 		l := w.records(run)
@@ -275,7 +262,7 @@ func settled(w *world, run string, patience time.Duration) bool {
 			l = &ledger{append(l.only(pairs[0]).requests, l.only(pairs[1]).requests...), l.executions}
 		}
 		open := slices.ContainsFunc(l.requests, func(r request) bool { return r.ended.IsZero() })
-		if !open && len(l.missing()) == 0 {
+		if !open && len(l.missing(rounds)) == 0 {
 			return true
 		}
 		wait(100 * time.Millisecond)

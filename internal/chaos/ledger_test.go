@@ -90,12 +90,12 @@ func (l *ledger) executed() (times map[string]int, first map[string]time.Time) {
 	return times, first
 }
 
-// missing are the confirmed casts that nobody has executed.
-func (l *ledger) missing() []request {
+// missing are the confirmed casts that nobody has executed, without those that were deleted with their queue.
+func (l *ledger) missing(rounds []moment) []request {
 	times, _ := l.executed()
 	var out []request
 	for _, r := range l.requests {
-		if r.kind == cast && !r.ended.IsZero() && r.failure == "" && times[r.key] == 0 {
+		if r.kind == cast && !r.ended.IsZero() && r.failure == "" && times[r.key] == 0 && !onTheWay(r, rounds) {
 			out = append(out, r)
 		}
 	}

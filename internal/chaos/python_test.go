@@ -41,6 +41,11 @@ func (p *pythons) serve() {
 	p.server.Do(p.t, "serve", map[string]any{"url": p.url, "topic": python.topic(), "server": serverName}, nil)
 }
 
+func (p *pythons) version() (oslo string) {
+	p.client.Do(p.t, "version", nil, &oslo)
+	return oslo
+}
+
 // serveAnew starts the server anew, which takes what waits in its queues.
 func (p *pythons) serveAnew() {
 	p.readExecutions()

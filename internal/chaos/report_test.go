@@ -24,6 +24,13 @@ type report struct {
 	mu     sync.Mutex        // settings of the short version run side by side
 }
 
+// against notes the versions of what was tested against.
+func (r *report) against(broker, oslo string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.Broker, r.Python = strings.Trim(broker, `"`), oslo
+}
+
 // add takes in a row, and the goals that it misses.
 func (r *report) add(x row, missed []string) {
 	r.mu.Lock()

@@ -13,11 +13,13 @@ Orders:
   ended     the requests that have ended, in order, from the given index on:
             pair, key, kind, when it began and ended, and the class of the
             error, which is empty when there was none.
+  version   that of oslo.messaging.
   open      the requests that have not ended: pair, key, kind, when it began.
 
 Times are in seconds since 1970.
 """
 
+import importlib.metadata
 import logging
 import sys
 import threading
@@ -120,6 +122,10 @@ def ended(order):
     return ends[order['from']:]
 
 
+def version(order):
+    return importlib.metadata.version('oslo.messaging')
+
+
 def still_open(order):
     return list(opened.values())
 
@@ -128,4 +134,4 @@ if __name__ == '__main__':
     logging.basicConfig(level=logging.CRITICAL)
     cfg.CONF([], project='chaos')
     lines.serve({'serve': serve, 'executed': executed, 'load': load, 'unload': unload,
-                 'ended': ended, 'open': still_open})
+                 'ended': ended, 'open': still_open, 'version': version})
