@@ -131,3 +131,18 @@ func TestWhatWasInADeletedQueueIsNotLostByUs(t *testing.T) {
 		t.Error("casts (-want +got)", diff)
 	}
 }
+
+func TestStallsAreNobodysDelay(t *testing.T) {
+	t.Parallel()
+	p := pairs[0].String()
+	l := &ledger{
+		requests: []request{
+			{pair: p, key: "stalled", kind: call, began: at(10), ended: at(15), failure: "timed out"},
+			{pair: p, key: "late", kind: call, began: at(20), ended: at(25), failure: "timed out"},
+		},
+		stalls: []stall{{at(8), at(11)}, {at(14), at(16)}, {at(17), at(18)}},
+	}
+	if got := l.account("f", pairs[0], nil, 3*time.Second).Calls.Hanging; got != 1 {
+		t.Errorf("%d calls late, want the one that was not stalled", got)
+	}
+}

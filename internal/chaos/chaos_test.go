@@ -71,8 +71,8 @@ func TestChaos(t *testing.T) {
 		}
 	})
 	out.Took = time.Since(out.Date)
-	fmt.Fprintf(os.Stderr, "\nGoslo on %s, oslo.messaging %s, RabbitMQ %s, %s, %s\n\n",
-		out.Go, out.Python, out.Broker, out.Date.Format(time.RFC3339), out.Took.Round(time.Second))
+	fmt.Fprintf(os.Stderr, "\nGoslo on %s, oslo.messaging %s, RabbitMQ %s, %s, %s\n", out.Go, out.Python, out.Broker, out.Date.Format(time.RFC3339), out.Took.Round(time.Second))
+	fmt.Fprintf(os.Stderr, "the machine did not let it run for %.1f s, the longest time %.1f s\n\n", out.Stalled, out.LongestStall)
 	out.tables(os.Stderr)
 	for _, f := range out.Failed {
 		t.Errorf("goal failed: %s", f)
@@ -117,6 +117,7 @@ func runSetting(t *testing.T, s setting, here []fault, out *report) {
 			appendTo(t, *logFlag, "# "+f.title+"\n"+logged)
 		}
 	}
+	out.stalled(w.clock.all())
 	for _, problem := range w.end(t) {
 		out.miss(string(s), problem)
 	}
@@ -259,7 +260,7 @@ func settled(w *world, run string, rounds []moment, patience time.Duration) bool
 	for time.Now().Before(end) {
 		l := w.records(run)
 		if !*fullFlag { // what Python's client has lost is not worth the wait
-			l = &ledger{append(l.only(pairs[0]).requests, l.only(pairs[1]).requests...), l.executions}
+			l.requests = slices.Concat(l.only(pairs[0]).requests, l.only(pairs[1]).requests)
 		}
 		open := slices.ContainsFunc(l.requests, func(r request) bool { return r.ended.IsZero() })
 		if !open && len(l.missing(rounds)) == 0 {

@@ -22,7 +22,8 @@
 // server of the same topic could not know. Therefore each topic has one server here, which is how RPC that must not
 // run twice is addressed in OpenStack (topic.server), and every second request is addressed to the topic alone.
 //
-// A call hangs when neither a reply nor an error has ended it by its deadline and an allowance.
+// A call hangs when neither a reply nor an error has ended it by its deadline and an allowance. Time in which the
+// machine did not let the process run at all does not count.
 //
 // Recovery is the time from the moment at which the broker can be reached again to the first success of a
 // request, call, cast and fanout each by itself; of a cast and a fanout the success is its execution. Where nothing

@@ -60,11 +60,12 @@ type moment struct {
 type ledger struct {
 	requests   []request
 	executions []execution
+	stalls     []stall
 }
 
 // only is the part of the ledger that is about the pair.
 func (l *ledger) only(p pair) *ledger {
-	var out ledger
+	out := ledger{stalls: l.stalls}
 	for _, r := range l.requests {
 		if r.pair == p.String() {
 			out.requests = append(out.requests, r)
@@ -177,7 +178,8 @@ type fanoutCount struct {
 	Delivered int `json:"delivered"`
 }
 
-// account counts what is in the ledger, which must be about the pair alone. A request must have ended within limit.
+// account counts what is in the ledger, which must be about the pair alone. A request must have ended within limit, not
+// counting stalls.
 func (l *ledger) account(f string, p pair, rounds []moment, limit time.Duration) row {
 	out := row{Fault: f, Pair: p.String(), Rounds: len(rounds), Failures: map[string]int{}, Recovery: map[kind][]float64{}}
 	times, _ := l.executed()
@@ -188,7 +190,7 @@ func (l *ledger) account(f string, p pair, rounds []moment, limit time.Duration)
 	}
 	for _, r := range l.requests {
 		open := r.ended.IsZero()
-		late := open || r.ended.Sub(r.began) > limit
+		late := open || r.ended.Sub(r.began)-stalled(l.stalls, r.began, r.ended) > limit
 		failed := r.failure != ""
 		if failed {
 			out.Failures[string(r.kind)+": "+r.failure]++

@@ -17,8 +17,11 @@ type report struct {
 	Go     string        `json:"go"`
 	Broker string        `json:"rabbitmq"`
 	Python string        `json:"oslo_messaging"`
-	Rows   []row         `json:"rows"`
-	Failed []string      `json:"goals_failed"`
+	// Stalled is for how many seconds the machine did not let the process run, altogether and the longest time.
+	Stalled      float64  `json:"stalled_seconds"`
+	LongestStall float64  `json:"longest_stall_seconds"`
+	Rows         []row    `json:"rows"`
+	Failed       []string `json:"goals_failed"`
 
 	titles map[string]string // of the faults
 	mu     sync.Mutex        // settings of the short version run side by side
@@ -38,6 +41,16 @@ func (r *report) add(x row, missed []string) {
 	r.mu.Unlock()
 	for _, goal := range missed {
 		r.miss(r.titles[x.Fault]+": "+x.Pair, goal)
+	}
+}
+
+func (r *report) stalled(all []stall) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range all {
+		d := s.to.Sub(s.from).Seconds()
+		r.Stalled += d
+		r.LongestStall = max(r.LongestStall, d)
 	}
 }
 

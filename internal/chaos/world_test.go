@@ -26,6 +26,7 @@ type world struct {
 	proxy   *brokertest.Proxy      // nil but behind a network
 	url     string
 	log     *journal
+	clock   *clock
 
 	baseline goleak.Option // goroutines that were there before the Go peers
 	gophers  *gophers
@@ -34,7 +35,8 @@ type world struct {
 
 func newWorld(t *testing.T, s setting) *world {
 	t.Helper()
-	w := &world{log: &journal{}}
+	w := &world{log: &journal{}, clock: startClock()}
+	t.Cleanup(w.clock.stop)
 	switch s {
 	case broker, network:
 		w.node = brokertest.NewRabbit(t, brokertest.RabbitOptions{})
@@ -78,7 +80,7 @@ func (w *world) unload() {
 }
 
 func (w *world) records(run string) *ledger {
-	var l ledger
+	l := ledger{stalls: w.clock.all()}
 	w.gophers.records(run, &l)
 	w.pythons.records(run, &l)
 	return &l
