@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -65,7 +66,8 @@ func (f Files) text(k key, within []key) (string, error) {
 				return f.text(to, within)
 			}
 		}
-		return "", fmt.Errorf("$%s is in none of the files, and what it is by default is not known; write the value itself, or $$ for a dollar sign", name)
+		// The name may be a piece of a password with a dollar sign in it.
+		return "", errors.New("the name after $ is in none of the files, and what it is by default is not known; write the value itself, or $$ for a dollar sign")
 	})
 }
 

@@ -41,7 +41,7 @@ func TestFiles(t *testing.T) {
 	}
 	// The group's own host comes before that of [DEFAULT].
 	for _, c := range []struct{ group, name, want string }{
-		{"bus", "url", a + ":5: [bus] url: $my_ip is in none of the files"},
+		{"bus", "url", a + ":5: [bus] url: the name after $ is in none of the files"},
 		{"DEFAULT", "loop", b + ":5: [DEFAULT] loop: $loop refers back to this option"},
 	} {
 		_, _, err := files.Get(c.group, c.name)
@@ -54,7 +54,7 @@ func TestFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := alone.Get("bus", "url"); err == nil || !strings.Contains(err.Error(), "$web.vhost is in none of the files") {
+	if _, _, err := alone.Get("bus", "url"); err == nil || !strings.Contains(err.Error(), "the name after $ is in none of the files") {
 		t.Errorf("a reference to another group: %v", err)
 	}
 	if diff := cmp.Diff([]string{"extra", "host", "url", "user"}, files.Names("BUS")); diff != "" {

@@ -155,7 +155,11 @@ func (r *resolver) refer(group string, from *result, name string) (string, error
 			}
 		}
 	}
-	return "", fmt.Errorf("$%s is no option of [%s]; write $$ for a dollar sign", name, strings.Join(slices.Compact(groups), "] or ["))
+	subject := "$" + name
+	if from.hidden {
+		subject = "the name after $" // a password with a dollar sign in it, more often than not
+	}
+	return "", fmt.Errorf("%s is no option of [%s]; write $$ for a dollar sign", subject, strings.Join(slices.Compact(groups), "] or ["))
 }
 
 // foreign is the text of an option that is not declared. It may be anything, a secret too.

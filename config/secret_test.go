@@ -95,7 +95,7 @@ port = hunter2
 token = h2
 number = $password
 numbers = ${password}
-wrong = hunter2 $nosuch
+wrong = pa$hunter2
 `)
 	s.Args = []string{}
 	_, err := config.Load(s, options{})
@@ -105,7 +105,7 @@ wrong = hunter2 $nosuch
 		"config: 1.conf:4: [DEFAULT] token: not valid",
 		"config: 1.conf:5: [DEFAULT] number: not an integer",
 		"config: 1.conf:6: [DEFAULT] numbers: not an integer",
-		"config: 1.conf:7: [DEFAULT] wrong: $nosuch is no option of [DEFAULT]; write $$ for a dollar sign",
+		"config: 1.conf:7: [DEFAULT] wrong: the name after $ is no option of [DEFAULT]; write $$ for a dollar sign",
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("errors:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

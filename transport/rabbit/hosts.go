@@ -16,7 +16,7 @@ func (s *settings) hosts(o *transport.Options, u *transport.URL) {
 	if len(u.Hosts) > 0 {
 		use = "transport_url, which names the hosts: this one is ignored"
 	}
-	_, host := o.Retired(use, "rabbit_host", "host")
+	hostName, host := o.Retired(use, "rabbit_host", "host")
 	portName, port := o.Retired(use, "rabbit_port", "port")
 	listName, list := o.Retired(use, "rabbit_hosts", "hosts")
 	_, user := o.Retired(use, "rabbit_userid", "userid")
@@ -26,8 +26,18 @@ func (s *settings) hosts(o *transport.Options, u *transport.URL) {
 		s.endpoints, s.vhost = endpoints(u.Hosts), virtualHost(u.VirtualHost)
 		return
 	}
+	// What else stands there may be a password, and is not shown.
+	const bare = "is more than a host; the scheme, users, passwords and options belong in transport_url"
+	if strings.ContainsAny(host, "@/?#,") {
+		o.Wrong(hostName, bare)
+		return
+	}
 	hosts := []transport.Host{{Hostname: host}}
 	if list != "" {
+		if strings.ContainsAny(list, "@/?#") {
+			o.Wrong(listName, bare)
+			return
+		}
 		named, err := transport.ParseURL("rabbit://" + strings.ReplaceAll(list, " ", ""))
 		if err != nil {
 			o.Wrong(listName, strconv.Quote(list)+" is not host:port, host:port ...")

@@ -118,6 +118,27 @@ func TestOptionsOfFilesAreChecked(t *testing.T) {
 	}
 }
 
+// Who writes credentials where only hosts belong is told so, without them.
+//
+// conforms: CFG-69
+func TestHostsOfFilesHoldNoCredentials(t *testing.T) {
+	t.Parallel()
+	for _, line := range []string{
+		"rabbit_hosts = nova:s3cret@h1, nova:s3cret@h2",
+		"rabbit_hosts = nova:s3cret@h1:bad",
+		"rabbit_hosts = rabbit://nova:s3/cret@h1",
+		"rabbit_host = nova:s3cret@h1",
+		"host = rabbit://nova:s3cret@h1/",
+	} {
+		name, _, _ := strings.Cut(line, " ")
+		err := rabbit.Config{Settings: settings(line)}.Check()
+		want := "rabbit: nova.conf:1: option " + name + ": is more than a host; "
+		if err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "cret") {
+			t.Errorf("%s: %v, want %s... and no password", line, err, want)
+		}
+	}
+}
+
 // Before there was transport_url, a broker had an option for each of its parts.
 //
 // conforms: CFG-69
