@@ -132,7 +132,8 @@ func (c *channel) consume(queue, tag string, room int, args amqp.Table) (<-chan 
 	return to.in, err
 }
 
-// cancel ends a consumer. Its Go channel is closed behind the last delivery.
+// cancel ends a consumer, or learns that the broker has ended it. Its Go channel is closed behind the last delivery,
+// which is before the broker's answer.
 func (c *channel) cancel(tag string) error {
 	if err := c.Cancel(tag, false); err != nil {
 		return err
@@ -141,7 +142,6 @@ func (c *channel) cancel(tag string) error {
 	return nil
 }
 
-// forget closes the Go channel of a consumer that the broker has ended.
 func (c *channel) forget(tag string) {
 	c.mux.mu.Lock()
 	defer c.mux.mu.Unlock()
@@ -195,13 +195,24 @@ func (c *channel) arrived() error {
 	case r != nil && c.returned != nil:
 		c.returned(*r)
 	case to != nil:
-		select {
-		case to.in <- d:
-		default:
-			return errOverrun
-		}
+		return c.deliver(d, to)
 	}
 	return nil
+}
+
+// deliver hands a delivery to its consumer, unless that was cancelled while it arrived.
+func (c *channel) deliver(d *amqp.Delivery, to *consumer) error {
+	c.mux.mu.Lock()
+	defer c.mux.mu.Unlock()
+	if c.consumers[to.tag] != to {
+		return nil
+	}
+	select {
+	case to.in <- d:
+		return nil
+	default:
+		return errOverrun
+	}
 }
 
 var errOverrun = errors.New("rabbit: the broker delivered more than the prefetch count")

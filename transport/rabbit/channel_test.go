@@ -262,3 +262,28 @@ func TestBusyConnectionIsAliveToTheLibrary(t *testing.T) {
 		receive(t, answer.done, "the confirm")
 	}
 }
+
+// A consumer may end while a message for it is arriving: the message is nobody's then.
+func TestConsumerEndsInTheMiddleOfADelivery(t *testing.T) {
+	t.Parallel()
+	in := make(chan *amqp.Delivery, 1)
+	ch := &channel{mux: newMux(nil), number: 1, consumers: map[string]*consumer{"1": {tag: "1", in: in}}}
+	whole := appendDelivery(nil, ch.number, "1", []byte("body"))
+	parts := make([]frame, 0, 3)
+	for len(whole) > 0 {
+		n := frameSize(whole)
+		parts, whole = append(parts, whole[:n]), whole[n:]
+	}
+	for _, f := range parts[:2] {
+		if ours, err := ch.take(f); !ours || err != nil {
+			t.Fatal(ours, err)
+		}
+	}
+	ch.forget("1")
+	if ours, err := ch.take(parts[2]); !ours || err != nil {
+		t.Errorf("%t, %v", ours, err)
+	}
+	if d, open := <-in; open {
+		t.Errorf("%+v", d)
+	}
+}

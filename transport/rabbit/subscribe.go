@@ -249,7 +249,10 @@ func (l *listener) replace(sub *subscription, i int) error {
 	for tag, of := range sub.tags {
 		if of == i {
 			delete(sub.tags, tag)
-			sub.ch.forget(tag)
+			// Where a check was faster than the broker's notice, more may be on its way to the old one.
+			if err := sub.ch.cancel(tag); err != nil {
+				return wrap(err, "cancel the consumer of "+l.queues[i].name)
+			}
 		}
 	}
 	return l.consume(sub, i)
