@@ -28,6 +28,9 @@ type session struct {
 	jobs   chan job
 	asks   chan struct{} // holds one
 
+	besides chan func()   // see beside
+	slots   chan struct{} // one taken for each of them that runs
+
 	gone chan struct{} // closed when the connection has ended
 	why  error         // written before gone is closed
 
@@ -100,11 +103,12 @@ func (l *link) connect(ctx context.Context, e endpoint) (*session, error) {
 	}
 	s := &session{
 		conn: conn, sock: sock, addr: e.addr,
-		closes: conn.NotifyClose(make(chan *amqp.Error, 1)),
-		blocks: conn.NotifyBlocked(make(chan amqp.Blocking, 8)),
-		jobs:   make(chan job),
-		asks:   make(chan struct{}, 1),
-		gone:   make(chan struct{}),
+		closes:  conn.NotifyClose(make(chan *amqp.Error, 1)),
+		blocks:  conn.NotifyBlocked(make(chan amqp.Blocking, 8)),
+		jobs:    make(chan job),
+		asks:    make(chan struct{}, 1),
+		besides: make(chan func()), slots: make(chan struct{}, maxBeside),
+		gone: make(chan struct{}),
 	}
 	s.limit.Store(l.settings.bodyLimit(conn.Properties))
 	return s, nil

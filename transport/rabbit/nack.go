@@ -1,6 +1,7 @@
 package rabbit
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -26,16 +27,53 @@ var errRefused = errors.New("the broker did not take it (nack)")
 // apart publishes p, which was refused on the publisher's channel, on channels of its own.
 func (t *Transport) apart(ctx context.Context, via *publisher, s *session, p *publication) error {
 	t.log.Debug("the broker refused a message, trying again on another channel", "broker", s.addr, "exchange", p.exchange.name, "key", p.key)
+	own := *p // whose body stays when Send has returned
+	own.body, own.buf = bytes.Clone(p.body), nil
 	for _, pause := range elections {
 		if !sleep(ctx, pause) {
 			break
 		}
-		err := t.attempt(ctx, via, s, p)
+		err := s.beside(ctx, func() error { return t.attempt(ctx, via, s, &own) })
+		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			return fmt.Errorf("%w: %w", transport.ErrInDoubt, via.link.state(ctx.Err()))
+		}
 		if !errors.Is(err, errRefused) {
 			return err
 		}
 	}
 	return reject(fmt.Errorf("%w: a queue for %q is full, or its node is in trouble", errRefused, p.key))
+}
+
+// maxBeside is how many messages are tried on channels of their own at once, of which a connection has 2047.
+const maxBeside = 16
+
+// beside runs f in a goroutine of the session's, because a channel opens and closes only with the broker's answer,
+// for which f may wait longer than ctx.
+func (s *session) beside(ctx context.Context, f func() error) error {
+	select {
+	case s.slots <- struct{}{}:
+	case <-s.gone:
+		return s.why
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	result := make(chan error, 1)
+	leave := func() { <-s.slots }
+	select {
+	case s.besides <- func() { defer leave(); result <- f() }:
+	case <-s.gone:
+		leave()
+		return s.why
+	case <-ctx.Done():
+		leave()
+		return ctx.Err()
+	}
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // attempt publishes p once, on a channel that lives as long. Its error is errRefused when the broker refused p.
@@ -62,6 +100,6 @@ func (t *Transport) attempt(ctx context.Context, via *publisher, s *session, p *
 	case why := <-o.closes:
 		return fmt.Errorf("%w: %w", transport.ErrInDoubt, cmp.Or(why, amqp.ErrClosed))
 	case <-ctx.Done():
-		return fmt.Errorf("%w: waited for the broker's confirm: %w", transport.ErrInDoubt, via.link.state(ctx.Err()))
+		return ctx.Err()
 	}
 }

@@ -191,6 +191,8 @@ func (s *session) work() {
 		select {
 		case j := <-s.jobs:
 			j.result <- j.run(&su)
+		case f := <-s.besides:
+			s.running.Go(f)
 		case <-s.gone:
 			return
 		}
