@@ -14,7 +14,7 @@ const (
 	// longestFrame is more than any broker's frame_max.
 	longestFrame = 16 << 20
 	// alive is how often the library, which counts silence, learns that frames came which it did not see.
-	alive = time.Second
+	alive = 250 * time.Millisecond
 )
 
 // A mux is the net.Conn that the AMQP library gets. It lets the library's frames through, and has our channels read
