@@ -20,7 +20,7 @@ var (
 	rateFlag    = flag.Float64("chaos.rate", 20, "calls per second of each pair of peers, and as many casts; a tenth as many fanouts")
 	holdFlag    = flag.Duration("chaos.hold", 0, "how long a fault that is held lasts; default: 5s, in the short version 2s")
 	timeoutFlag = flag.Duration("chaos.timeout", 10*time.Second, "deadline of calls, and of Go's casts")
-	pythonFlag  = flag.Duration("chaos.python", 0, "how long to wait for Python peers to recover; default: 30s (150s where only heartbeats help), in the short version 0")
+	pythonFlag  = flag.Duration("chaos.python", 0, "how long to wait for Python peers to recover; default: 30s (150s where only heartbeats help), in the short version 3s")
 	jsonFlag    = flag.String("chaos.json", "", "file for the report as JSON")
 	logFlag     = flag.String("chaos.log", "", "file for what the Go peers logged")
 )
@@ -35,11 +35,18 @@ const (
 	// heartbeats is how long the broker believes in a dead connection: two of the default heartbeat_timeout_threshold.
 	heartbeats = 150 * time.Second
 	// pythonWait is how long Python peers are waited for where it is not heartbeats that they need.
-	pythonWait = 30 * time.Second
-	steady     = time.Second // of load before and after each strike
+	pythonWait      = 30 * time.Second
+	pythonWaitShort = 3 * time.Second
+	steady          = time.Second // of load before and after each strike
 )
 
-func TestMain(m *testing.M) { brokertest.Main(m) }
+func TestMain(m *testing.M) {
+	// The settings of the short version wait more than they work. -parallel overrides it.
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		panic(err)
+	}
+	brokertest.Main(m)
+}
 
 // TestChaos breaks what the peers depend on, and holds them to the goals of the package comment.
 func TestChaos(t *testing.T) {
@@ -138,7 +145,7 @@ func appendTo(t *testing.T, path, text string) {
 // runFault has load run while f strikes, and accounts for all of it.
 func runFault(t *testing.T, w *world, f fault) []row {
 	t.Helper()
-	rounds, hold, python := f.brief, 2*time.Second, time.Duration(0)
+	rounds, hold, python := f.brief, 2*time.Second, pythonWaitShort
 	if *fullFlag {
 		rounds, hold, python = f.rounds, 5*time.Second, pythonWait
 		if f.ghosts {
