@@ -167,10 +167,10 @@ func (u *unsettled) publish(ch *channel, p *publication, kept *reply) bool {
 func (u *unsettled) ask() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.asked, u.sent = u.sent, u.asked[:0]
+	u.asked, u.sent = u.sent, nil
 }
 
-// answered returns those that the broker was asked about, and forgets them. The slice is good until the next ask.
+// answered returns those that the broker was asked about, and forgets them.
 func (u *unsettled) answered() []*reply {
 	u.mu.Lock()
 	defer u.mu.Unlock()

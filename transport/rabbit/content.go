@@ -48,7 +48,7 @@ func (c *content) giveBack(in *cursor) error {
 		RoutingKey: c.texts.text(in.shortstr()),
 	}
 	if in.bad {
-		return fmt.Errorf("%w: delivery", errSyntax)
+		return fmt.Errorf("%w: returned message", errSyntax)
 	}
 	return nil
 }
@@ -110,6 +110,9 @@ func (c *content) properties(in *cursor) {
 	}
 	if has(hasAppID) {
 		d.AppId = string(in.shortstr())
+	}
+	if has(hasClusterID) {
+		in.shortstr() // which the library has no place for
 	}
 }
 

@@ -22,6 +22,9 @@ const (
 	handshakeTimeout = 10 * time.Second // the AMQP one, TLS included
 	version          = "0.1"
 
+	// frameMax is the longest frame that we offer to take, in bytes, as kombu does: a broker may have no limit of its own.
+	frameMax = 128 << 10
+
 	// noHeartbeat makes the library ask the broker for none. It takes 0 for the broker's interval; of two intervals
 	// it takes the smaller, which this is, and tells the broker the lower 16 bits of it, which are 0.
 	noHeartbeat = -(1 << 16) * time.Second
@@ -64,6 +67,7 @@ func (s *settings) dial(ctx context.Context, e endpoint) (*amqp.Connection, *mux
 		SASL:       []amqp.Authentication{s.credentials(e, properties)},
 		Vhost:      s.vhost,
 		Heartbeat:  cmp.Or(s.heartbeat, noHeartbeat),
+		FrameSize:  frameMax,
 		Properties: properties,
 		Locale:     "en_US",
 	})

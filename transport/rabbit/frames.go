@@ -83,7 +83,7 @@ func frameSize(b []byte) int {
 	if len(b) < frameHead {
 		return frameHead
 	}
-	return frameRoom + int(binary.BigEndian.Uint32(b[3:]))
+	return frameRoom + int(min(binary.BigEndian.Uint32(b[3:]), math.MaxInt32-frameRoom))
 }
 
 // openFrame begins a frame whose payload is appended next.

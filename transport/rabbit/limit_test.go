@@ -1,10 +1,18 @@
 package rabbit
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
 	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/goslo/goslo/internal/brokertest"
+	"github.com/goslo/goslo/transport"
 )
 
 func TestBodyLimitFollowsTheBroker(t *testing.T) {
@@ -50,5 +58,52 @@ func TestRoutesAreBounded(t *testing.T) {
 	}
 	if n := len(r.known); n != maxRoutes {
 		t.Errorf("%d places are remembered, want %d", n, maxRoutes)
+	}
+}
+
+// A broker that has no limit for frames of its own sends long messages in frames that the connection takes, and a
+// limit below that of a probe is an error as for any message.
+func TestBrokerWithoutFrameLimit(t *testing.T) {
+	t.Parallel()
+	node := brokertest.NewRabbit(t, brokertest.RabbitOptions{})
+	node.Eval(t, `application:set_env(rabbit, frame_max, 0).`)
+	u, err := transport.ParseURL(node.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	bus, err := Open(t.Context(), Config{URL: u})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := bus.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}()
+	at := transport.Address{Kind: transport.Topic, Topic: "stock", Server: "one"}
+	l, err := bus.Listen(t.Context(), at, transport.ListenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := `{"image": "` + strings.Repeat("x", 20<<20) + `"}`
+	if err := bus.Send(t.Context(), at, &transport.Message{Method: "m", Args: json.RawMessage(args)}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	d, err := l.Next(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Ack(ctx); err != nil || len(d.Message.Args) != len(args) {
+		t.Errorf("%d bytes of %d, %v", len(d.Message.Args), len(args), err)
+	}
+	s, err := bus.out.session(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.limit.Store(1)
+	if err := bus.probe(ctx, "q", "id"); !errors.Is(err, transport.ErrRejected) {
+		t.Errorf("probe beyond the limit: %v", err)
 	}
 }

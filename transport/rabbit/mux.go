@@ -11,9 +11,8 @@ import (
 const (
 	// firstRead is how much a connection reads at once; a longer frame makes its buffer grow.
 	firstRead = 16 << 10
-	// longestFrame is more than any broker's frame_max.
-	longestFrame = 16 << 20
-	// alive is how often the library, which counts silence, learns that frames came which it did not see.
+	// alive is how often the library, which counts silence, learns that frames came which it did not see. The shortest
+	// silence that it takes for the end is 1.5 s, and a broker may take a second to send its first heartbeat.
 	alive = 250 * time.Millisecond
 )
 
@@ -154,10 +153,10 @@ func (m *mux) fill(n int) error {
 		m.theirs, m.missed, m.beat = []byte{frameHeartbeat, 0, 0, 0, 0, 0, 0, frameEnd}, false, time.Now()
 		return nil
 	}
-	if n > longestFrame {
-		return fmt.Errorf("%w: %d bytes", errSyntax, n)
+	if n > frameMax {
+		return fmt.Errorf("%w: it has %d bytes, and the most is %d", errSyntax, n, frameMax)
 	}
-	if m.r+n > len(m.buf) {
+	if m.r == m.w || m.r+n > len(m.buf) {
 		to := m.buf
 		if n > len(to) {
 			to = make([]byte, max(n, 2*len(to)))

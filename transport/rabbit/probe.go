@@ -64,7 +64,7 @@ type probe struct {
 // that blocks publishers does not hold acknowledgements.
 func (t *Transport) probe(ctx context.Context, queue, id string) error {
 	return t.publish(ctx, t.requests, &publication{
-		key: queue, mandatory: true, probe: id, body: []byte(`{"goslo.probe":"` + id + `"}`), message: &transport.Message{UniqueID: id},
+		key: queue, mandatory: true, probe: id, body: []byte(`{"goslo.probe":"` + id + `"}`),
 	})
 }
 
