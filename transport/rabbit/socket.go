@@ -3,6 +3,7 @@ package rabbit
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"net"
 	"runtime"
 	"sync"
@@ -202,7 +203,7 @@ func (s *socket) round() bool {
 	}
 	if s.err == nil && err != nil {
 		s.err = err
-		_ = s.Conn.Close() // so that the reading side learns of it; err says more than this would
+		_ = below(s.Conn).Close() // so that the reading side learns of it; err says more than this would
 	}
 	last := s.closing && len(s.pending) == 0 || s.err != nil
 	if last && s.err == nil {
@@ -213,6 +214,15 @@ func (s *socket) round() bool {
 		s.changed = nil
 	}
 	return !last
+}
+
+// below is the connection below TLS. Closing it does not wait; TLS would say goodbye first, for up to 5 s where nothing
+// can be written.
+func below(c net.Conn) net.Conn {
+	if encrypted, ok := c.(*tls.Conn); ok {
+		return encrypted.NetConn()
+	}
+	return c
 }
 
 // bear lets the broker refuse to read for as long as it blocks us, which it says on purpose. It is to be called anew

@@ -1,7 +1,6 @@
 package rabbit
 
 import (
-	"crypto/tls"
 	"net"
 	"syscall"
 	"time"
@@ -13,14 +12,11 @@ const tcpUserTimeout = 18
 // setUserTimeout has the kernel give a connection up when bytes are not acknowledged for so long (RMQ-CONN-14), 0 = as
 // long as the system says. Without it a dead network is noticed by what does not come, not by what does not go.
 func setUserTimeout(c net.Conn, limit time.Duration) error {
-	if encrypted, ok := c.(*tls.Conn); ok {
-		c = encrypted.NetConn()
-	}
-	plain, ok := c.(*net.TCPConn)
+	tcp, ok := below(c).(*net.TCPConn)
 	if !ok {
 		return nil
 	}
-	raw, err := plain.SyscallConn()
+	raw, err := tcp.SyscallConn()
 	if err != nil {
 		return err
 	}
