@@ -137,7 +137,7 @@ func TestLibraryDropsWhatComesAfterClose(t *testing.T) {
 			return append(ok, delivery[:begin]...) // the header and the body are still to come
 		case method == channelClose && first:
 			first = false
-			late := append(delivery[begin:], delivery...)
+			late := appendDelivery(delivery[begin:], channel, "1", []byte("body"))
 			late = appendAck(late, channel, 1, false)
 			late = appendMethod(late, channel, basicNack, 0, 0, 0, 0, 0, 0, 0, 1, 0)
 			return appendMethod(late, channel, channelCloseOk)
