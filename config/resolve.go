@@ -225,11 +225,11 @@ func (r *resolver) inFiles(o *option) given {
 }
 
 func (r *resolver) warnOutdated(o *option, position string, k key, old bool) {
-	if old {
-		r.warn(position, k.group, k.name, "an old name; write "+underscored(o.name)+" in ["+o.group.name+"]")
-	}
-	if o.docs.removal != "" {
+	switch {
+	case o.docs.removal != "": // then its new name is no use
 		r.warn(position, k.group, k.name, "will be removed: "+o.docs.removal)
+	case old:
+		r.warn(position, k.group, k.name, "an old name; write "+underscored(o.name)+" in ["+o.group.name+"]")
 	}
 }
 

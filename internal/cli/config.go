@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -141,15 +142,20 @@ func findings(paths []string) ([]finding, error) {
 	for _, err := range errs {
 		found = append(found, describe(err))
 	}
-	if conf, err := config.Load(s, checkedOptions{}); err == nil {
-		found = append(found, busFindings(conf)...)
+	// Declaring nothing, all files that can be read are, whatever is wrong with the options in them.
+	conf, err := config.Load(s, struct{}{})
+	if err != nil {
+		return found, nil //nolint:nilerr // It is among what was found.
 	}
-	return found, nil
+	bus := slices.DeleteFunc(busFindings(conf.Files()), func(f finding) bool {
+		return slices.ContainsFunc(found, func(g finding) bool { return !g.Warning && g.At == f.At && g.Option == f.Option })
+	})
+	return append(found, bus...), nil
 }
 
 // busFindings are what the transport says of the files.
-func busFindings(conf *config.Config[checkedOptions]) []finding {
-	files, err := config.ReadFiles(conf.Files()...)
+func busFindings(paths []string) []finding {
+	files, err := config.ReadFiles(paths...)
 	if err != nil {
 		return []finding{describe(err)}
 	}
@@ -159,11 +165,16 @@ func busFindings(conf *config.Config[checkedOptions]) []finding {
 		bus.URL = "rabbit://" // as oslo.messaging has it
 	}
 	err = bus.Check()
-	var options *transport.OptionsError
-	if !errors.As(err, &options) {
-		if err == nil {
-			return nil
-		}
+	var (
+		options *transport.OptionsError
+		problem *config.Problem
+	)
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &problem):
+		return []finding{describe(problem)}
+	case !errors.As(err, &options):
 		url.Reason = err.Error()
 		return []finding{url}
 	}

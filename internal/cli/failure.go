@@ -127,8 +127,11 @@ func (a *app) advice(code int, err error) string {
 		noMethod *rpc.NoSuchMethodError
 		remote   *rpc.RemoteError
 		bus      *busError
+		options  *transport.OptionsError
 	)
 	switch {
+	case errors.As(err, &options) && len(options.InFiles) > 0:
+		return "correct the files; this lists what is wrong in them: goslo config check " + strings.Join(a.bus.files.Paths(), " ")
 	case errors.As(err, &version):
 		return "give the version that the service speaks with --version, and its namespace with --namespace"
 	case errors.As(err, &noMethod):

@@ -154,26 +154,6 @@ func TestHeartbeatsMissed(t *testing.T) {
 	receives(t, bus, l, topic("stock"))
 }
 
-// The smaller one of the heartbeats that both sides want is what is sent.
-//
-// conforms: RMQ-CONN-05
-func TestHeartbeatIsNegotiated(t *testing.T) {
-	t.Parallel()
-	node := brokertest.Rabbit(t) // wants 60 s
-	for query, want := range map[string]string{
-		"":                                 "[60]",
-		"?heartbeat_timeout_threshold=7":   "[7]",
-		"?heartbeat_timeout_threshold=600": "[60]",
-	} {
-		vhost := node.NewVhost(t)
-		openURL(t, node.URLVhost(vhost)+query, rabbit.Config{})
-		got := node.Eval(t, `list_to_binary(io_lib:format("~w", [[proplists:get_value(timeout, I) || I <- rabbit_networking:connection_info_all([vhost, timeout]), proplists:get_value(vhost, I) =:= <<"`+vhost+`">>]]))`)
-		if got != want {
-			t.Errorf("%q: heartbeats of %q s, want %s", query, got, want)
-		}
-	}
-}
-
 // A transport that is closed amid a fault, with searches, attempts and checks under way, leaves no goroutine behind.
 func TestNothingIsLeftBehind(t *testing.T) { //nolint:paralleltest // It counts goroutines.
 	node := brokertest.Rabbit(t)

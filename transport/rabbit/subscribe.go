@@ -39,6 +39,7 @@ type subscription struct {
 func (l *listener) run(ctx context.Context, first chan<- error) (last *subscription) {
 	var why error
 	var lost time.Time
+	refusal := "" // that was logged
 	for nth := 0; ; {
 		s, err := l.link.session(ctx)
 		var made rebuilt
@@ -58,6 +59,7 @@ func (l *listener) run(ctx context.Context, first chan<- error) (last *subscript
 			first <- nil
 			first = nil
 		case err == nil:
+			refusal = ""
 			l.tell(ctx, slog.LevelInfo, last, made, len(l.queues), why, time.Since(lost))
 		case errors.Is(err, transport.ErrClosed) && s == nil:
 			if first != nil {
@@ -71,7 +73,10 @@ func (l *listener) run(ctx context.Context, first chan<- error) (last *subscript
 			return last
 		default:
 			l.health.unsubscribed(err)
-			l.log.Error("listener not rebuilt, will try again", "listener", l.addr, "broker", s.addr, "error", err)
+			if text := err.Error(); text != refusal {
+				refusal = text
+				l.log.Error("listener not rebuilt, will try again every second", "listener", l.addr, "broker", s.addr, "error", err)
+			}
 			sleep(ctx, retrySubscribe)
 			continue
 		}
