@@ -27,7 +27,7 @@ type listener struct {
 	health   health
 	lifetime
 	intake
-	offset atomic.Int64 // in a stream, of what comes after what Next has returned; 0 = not known
+	position position // in a stream
 
 	strays chan int // a queue that got a message past its exchange; holds one
 
@@ -150,6 +150,10 @@ func (l *listener) Next(ctx context.Context) (*transport.Delivery, error) {
 		if d == nil || d.Type == probeType && l.probed(d) {
 			continue
 		}
+		if l.queues[i].stream && l.streamed(d) {
+			l.sub.acks.absorb(d.DeliveryTag)
+			continue
+		}
 		if d.Exchange == "" && l.queues[i].exchange != nil {
 			l.strayed(i)
 		}
@@ -224,9 +228,6 @@ func (l *listener) await(ctx context.Context) (d *amqp.Delivery, i int, err erro
 func (l *listener) hand(sub *subscription, i int, d *amqp.Delivery, m *transport.Message) *transport.Delivery {
 	sub.acks.handOut()
 	out := &delivery{acks: sub.acks, tag: d.DeliveryTag, stays: l.queues[i].stream}
-	if out.stays {
-		l.streamed(d)
-	}
 	out.Delivery = transport.Delivery{Message: m, To: l.queues[i].to, Redelivered: d.Redelivered, Settler: out}
 	return &out.Delivery
 }

@@ -220,7 +220,7 @@ func (l *listener) check(ctx context.Context, sub *subscription) checkup {
 	}
 	i := slices.IndexFunc(l.queues, func(q queue) bool { return q.own })
 	if i < 0 {
-		return checkup{well: true}
+		return l.follow(ctx, sub)
 	}
 	return l.hear(ctx, sub, l.queues[i].name)
 }

@@ -1,6 +1,21 @@
 package rabbit
 
-import amqp "github.com/rabbitmq/amqp091-go"
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+)
+
+// A position is where a listener is in a stream. One that subscribes again begins with the message that it heard last:
+// that it comes, or a later one, says that the stream is the same. If somebody has made it anew, with less in it, nothing
+// would come until there is as much.
+type position struct {
+	next   atomic.Int64 // offset; 0 = none was heard yet
+	again  atomic.Int64 // offset+1 of the message that is to come once more; 0 = none is
+	awaits atomic.Bool  // since the subscription began anew, none has come
+}
 
 // streamOffset is both the argument that says where to begin in a stream, and the header that says where one is.
 const streamOffset = "x-stream-offset"
@@ -15,8 +30,11 @@ func (l *listener) arguments(q queue, nth int) amqp.Table {
 	if !q.stream {
 		return q.preferring(nth)
 	}
-	if next := l.offset.Load(); next > 0 {
-		return amqp.Table{streamOffset: next}
+	next := l.position.next.Load()
+	l.position.again.Store(next)
+	l.position.awaits.Store(next > 0)
+	if next > 0 {
+		return amqp.Table{streamOffset: next - 1}
 	}
 	return amqp.Table{streamOffset: "last"}
 }
@@ -29,16 +47,36 @@ func (l *listener) room(q queue) int {
 	return l.prefetch
 }
 
-// streamed notes where a stream is.
-func (l *listener) streamed(d *amqp.Delivery) {
-	if at, ok := d.Headers[streamOffset].(int64); ok {
-		l.offset.Store(at + 1)
+// streamed notes where a stream is, and returns whether the message was heard before.
+func (l *listener) streamed(d *amqp.Delivery) (again bool) {
+	l.position.awaits.Store(false)
+	at, ok := d.Headers[streamOffset].(int64)
+	if !ok {
+		return false
 	}
+	l.position.next.Store(at + 1)
+	return l.position.again.CompareAndSwap(at+1, 0)
+}
+
+// follow finds out whether a stream goes on from where the listener was, and has it begin again if not.
+func (l *listener) follow(ctx context.Context, sub *subscription) checkup {
+	before := l.pace(sub)
+	if !l.position.awaits.Load() {
+		return checkup{well: true}
+	}
+	sleep(ctx, probeWait-probeSettle)
+	middle := l.pace(sub)
+	sleep(ctx, probeSettle)
+	if ctx.Err() != nil || !l.position.awaits.Load() || !l.pace(sub).vain(before, middle) {
+		return checkup{}
+	}
+	l.position.next.Store(0)
+	return checkup{err: errors.New("the stream has been made anew, with less in it than was heard"), deaf: true}
 }
 
 // rewound notes that a stream was made anew, with offsets that start again (RMQ-TOPO-18).
 func (l *listener) rewound(q queue) {
 	if q.stream {
-		l.offset.Store(0)
+		l.position.next.Store(0)
 	}
 }

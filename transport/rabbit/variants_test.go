@@ -1,6 +1,7 @@
 package rabbit_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -334,6 +336,44 @@ func TestStreamDeleted(t *testing.T) {
 	brokertest.Await(t, "the stream", func() bool { return log.count("listener rebuilt", "stock_fanout") == 1 })
 	// From the old offset on there would be nothing.
 	receives(t, bus, l, to)
+}
+
+// While a listener is away its stream may be deleted, and made anew by another, with less in it than the listener has heard.
+//
+// conforms: RMQ-TOPO-18
+func TestStreamMadeAnewElsewhere(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	url, proxy := proxied(t, node)
+	vhost := url[strings.LastIndex(url, "/")+1:]
+	to := transport.Address{Kind: transport.Fanout, Topic: "stock"}
+	const query = streamQuery + "&probe_interval=0.5"
+	var log lines
+	l := listen(t, openURL(t, url+query, rabbit.Config{Logger: log.logger()}), server("stock"))
+	there := openURL(t, node.URLVhost(vhost)+query, rabbit.Config{})
+	for range 5 {
+		receives(t, there, l, to)
+	}
+	// A stream that is the same one is followed, and nothing comes twice.
+	proxy.Reset()
+	brokertest.Await(t, "the listener", func() bool { return log.count("listener rebuilt") == 1 })
+	receives(t, there, l, to)
+
+	proxy.Cut()
+	node.DeleteQueue(t, vhost, "stock_fanout")
+	listen(t, there, server("stock"))
+	proxy.Restore()
+	if err := there.Send(t.Context(), to, &transport.Message{Method: "m", UniqueID: wire.NewID()}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if _, err := l.Next(ctx); err != nil {
+		t.Fatalf("%v\n%s", err, log.String())
+	}
+	if log.count("listener rebuilt", "the stream has been made anew") != 1 {
+		t.Errorf("not told:\n%s", log.String())
+	}
 }
 
 // A message cannot be given back to a stream.
