@@ -3,6 +3,7 @@ package rabbit_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -292,4 +293,22 @@ func TestQueueDeletedWithDeliveriesInHand(t *testing.T) {
 		}
 	}
 	receives(t, bus, l, server("stock"))
+}
+
+// A listener that the broker refuses to have back tries again until it may, and says so once.
+func TestRefusedListenerTriesAgain(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	vhost := node.NewVhost(t)
+	s := newStation(t, node.URLVhost(vhost))
+	deleteForGood(t, node, vhost, "stock")
+	brokertest.Await(t, "three attempts", func() bool {
+		return strings.Count(node.Log(t), "queue limit in vhost '"+vhost+"' (0) is reached") >= 3
+	})
+	if n := s.log.count("level=ERROR", "not rebuilt", "queue limit"); n != 1 {
+		t.Errorf("said %d times, want once:\n%s", n, s.log.String())
+	}
+	node.Eval(t, fmt.Sprintf(`rabbit_vhost_limit:clear(<<%q>>, <<"brokertest">>)`, vhost))
+	brokertest.Await(t, "the listener", func() bool { return s.log.count("listener rebuilt", "queues=[stock]") == 1 })
+	s.hears(t, openURL(t, node.URLVhost(vhost), rabbit.Config{}))
 }
