@@ -62,11 +62,3 @@ func TestServerDiesInTheMiddle(t *testing.T) {
 		})
 	}
 }
-
-func TestRabbitRefusesUs(t *testing.T) {
-	t.Parallel()
-	node := brokertest.Rabbit(t)
-	s := newShell(t)
-	s.run(t, "ping", "lab", "--url", "rabbit://guest:wr0ng@"+node.Addr()+"/").want(t, 5).wantErr(t, "guest:***@")
-	s.run(t, "ping", "lab", "--url", node.URLVhost("nosuch")).want(t, 5).wantErr(t, "nosuch")
-}

@@ -38,6 +38,34 @@ type RabbitOptions struct {
 	Plugins []string
 	// Config is added to rabbitmq.conf, in its own format.
 	Config string
+	// TLS has the node listen with TLS as well, see [RabbitNode.TLSPort]. Default: it does not.
+	TLS *RabbitTLS
+}
+
+// RabbitTLS says who a node is and whom it lets in. Who shows a certificate may log in with EXTERNAL, as the
+// user whose name is its common name.
+type RabbitTLS struct {
+	// Authority signs the node's certificate and those of its clients.
+	Authority *Authority
+	// Certificate is the name of the node's own, as it was given to [Authority.SignServer].
+	Certificate string
+	// Demand refuses clients without a certificate.
+	Demand bool
+}
+
+// config is the part of rabbitmq.conf.
+func (o *RabbitTLS) config(port int) string {
+	return fmt.Sprintf(`listeners.ssl.1 = 127.0.0.1:%d
+ssl_options.cacertfile = %s
+ssl_options.certfile = %s
+ssl_options.keyfile = %s
+ssl_options.verify = verify_peer
+ssl_options.fail_if_no_peer_cert = %t
+ssl_cert_login_from = common_name
+auth_mechanisms.1 = PLAIN
+auth_mechanisms.2 = AMQPLAIN
+auth_mechanisms.3 = EXTERNAL
+`, port, o.Authority.CAFile(), o.Authority.File(o.Certificate), o.Authority.KeyFile(o.Certificate), o.Demand)
 }
 
 // A RabbitNode is one rabbitmq-server that the tests started. Its methods are safe for concurrent use,
@@ -50,6 +78,7 @@ type RabbitNode struct {
 	epmd    int
 	dist    int
 	plugins int // first of the ports for plugins' listeners
+	tls     int // AMQP 0-9-1 with TLS
 	options RabbitOptions
 
 	// StartedIn is how long the last start took.
@@ -127,7 +156,7 @@ func makeNode(o RabbitOptions) (*RabbitNode, error) {
 	if err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(4)
+	ports, err := freePorts(5)
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(folder))
 	}
@@ -140,6 +169,7 @@ func makeNode(o RabbitOptions) (*RabbitNode, error) {
 		epmd:    ports[1],
 		dist:    ports[2],
 		plugins: ports[3],
+		tls:     ports[4],
 		options: o,
 	}, nil
 }
@@ -158,13 +188,18 @@ func (n *RabbitNode) prepare() error {
 			fmt.Fprintf(&conf, "management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = %d\n", n.plugins)
 		}
 	}
+	plugins := n.options.Plugins
+	if n.options.TLS != nil {
+		conf.WriteString(n.options.TLS.config(n.tls))
+		plugins = append(slices.Clone(plugins), "rabbitmq_auth_mechanism_ssl")
+	}
 	conf.WriteString(n.options.Config)
 	files := []struct {
 		name, text string
 		mode       os.FileMode
 	}{
 		{"home/.erlang.cookie", n.cookie, 0o400},
-		{"enabled_plugins", "[" + strings.Join(n.options.Plugins, ",") + "].\n", 0o600},
+		{"enabled_plugins", "[" + strings.Join(plugins, ",") + "].\n", 0o600},
 		{"rabbitmq.conf", conf.String(), 0o600},
 	}
 	for _, f := range files {
@@ -285,6 +320,9 @@ func (n *RabbitNode) Port() int { return n.port }
 
 // ManagementPort is where the plugin rabbitmq_management listens when it is among the options' Plugins.
 func (n *RabbitNode) ManagementPort() int { return n.plugins }
+
+// TLSPort is the node's AMQP 0-9-1 port for TLS on 127.0.0.1 when the options ask for one.
+func (n *RabbitNode) TLSPort() int { return n.tls }
 
 // Addr is the node's AMQP 0-9-1 address, host and port.
 func (n *RabbitNode) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(n.port)) }

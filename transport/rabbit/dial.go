@@ -4,12 +4,10 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"os"
-	"strings"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -55,7 +53,7 @@ func (s *settings) dial(ctx context.Context, e endpoint) (*amqp.Connection, *mux
 		encrypted := tls.Client(plain, c)
 		if err := encrypted.HandshakeContext(ctx); err != nil {
 			_ = plain.Close() // the handshake's error is the one to tell
-			return nil, nil, asRefusal(err, fmt.Errorf("connect to %s with TLS: %w", e.addr, tlsReason(err)))
+			return nil, nil, asRefusal(err, fmt.Errorf("connect to %s with TLS: %w", e.addr, s.tlsReason(e, err)))
 		}
 		conn = encrypted
 	}
@@ -77,44 +75,9 @@ func (s *settings) dial(ctx context.Context, e endpoint) (*amqp.Connection, *mux
 	if err != nil {
 		cause := sock.cause()
 		_ = sock.Close() // the handshake's error is the one to tell
-		return nil, nil, asRefusal(err, s.explain(ctx, e, err, cause))
+		return nil, nil, asRefusal(errors.Join(err, cause), s.explain(ctx, e, err, cause))
 	}
 	return broker, sock, nil
-}
-
-// explain says in the words of the URL what the broker refused. Cause is why the connection broke, if it did.
-func (s *settings) explain(ctx context.Context, e endpoint, err, cause error) error {
-	if ctx.Err() != nil {
-		return fmt.Errorf("connect to %s: no AMQP answer: %w", e.addr, ctx.Err())
-	}
-	var refusal *amqp.Error
-	if !errors.As(err, &refusal) {
-		return fmt.Errorf("connect to %s: %w", e.addr, err)
-	}
-	switch {
-	case refusal.Code == amqp.NotAllowed:
-		return fmt.Errorf("connect to %s: the broker refused virtual host %q to user %q: %s", e.addr, s.vhost, e.user, refusal.Reason)
-	case refusal.Code == amqp.AccessRefused && strings.Contains(refusal.Reason, "vhost"):
-		return fmt.Errorf("connect to %s: the broker refused virtual host %q to user %q: %s", e.addr, s.vhost, e.user, refusal.Reason)
-	case refusal.Code == amqp.AccessRefused:
-		return fmt.Errorf("connect to %s: the broker refused user %q with login method %s: check the name and the password", e.addr, e.user, s.login)
-	case !refusal.Server:
-		return fmt.Errorf("connect to %s: the connection ended before the AMQP handshake was over: %w; is it an AMQP 0-9-1 port, and is TLS right?", e.addr, cmp.Or(cause, err))
-	}
-	return fmt.Errorf("connect to %s: %w", e.addr, err)
-}
-
-// tlsReason adds what to do to the errors of Go's TLS that people meet most.
-func tlsReason(err error) error {
-	var record tls.RecordHeaderError
-	if errors.As(err, &record) {
-		return fmt.Errorf("%w; the port does not speak TLS (5671 usually does)", err)
-	}
-	var unknown x509.UnknownAuthorityError
-	if errors.As(err, &unknown) {
-		return fmt.Errorf("%w; ssl_ca_file names the authority to trust", err)
-	}
-	return err
 }
 
 // properties are what the broker's tools show of us (RMQ-CONN-03).

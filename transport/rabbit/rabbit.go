@@ -9,7 +9,7 @@
 //
 //	config.go   what there is to configure; options.go the options of [oslo_messaging_rabbit], in the URL or in files;
 //	            hosts.go where to connect; tls.go certificates
-//	dial.go     one connection, and why it was refused
+//	dial.go     one connection; refusal.go says why there is none
 //	conn.go     a link keeps a connection up and says what state it is in; failover.go: at which host, and when;
 //	            liveness.go: whether the broker still answers
 //	socket.go   writes that never block
