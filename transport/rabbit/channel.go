@@ -36,7 +36,7 @@ type confirmer interface{ confirmed(ok bool) }
 // A consumer is where deliveries go.
 type consumer struct {
 	tag string
-	in  chan *amqp.Delivery // has room for the prefetch count, beyond which the broker delivers nothing
+	in  chan *amqp.Delivery // has room for all that a broker delivers unsettled; see listener.room
 }
 
 // confirm has the broker confirm what is published from now on.
@@ -119,7 +119,7 @@ func (c *channel) Ack(tag uint64, multiple bool) error {
 	return err
 }
 
-// consume has the broker deliver what is in a queue. Room is for what it may deliver unsettled: the prefetch count, or more.
+// consume has the broker deliver what is in a queue. Room is for what it may deliver unsettled.
 func (c *channel) consume(queue, tag string, room int, args amqp.Table) (<-chan *amqp.Delivery, error) {
 	to := &consumer{tag: tag, in: make(chan *amqp.Delivery, room)}
 	c.mux.mu.Lock()
@@ -215,4 +215,4 @@ func (c *channel) deliver(d *amqp.Delivery, to *consumer) error {
 	}
 }
 
-var errOverrun = errors.New("rabbit: the broker delivered more than the prefetch count")
+var errOverrun = errors.New("rabbit: the broker delivered far more than the prefetch count")

@@ -39,12 +39,13 @@ func (l *listener) arguments(q queue, nth int) amqp.Table {
 	return amqp.Table{streamOffset: "last"}
 }
 
-// room is how much a consumer may be given that it has not settled.
+// room is how much a consumer may be given that it has not settled. A quorum queue, as which any may exist, gives it the
+// prefetch count anew when its leader has lost sight of our node for a moment, and we have not.
 func (l *listener) room(q queue) int {
 	if q.stream {
 		return l.prefetch + streamChunk
 	}
-	return l.prefetch
+	return 4 * l.prefetch
 }
 
 // streamed notes where a stream is, and returns whether the message was heard before.
