@@ -312,3 +312,28 @@ func TestRefusedListenerTriesAgain(t *testing.T) {
 	brokertest.Await(t, "the listener", func() bool { return s.log.count("listener rebuilt", "queues=[stock]") == 1 })
 	s.hears(t, openURL(t, node.URLVhost(vhost), rabbit.Config{}))
 }
+
+// While the broker deletes an exchange it says to have declared it anew, and then does not find it when the queue is to
+// be bound. The listener gives nothing up for that, and is whole as soon as the broker is done.
+func TestExchangeBeingDeleted(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	vhost := node.NewVhost(t)
+	s := newStation(t, node.URLVhost(vhost)+"?probe_interval=3600")
+	peer := openURL(t, node.URLVhost(vhost)+"?probe_interval=0", rabbit.Config{})
+	s.hears(t, peer)
+	node.Eval(t, `V = <<"`+vhost+`">>,
+		X = rabbit_misc:r(V, exchange, <<"openstack">>),
+		{ok, Q} = rabbit_amqqueue:lookup(rabbit_misc:r(V, queue, <<"stock.one">>)),
+		Delete = fun Delete(Until) ->
+			rabbit_exchange:delete(X, false, <<"brokertest">>),
+			case erlang:monotonic_time(millisecond) < Until of true -> Delete(Until); false -> ok end
+		end,
+		spawn(fun() -> Delete(erlang:monotonic_time(millisecond) + 300) end),
+		{ok, _} = rabbit_amqqueue:delete(Q, false, false, <<"brokertest">>).`)
+	brokertest.Await(t, "the listener", func() bool { return s.log.count("listener rebuilt") > 0 })
+	if s.log.count("listener rebuilt", "exchanges=[openstack]", "queues=[stock.one]", "consumers=1") != 1 || s.log.count("will try again") > 0 {
+		t.Errorf("the log:\n%s", s.log.String())
+	}
+	s.hears(t, peer)
+}

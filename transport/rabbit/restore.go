@@ -1,6 +1,10 @@
 package rabbit
 
-import amqp "github.com/rabbitmq/amqp091-go"
+import (
+	"slices"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+)
 
 // What was missing of a listener's exchanges, queues and bindings, by name, and has been made anew.
 type rebuilt struct {
@@ -82,3 +86,18 @@ func (q queue) binding() string { return q.exchange.name + "->" + q.name }
 
 // none says that nothing was missing.
 func (r rebuilt) none() bool { return len(r.exchanges)+len(r.queues)+len(r.bindings) == 0 }
+
+// add takes in what another attempt has made, or found without a consumer.
+func (r *rebuilt) add(more rebuilt) {
+	join := func(to *[]string, names []string) {
+		for _, name := range names {
+			if !slices.Contains(*to, name) {
+				*to = append(*to, name)
+			}
+		}
+	}
+	join(&r.exchanges, more.exchanges)
+	join(&r.queues, more.queues)
+	join(&r.bindings, more.bindings)
+	join(&r.unattended, more.unattended)
+}

@@ -15,8 +15,12 @@ import (
 )
 
 const (
-	// retrySubscribe is the pause before a listener that the broker refused tries again.
+	// retrySubscribe is the pause before a listener that the broker refused tries again, half of it at random.
 	retrySubscribe = time.Second
+	// unmakeFor is how long what is being deleted may be in the way of making it anew before that counts as refused.
+	unmakeFor = time.Second
+	// unmakePause is the first pause between attempts at that, half of it at random. It doubles.
+	unmakePause = 20 * time.Millisecond
 	// windWait is how long the broker may take to end a listener's consumers and delete its queues.
 	windWait = 5 * time.Second
 )
@@ -67,6 +71,10 @@ func (l *listener) run(ctx context.Context, first chan<- error) (last *subscript
 			}
 			return last
 		case s.conn.IsClosed():
+			select {
+			case <-s.gone: // until then the link offers it
+			case <-ctx.Done():
+			}
 			continue
 		case first != nil:
 			first <- err
@@ -77,7 +85,7 @@ func (l *listener) run(ctx context.Context, first chan<- error) (last *subscript
 				refusal = text
 				l.log.Error("listener not rebuilt, will try again every second", "listener", l.addr, "broker", s.addr, "error", err)
 			}
-			sleep(ctx, retrySubscribe)
+			sleep(ctx, retrySubscribe/2+jitter(retrySubscribe/2))
 			continue
 		}
 		if why = l.watch(ctx, last); why == nil {
@@ -108,8 +116,10 @@ func (l *listener) subscribe(ctx context.Context, s *session, nth int) (*subscri
 	}
 	sub := &subscription{
 		session: s, ch: ch, nth: nth, acks: newAcks(ch, s.sock, l.lazy),
-		closes:  ch.NotifyClose(make(chan *amqp.Error, 1)),
-		cancels: ch.NotifyCancel(make(chan string, len(l.queues))),
+		closes: ch.NotifyClose(make(chan *amqp.Error, 1)),
+		// The connection's reader must not wait for us while we wait for it to bring the answer to a consume: there may be
+		// one cancel for each old consumer and one for each that takes its place.
+		cancels: ch.NotifyCancel(make(chan string, 2*len(l.queues))),
 		tags:    make(map[string]int),
 		in:      make([][]<-chan *amqp.Delivery, len(l.queues)),
 	}
@@ -126,8 +136,21 @@ func (l *listener) subscribe(ctx context.Context, s *session, nth int) (*subscri
 	return sub, made, nil
 }
 
-// declare makes what the listener lives from; again, where it is to say what was missing.
-func (l *listener) declare(ctx context.Context, s *session, again bool) (rebuilt, error) {
+// declare makes what the listener lives from; again, where it is to say what was missing. While RabbitMQ deletes an
+// exchange it answers to a declaration as if it had obeyed, does not, and knows no such exchange when a queue is to be
+// bound: then it is soon tried again.
+func (l *listener) declare(ctx context.Context, s *session, again bool) (made rebuilt, err error) {
+	began := time.Now()
+	for pause := unmakePause; ; pause *= 2 {
+		more, err := l.declareOnce(ctx, s, again)
+		made.add(more)
+		if !missing(err) || time.Since(began) > unmakeFor || !sleep(ctx, pause/2+jitter(pause/2)) {
+			return made, err
+		}
+	}
+}
+
+func (l *listener) declareOnce(ctx context.Context, s *session, again bool) (rebuilt, error) {
 	result := make(chan rebuilt, 1)
 	err := s.do(ctx, func(su *setup) error {
 		if !again {
@@ -147,10 +170,12 @@ func (l *listener) declare(ctx context.Context, s *session, again bool) (rebuilt
 		result <- made
 		return err
 	})
-	if err != nil {
+	select {
+	case made := <-result:
+		return made, err
+	default: // the session or ctx ended first
 		return rebuilt{}, err
 	}
-	return <-result, nil
 }
 
 // consume starts taking from one queue. Consumer tags are decimal numbers as upstream's (RMQ-CONS-01).
