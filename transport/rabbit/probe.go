@@ -1,6 +1,7 @@
 package rabbit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,8 @@ const (
 	checkWait = 5 * time.Second
 	// checkPause is the least time between checks, and how soon one that found something wrong is done again.
 	checkPause = time.Second
+	// checkUnasked is the interval of checks after misses where the user wants none.
+	checkUnasked = 10 * time.Second
 )
 
 // probePolicy is how listeners find out whether they hear.
@@ -95,7 +98,9 @@ type checks struct {
 	timer   *time.Timer
 	running chan checkup // nil while none is running
 	cancel  context.CancelFunc
-	strays  []int     // queues that got messages past their exchange
+	strays  []int     // queues that got messages past their exchange since the last check began
+	because []int     // those of them for which it began
+	again   bool      // so did one of these, maybe after it was bound
 	began   time.Time // the last one
 	good    time.Time // when all was known to be well
 }
@@ -110,28 +115,34 @@ type checkup struct {
 
 func (l *listener) newChecks() *checks {
 	c := &checks{policy: l.probing.policy, timer: time.NewTimer(time.Hour), good: time.Now()}
-	c.schedule(l.health.ill())
+	c.schedule(l.health.missedSoFar())
 	return c
 }
 
-// schedule sets the time for the next check, jittered so that those of many listeners spread.
-func (c *checks) schedule(soon bool) {
+// schedule sets the time for the next check, jittered so that those of many listeners spread. The one after a first
+// miss is hurried. Where there are none by themselves, those that a message has called for go on until all is well.
+func (c *checks) schedule(misses int) {
 	c.timer.Stop()
-	switch every := c.policy.every; {
-	case soon || len(c.strays) > 0:
+	every := c.policy.every
+	switch {
+	case misses == 1 || c.again || len(c.strays) > 0:
 		c.timer.Reset(max(0, checkPause-time.Since(c.began)))
-	case every > 0:
+	case every > 0 || misses > 0:
+		every = cmp.Or(every, checkUnasked)
 		c.timer.Reset(every*3/4 + jitter(every/2))
 	}
 }
 
 // doubt has queue i checked at once.
 func (c *checks) doubt(i int) {
-	if !slices.Contains(c.strays, i) {
+	switch {
+	case c.running != nil && slices.Contains(c.because, i):
+		c.again = true
+	case !slices.Contains(c.strays, i):
 		c.strays = append(c.strays, i)
 	}
 	if c.running == nil {
-		c.schedule(true)
+		c.schedule(0)
 	}
 }
 
@@ -142,6 +153,7 @@ func (c *checks) begin(ctx context.Context, l *listener, sub *subscription) {
 	ctx, c.cancel = context.WithCancel(ctx)
 	running := make(chan checkup, 1)
 	c.running, c.began = running, time.Now()
+	c.because, c.strays, c.again = c.strays, nil, false
 	go func() { running <- l.check(ctx, sub) }()
 }
 
@@ -153,7 +165,8 @@ func (c *checks) abort() {
 	c.cancel()
 	<-c.running
 	c.running = nil
-	c.schedule(false)
+	c.strays = append(c.because, c.strays...)
+	c.schedule(0)
 }
 
 func (c *checks) end() {
@@ -167,15 +180,14 @@ func (c *checks) finish(ctx context.Context, l *listener, sub *subscription, fou
 	c.running = nil
 	c.cancel()
 	why, made := errors.New("a check found it missing"), found.made
-	if len(c.strays) > 0 {
+	if len(c.because) > 0 {
 		why = errors.New("a message came straight to the queue: its exchange or binding had been deleted")
-		for _, i := range c.strays {
+		for _, i := range c.because {
 			if name := l.queues[i].binding(); !slices.Contains(made.bindings, name) {
 				made.bindings = append(made.bindings, name)
 			}
 		}
 	}
-	c.strays = nil
 	switch {
 	case found.err == nil && (!made.none() || len(made.unattended) > 0):
 		sub.probe = nil // it may have been in a queue that was deleted
@@ -199,7 +211,7 @@ func (c *checks) finish(ctx context.Context, l *listener, sub *subscription, fou
 		l.health.heard()
 		c.good = time.Now()
 	}
-	c.schedule(l.health.ill())
+	c.schedule(l.health.missedSoFar())
 	return nil
 }
 
@@ -321,11 +333,10 @@ func (h *health) missed(since time.Time, why error) {
 	h.why = why
 }
 
-// ill says that one check was missed. After more of them the next is not hurried.
-func (h *health) ill() bool {
+func (h *health) missedSoFar() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.misses == 1
+	return h.misses
 }
 
 func (h *health) anew() {
