@@ -85,7 +85,7 @@ func (d *declarer) kind(x exchange) string {
 func (q queue) binding() string { return q.exchange.name + "->" + q.name }
 
 // none says that nothing was missing.
-func (r rebuilt) none() bool { return len(r.exchanges)+len(r.queues)+len(r.bindings) == 0 }
+func (r *rebuilt) none() bool { return len(r.exchanges)+len(r.queues)+len(r.bindings) == 0 }
 
 // add takes in what another attempt has made, or found without a consumer.
 func (r *rebuilt) add(more rebuilt) {
