@@ -78,6 +78,9 @@ type integer struct {
 // parseInteger reads what Python's int() reads: blanks around, a sign, and single underscores between
 // digits. Digits outside ASCII, which int() takes too, are refused.
 func parseInteger(text string) (integer, error) {
+	if canonical(text) {
+		return integer{digits: text}, nil
+	}
 	text = strings.TrimSpace(text)
 	var n integer
 	if text != "" && (text[0] == '-' || text[0] == '+') {
@@ -103,6 +106,19 @@ func parseInteger(text string) (integer, error) {
 		return integer{digits: "0"}, nil
 	}
 	return n, nil
+}
+
+// canonical reports whether text is digits without a leading zero, as nearly all parts of versions are.
+func canonical(text string) bool {
+	if text == "" || text[0] == '0' && len(text) > 1 {
+		return false
+	}
+	for i := range len(text) {
+		if text[i] < '0' || text[i] > '9' {
+			return false
+		}
+	}
+	return true
 }
 
 func (a integer) compare(b integer) int {
