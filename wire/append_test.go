@@ -204,6 +204,12 @@ func TestAllocations(t *testing.T) { //nolint:paralleltest // It counts the allo
 	if n := testing.AllocsPerRun(100, func() { _, err = wire.Parse(body) }); n > 12 || err != nil {
 		t.Errorf("Parse allocates %v times, want 12 at most: %v", n, err)
 	}
+	for text, own := range map[string]float64{usualText: 14, `{"id":"x","size":1,"force":true,"new":[]}`: 2} {
+		n := testing.AllocsPerRun(100, func() { err = wire.Unmarshal([]byte(text), new(usual)) })
+		if n > own || err != nil {
+			t.Errorf("Unmarshal of %s allocates %v times, want %v at most: %v", text, n, own, err)
+		}
+	}
 	if strings.Count(string(body), "_context_") < 10 || len(body) < 1800 {
 		t.Errorf("the message measured is too small: %s", body)
 	}

@@ -351,7 +351,11 @@ func FuzzUnmarshal(f *testing.F) {
 		f.Add([]byte(inner(f, body)))
 	}
 	f.Add([]byte(` [NaN,-Infinity,"NaN",{"Infinity":Infinity}, -1.5e-7, "\ud83d", 1e999] `))
+	for _, text := range shapedTexts {
+		f.Add([]byte(text))
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
+		sameAsEncodingJSON(t, data)
 		var raw json.RawMessage
 		err := wire.Unmarshal(data, &raw)
 		if (err == nil) != valid(data) && !tooDeep(err) {

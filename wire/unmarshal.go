@@ -8,7 +8,6 @@ import (
 	"math"
 	"reflect"
 	"strconv"
-	"sync"
 )
 
 // Unmarshal decodes a value that came from a peer, like [json.Unmarshal], with these differences. In an
@@ -19,52 +18,45 @@ import (
 // A *json.RawMessage receives a copy of data as it is, such tokens included; inside a larger value it
 // receives them as text.
 func Unmarshal(data []byte, v any) error {
+	if out, ok := v.(*json.RawMessage); ok && out != nil {
+		text, _, err := check(data, 0)
+		if err != nil {
+			return in(err, "value", "")
+		}
+		*out = append((*out)[:0], text...)
+		return nil
+	}
+	to := reflect.ValueOf(v)
+	if to.Kind() != reflect.Pointer || to.IsNil() {
+		return fmt.Errorf("wire: value: %w", &json.InvalidUnmarshalError{Type: reflect.TypeOf(v)})
+	}
+	to = to.Elem()
+	k := know(to.Type())
+	if k.shape != nil && to.IsZero() {
+		if k.shape.decode(data, to) {
+			return nil
+		}
+		to.SetZero()
+	}
 	text, nonFinite, err := check(data, 0)
 	if err != nil {
 		return in(err, "value", "")
 	}
-	switch out := v.(type) {
-	case *json.RawMessage:
-		if out != nil {
-			*out = append((*out)[:0], text...)
-			return nil
-		}
-	case *string: // the most usual result; checked already
-		if out != nil && text[0] == '"' {
-			*out = string(unquote(text[1 : len(text)-1]))
-			return nil
-		}
-	}
 	if nonFinite {
 		text = quoteNonFinite(text)
 	}
-	if err := decode(text, v); err != nil {
+	if k.any {
+		// Only a Decoder keeps the numbers in an any whole, and it copies the text first.
+		d := json.NewDecoder(bytes.NewReader(text))
+		d.UseNumber()
+		err = d.Decode(v)
+	} else {
+		err = json.Unmarshal(text, v)
+	}
+	if err != nil {
 		return fmt.Errorf("wire: value: %w", err)
 	}
 	return nil
-}
-
-// decode sets v, with whole numbers in an any. Only a Decoder can do that, and it copies the text first; so types
-// that hold no any do without.
-func decode(text []byte, v any) error {
-	if t := reflect.TypeOf(v); t != nil && !holdsAny(t) {
-		return json.Unmarshal(text, v)
-	}
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.UseNumber()
-	return d.Decode(v)
-}
-
-// anyHolders remembers, by reflect.Type, what walking the type found.
-var anyHolders sync.Map
-
-func holdsAny(t reflect.Type) bool {
-	if known, ok := anyHolders.Load(t); ok {
-		return known.(bool)
-	}
-	found := findsAny(t, map[reflect.Type]bool{})
-	anyHolders.Store(t, found)
-	return found
 }
 
 func findsAny(t reflect.Type, visited map[reflect.Type]bool) bool {
