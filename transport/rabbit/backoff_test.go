@@ -22,7 +22,7 @@ func backoffOf(t *testing.T, query string) backoff {
 	return s.backoff
 }
 
-// A host that refuses us is left alone for longer each time; one where nobody answers never for more than a second.
+// A host that refuses us is left alone for longer each time; one where nobody answers never for more than half a second.
 //
 // conforms: RMQ-CONN-11, CFG-29, CFG-30, CFG-31, ODD-24
 func TestBackoff(t *testing.T) {
@@ -52,7 +52,7 @@ func TestBackoff(t *testing.T) {
 		for _, want := range pauses {
 			fails(&refusal{errors.New("wrong password")}, want)
 		}
-		fails(errors.New("nobody is there"), time.Second)
+		fails(errors.New("nobody is there"), time.Second/2)
 		fails(&refusal{errors.New("wrong password")}, pauses[0])
 	}
 }

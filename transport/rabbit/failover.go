@@ -14,7 +14,7 @@ import (
 
 const (
 	// knock is how long a host that nobody answers at is left alone at most. It costs the broker nothing, so no back-off applies.
-	knock = time.Second
+	knock = 500 * time.Millisecond
 	// headStart is how long the next host waits for the one before it to answer.
 	headStart = 500 * time.Millisecond
 	// remind is how often a host that cannot be connected to for the same reason is logged again.
@@ -91,7 +91,7 @@ func (h *hosts) next() (*host, time.Duration) {
 	return nil, wait
 }
 
-// failed says when to try e again: ever later where the broker refuses us, within a second where nobody answers.
+// failed says when to try e again: ever later where the broker refuses us, within half a second where nobody answers.
 func (h *hosts) failed(e *host, err error) {
 	pause := knock
 	if no := (*refusal)(nil); errors.As(err, &no) {

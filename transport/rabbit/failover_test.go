@@ -81,7 +81,7 @@ func TestMuteHostIsTriedBesideOthers(t *testing.T) {
 	}
 }
 
-// A host that refuses us is asked ever more rarely, the one beside it, which nobody answers at, every second all the same.
+// A host that refuses us is asked ever more rarely, the one beside it, which nobody answers at, every half second all the same.
 //
 // conforms: RMQ-CONN-11, RMQ-CONN-12
 func TestBackOffIsPerHost(t *testing.T) {
