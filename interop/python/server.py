@@ -3,6 +3,7 @@
 
 Orders:
   start    start a server: url, topic, server, and perhaps exchange.
+  refused  start one that does not start; the answer says why.
   stop     stop one, and wait until its work is done.
   log      what the servers of this process logged as errors.
 """
@@ -159,6 +160,14 @@ def start(order):
     servers[order['topic'], order['server']] = server
 
 
+def refused(order):
+    try:
+        start(order)
+    except Exception as error:
+        return str(error)
+    return ''
+
+
 def stop(order):
     server = servers.pop((order['topic'], order['server']))
     server.stop()
@@ -176,4 +185,4 @@ if __name__ == '__main__':
     for group, options in opts.list_opts():
         cfg.CONF.register_opts(options, group)
     cfg.CONF.set_override('rpc_ping_enabled', True)
-    lines.serve({'start': start, 'stop': stop, 'log': log})
+    lines.serve({'start': start, 'refused': refused, 'stop': stop, 'log': log})
