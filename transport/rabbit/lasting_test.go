@@ -354,6 +354,23 @@ func TestPeersOnBrokerWithoutTransientQueues(t *testing.T) {
 	}
 }
 
+// With options that ask for nothing transient, nothing is refused, and there is nothing to say.
+func TestNothingTransient(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	vhost := node.NewVhost(t)
+	broker := newNewer(t, node, vhost, "4.3.0", refusal43)
+	var log lines
+	bus := openURL(t, broker.url("guest:guest")+"?amqp_durable_queues=true&rabbit_transient_quorum_queue=true", rabbit.Config{Logger: log.logger()})
+	l := listen(t, bus, server("stock"))
+	receives(t, bus, l, topic("stock"))
+	receives(t, bus, l, transport.Address{Kind: transport.Fanout, Topic: "stock"})
+	listen(t, bus, transport.Address{Kind: transport.Reply})
+	if refused := broker.refusals(); len(refused) > 0 || log.count("WARN") > 0 {
+		t.Errorf("refused: %q\n%s", refused, log.String())
+	}
+}
+
 // A user who may not declare what the question would declare is not hindered by it, and one who may not declare
 // what is needed hears so at once.
 func TestUserWhoMayNotDeclare(t *testing.T) {
