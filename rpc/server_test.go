@@ -489,7 +489,7 @@ func TestExpectedFailuresAreNotErrorsInTheLog(t *testing.T) {
 	})
 }
 
-// conforms: DISP-25, DISP-26
+// conforms: DISP-25, DISP-26, CFG-05
 func TestPing(t *testing.T) {
 	inCloud(t, func(c *cloud) {
 		t := c.t

@@ -161,6 +161,7 @@ func TestURLReveal(t *testing.T) {
 	}
 }
 
+// conforms: ODD-55
 func TestPrintingAURLShowsNoSecrets(t *testing.T) {
 	t.Parallel()
 	u, err := transport.ParseURL("foo://u:hunter2@h:1,:hunter2@g/v?ssl_key_password=hunter2&auth_token=hunter2&ssl=1")

@@ -337,3 +337,26 @@ func TestExchangeBeingDeleted(t *testing.T) {
 	}
 	s.hears(t, peer)
 }
+
+// An idle listener acknowledges and stops at once: upstream's loop may wait for five seconds.
+//
+// conforms: ODD-08
+func TestIdleListenerIsPrompt(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	vhost := node.NewVhost(t)
+	bus := openURL(t, node.URLVhost(vhost), rabbit.Config{})
+	l := listen(t, bus, server("stock"))
+	receives(t, bus, l, topic("stock"))
+	start := time.Now()
+	brokertest.Await(t, "the acknowledgement", func() bool {
+		q, ok := node.FindQueue(t, vhost, "stock")
+		return ok && q.Messages == 0
+	})
+	if err := l.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(start); took > 4*time.Second {
+		t.Errorf("acknowledged and stopped after %s", took)
+	}
+}
