@@ -108,9 +108,9 @@ func (d *declarer) declareQueue(su *setup, q queue) error {
 		}
 	}
 	_, err := d.take(su, a)
-	if missing(err) && !q.durable {
+	if missing(err) && (!q.durable || q.own) {
 		// It is there, and its process is not: it crashed, or its node went away. It has lost its messages (RMQ-TOPO-30). A
-		// durable one has not, and waits for its node, whatever upstream does.
+		// durable one has not, and waits for its node, whatever upstream does; but not one of ours, without which we are deaf.
 		d.log.Warn("deleting a queue that is stuck, to declare it again", "queue", q.name, "broker", err)
 		if deleted := su.try(func(ch *amqp.Channel) error {
 			_, err := ch.QueueDelete(q.name, false, false, false)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"slices"
@@ -351,6 +352,32 @@ func TestPeersOnBrokerWithoutTransientQueues(t *testing.T) {
 				t.Errorf("differences:\n%s", log.String())
 			}
 		})
+	}
+}
+
+// A durable queue that is ours alone does not wait for its node, as a transient one would not: whoever waits for
+// replies would be deaf.
+func TestStuckOwnQueue(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	vhost := node.NewVhost(t)
+	broker := newNewer(t, node, vhost, "4.3.0", refusal43)
+	var log lines
+	bus := openURL(t, broker.url("guest:guest"), rabbit.Config{Logger: log.logger()})
+	l := listen(t, bus, transport.Address{Kind: transport.Reply})
+	if q, ok := node.FindQueue(t, vhost, l.Addr()); !ok || !q.Durable {
+		t.Fatalf("%+v", q)
+	}
+	node.Eval(t, fmt.Sprintf(`{ok, Q} = rabbit_amqqueue:lookup(rabbit_misc:r(<<%q>>, queue, <<%q>>)),
+		mnesia:dirty_write(rabbit_queue, amqqueue:set_state(Q, crashed)).`, vhost, l.Addr()))
+	for _, conn := range node.ListConnections(t) {
+		if conn.Vhost == vhost {
+			node.CloseConnection(t, conn, "the test")
+		}
+	}
+	receives(t, bus, l, transport.Address{Kind: transport.Reply, Topic: l.Addr()})
+	if log.count("level=WARN", "deleting a queue that is stuck", "queue="+l.Addr()) != 1 {
+		t.Errorf("not said once:\n%s", log.String())
 	}
 }
 
