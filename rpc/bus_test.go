@@ -379,6 +379,45 @@ func TestCancelledCall(t *testing.T) {
 	})
 }
 
+// A call that its caller cancels has not timed out, and nobody says that no server has it, even if the cancellation's cause is
+// another call's failure, as it is in an errgroup.
+func TestCancelledByAnotherCallsFailure(t *testing.T) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
+		c.serve(rpc.ServerConfig{}, sleep.Handle(handleSleep))
+		bus := c.bus.Open(memory.Config{})
+		defer func() { _ = bus.Close(t.Context()) }()
+		away := rpc.NewClient(faulty{bus, func(ctx context.Context, _ transport.Address, _ *transport.Message) error {
+			<-ctx.Done()
+			return fmt.Errorf("%w: %w", transport.ErrNotSent, context.Cause(ctx))
+		}, nil}, rpc.ClientConfig{})
+		defer func() { _ = away.Close(t.Context()) }()
+		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, timeout := sleep.Call(short, c.client, sleepArgs{10})
+		_, nobody := sleep.Call(t.Context(), c.client.To("h9"), sleepArgs{})
+		for _, cause := range []error{timeout, nobody} {
+			for what, client := range map[string]*rpc.Client{"running": c.client, "held back": away} {
+				ctx, cancel := context.WithCancelCause(t.Context())
+				ended := make(chan error, 1)
+				go func() {
+					_, err := sleep.Call(ctx, client, sleepArgs{10})
+					ended <- err
+				}()
+				synctest.Wait()
+				cancel(cause)
+				err := <-ended
+				if _, ok := err.(*rpc.DeliveryError); !ok || !errors.Is(err, context.Canceled) || !errors.Is(err, cause) { //nolint:errorlint // the cause has other errors in it
+					t.Errorf("a call that was %s, cancelled because of %v: %T: %v", what, cause, err, err)
+				}
+			}
+		}
+		if got := c.client.Stats(); got.TimedOut != 1 {
+			t.Errorf("%+v, want that one has timed out", got)
+		}
+	})
+}
+
 // A reply wakes its caller, a request its server, a stop both: nothing here looks again every so often.
 // conforms: ODD-01, ODD-19
 func TestNothingPolls(t *testing.T) {

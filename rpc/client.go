@@ -210,8 +210,13 @@ func (c *caller) send(ctx context.Context, r *Request) (json.RawMessage, error) 
 
 // sendError explains why a request was not taken by the bus.
 func (c *caller) sendError(ctx context.Context, r *Request, started time.Time, err error) error {
-	if end := ctx.Err(); end != nil && errors.Is(err, context.Cause(ctx)) && !errors.Is(err, end) {
-		err = fmt.Errorf("%w: %w", end, err) // a cause of the caller's own hides which end it was
+	if end := ctx.Err(); end != nil && errors.Is(err, context.Cause(ctx)) {
+		if !errors.Is(err, end) {
+			err = fmt.Errorf("%w: %w", end, err) // a cause of the caller's own hides which end it was
+		}
+		if !errors.Is(end, context.DeadlineExceeded) {
+			return &DeliveryError{r.Method, r.address(), err} // the cause may be another call's failure, and is not this one's
+		}
 	}
 	switch {
 	case errors.Is(err, transport.ErrNoListener):
