@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/goslo/goslo/transport"
@@ -52,7 +51,6 @@ type caller struct {
 	timers  sync.Pool // of *time.Timer, stopped
 
 	inquiries inquiries
-	timedOut  atomic.Uint64 // calls; see Stats
 }
 
 // NewClient returns a client of the bus. It does no I/O.
@@ -187,15 +185,7 @@ func (c *caller) send(ctx context.Context, r *Request) (json.RawMessage, error) 
 	if deadline, ok := ctx.Deadline(); ok {
 		m.Expires = max(deadline.Sub(started), time.Millisecond)
 	}
-	p, err := c.replies.expect(ctx, m, r, started)
-	if err != nil {
-		return nil, c.sendError(ctx, r, started, err)
-	}
-	defer c.replies.forget(p)
-	if err := c.bus.Send(ctx, r.address(), m); err != nil {
-		return nil, c.sendError(ctx, r, started, err)
-	}
-	reply, err := c.wait(ctx, r, p)
+	reply, err := c.exchange(ctx, r, m, started)
 	if err != nil {
 		return nil, err
 	}
@@ -206,6 +196,22 @@ func (c *caller) send(ctx context.Context, r *Request) (json.RawMessage, error) 
 		return reply.Result, nil
 	}
 	return nil, failed(r, reply.Failure)
+}
+
+// exchange sends the request of a call and waits for its answer.
+func (c *caller) exchange(ctx context.Context, r *Request, m *transport.Message, started time.Time) (*transport.Message, error) {
+	p, err := c.replies.expect(ctx, m, r, started)
+	if err != nil {
+		return nil, c.sendError(ctx, r, started, err)
+	}
+	err = c.bus.Send(ctx, r.address(), m)
+	switch {
+	case err == nil:
+		return c.wait(ctx, r, p)
+	case c.replies.withdraw(p):
+		return nil, c.sendError(ctx, r, started, err)
+	}
+	return c.answered(ctx, r, p, <-p.answer) // it was taken, whatever became of the confirm
 }
 
 // sendError explains why a request was not taken by the bus.
@@ -227,7 +233,7 @@ func (c *caller) sendError(ctx context.Context, r *Request, started time.Time, e
 			phase = Unconfirmed
 		}
 		if r.Mode == ByCall {
-			c.timedOut.Add(1)
+			c.replies.timedOut()
 		}
 		return &TimeoutError{Method: r.Method, Address: r.address(), Elapsed: time.Since(started), Phase: phase, Cause: err}
 	}

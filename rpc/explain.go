@@ -20,7 +20,7 @@ type finding struct {
 
 // unanswered explains a call that the bus took and nobody answered in time.
 func (c *caller) unanswered(r *Request, p *pending, f finding, monitor time.Duration) *TimeoutError {
-	c.timedOut.Add(1)
+	c.replies.timedOut()
 	e := &TimeoutError{Method: r.Method, Address: r.address(), Elapsed: time.Since(p.started), Phase: Delivered, Monitor: monitor}
 	last := c.replies.lastSign(p)
 	if !last.IsZero() {

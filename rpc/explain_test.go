@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -190,6 +191,55 @@ func TestLooksAreShared(t *testing.T) {
 			if answered == 0 && asked.Load() != 2 {
 				t.Errorf("the bus was asked %d times, want once for the request's queue and once for the replies'", asked.Load())
 			}
+		}
+	})
+}
+
+// A call whose answer comes as its time runs out ends, and is counted, in one way; at no moment has more ended than was begun.
+func TestStatsAddUp(t *testing.T) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
+		p := c.peer(transport.Address{Kind: transport.Topic, Topic: "compute", Server: "late"})
+		const n, within = 1000, time.Second
+		client := c.newClient(rpc.ClientConfig{Timeout: within})
+		start := time.Now()
+		var answered atomic.Uint64
+		var wg sync.WaitGroup
+		for range n {
+			wg.Go(func() {
+				_, err := echo.Call(t.Context(), client, echoArgs{})
+				switch {
+				case err == nil:
+					answered.Add(1)
+				case !errors.Is(err, context.DeadlineExceeded):
+					t.Error(err)
+				}
+			})
+		}
+		for range n {
+			d := p.next()
+			wg.Go(func() {
+				<-time.After(time.Until(start.Add(within)))
+				p.send(transport.Address{Kind: transport.Reply, Topic: d.Message.ReplyTo}, &transport.Message{ID: d.Message.ID, Ending: true})
+			})
+			if err := d.Ack(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		wg.Go(func() {
+			<-time.After(within)
+			for range n {
+				if s := client.Stats(); s.Answered+s.TimedOut+uint64(s.Waiting) > s.Calls {
+					t.Errorf("meanwhile: %+v", s)
+					return
+				}
+			}
+		})
+		wg.Wait()
+		synctest.Wait()
+		want := rpc.Stats{Calls: n, Answered: answered.Load(), TimedOut: n - answered.Load(), Late: n - answered.Load()}
+		if got := client.Stats(); got != want {
+			t.Errorf("%+v, want %+v", got, want)
 		}
 	})
 }

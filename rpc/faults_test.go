@@ -2,6 +2,7 @@ package rpc_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -70,6 +71,73 @@ func TestReplyDuringALookAtTheBus(t *testing.T) {
 			}
 		}
 	})
+}
+
+// So does a sign of life: a server that has just given one is not silent.
+func TestSignOfLifeDuringALookAtTheBus(t *testing.T) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
+		p := c.peer(transport.Address{Kind: transport.Topic, Topic: "compute", Server: "slow"})
+		client := c.inspectedClient(rpc.ClientConfig{Timeout: time.Minute, Monitor: 10 * time.Second}, func(ctx context.Context, _ transport.Address) (transport.AddressState, error) {
+			<-ctx.Done()
+			return transport.AddressState{}, ctx.Err()
+		})
+		for _, again := range []bool{true, false} {
+			ended := make(chan error, 1)
+			start := time.Now()
+			go func() {
+				_, err := echo.Call(t.Context(), client, echoArgs{})
+				ended <- err
+			}()
+			d := p.next()
+			reply := transport.Address{Kind: transport.Reply, Topic: d.Message.ReplyTo}
+			<-time.After(10100 * time.Millisecond) // late, but there
+			p.send(reply, &transport.Message{ID: d.Message.ID})
+			if again {
+				<-time.After(9 * time.Second)
+				p.send(reply, &transport.Message{ID: d.Message.ID, Ending: true})
+			}
+			var e *rpc.TimeoutError
+			err := <-ended
+			if again && err != nil {
+				t.Errorf("a server that lives: %v", err)
+			}
+			// It is asked once more, for a second, when the sign is 10 s old.
+			if !again && (!errors.As(err, &e) || e.Monitor == 0 || e.LastSign != 11*time.Second || time.Since(start) != 21100*time.Millisecond) {
+				t.Errorf("a server that dies after its sign: %v after %s", err, time.Since(start))
+			}
+		}
+	})
+}
+
+// An answer counts although the confirm of its request is missing, as when the connection to send on has broken and that to listen on
+// has not.
+func TestAnswerBeforeTheConfirm(t *testing.T) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
+		c.serve(rpc.ServerConfig{}, echo.Handle(handleEcho))
+		bus := c.bus.Open(memory.Config{})
+		defer func() { _ = bus.Close(t.Context()) }()
+		client := rpc.NewClient(unconfirmed{bus}, rpc.ClientConfig{Timeout: 5 * time.Second})
+		defer func() { _ = client.Close(t.Context()) }()
+		if got, err := echo.Call(t.Context(), client, echoArgs{json.RawMessage("7")}); err != nil || string(got) != "7" {
+			t.Errorf("%s, %v", got, err)
+		}
+		if got, want := client.Stats(), (rpc.Stats{Calls: 1, Answered: 1}); got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+	})
+}
+
+// A bus that takes what it is given and never says so.
+type unconfirmed struct{ *memory.Transport }
+
+func (u unconfirmed) Send(ctx context.Context, to transport.Address, m *transport.Message) error {
+	if err := u.Transport.Send(ctx, to, m); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return fmt.Errorf("%w: %w", transport.ErrInDoubt, ctx.Err())
 }
 
 // What a timed-out call says of where it had come to is what the bus knows, and no more.

@@ -28,7 +28,7 @@ type replies struct {
 	addr    string              // "" until the listener is open; read on every call
 	pending map[string]*pending // nil once closed
 	gone    abandoned
-	counted Stats // all but TimedOut and Waiting
+	counted Stats // all but Waiting
 }
 
 // pending is one call that waits. Its fields below answer are guarded by replies.mu.
@@ -36,7 +36,7 @@ type pending struct {
 	id      string
 	request *Request
 	started time.Time
-	answer  chan answer // capacity 1; sent to by whoever removes the call from the map
+	answer  chan answer // capacity 1; sent to by whoever removes the call from the map, but for withdraw
 
 	partial  *transport.Message // first part of an old two-part reply (conformance ENV-14)
 	lastSign time.Time
@@ -198,7 +198,6 @@ func (r *replies) take(d *transport.Delivery) (givenUp, bool) {
 	return givenUp{}, false
 }
 
-// stats is what was counted, without what caller counts.
 func (r *replies) stats() Stats {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -216,15 +215,24 @@ func (r *replies) address() string {
 
 func isNull(result json.RawMessage) bool { return len(result) == 0 || string(result) == "null" }
 
-// forget drops a call whose caller has gone. One that was not answered is remembered for a while, so
+// withdraw ends the wait of a call that is given up, unless its answer is there. Its id is remembered for a while, so
 // that its reply can be told from one that nobody ever waited for.
-func (r *replies) forget(p *pending) {
+func (r *replies) withdraw(p *pending) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, waiting := r.pending[p.id]; waiting {
-		delete(r.pending, p.id)
-		r.gone.add(p.id, givenUp{p.request.Method, p.request.address().String(), time.Now()})
+	if _, waiting := r.pending[p.id]; !waiting {
+		return false
 	}
+	delete(r.pending, p.id)
+	r.gone.add(p.id, givenUp{p.request.Method, p.request.address().String(), time.Now()})
+	return true
+}
+
+// timedOut counts a call that has ended in a TimeoutError, after it was withdrawn.
+func (r *replies) timedOut() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.counted.TimedOut++
 }
 
 // lastSign returns when the server was last heard of; the zero time when never.

@@ -12,7 +12,5 @@ type Stats struct {
 
 // Stats returns the counts as they are now. They are 0 for a Local client.
 func (c *Client) Stats() Stats {
-	s := c.core.replies.stats()
-	s.TimedOut = c.core.timedOut.Load()
-	return s
+	return c.core.replies.stats()
 }

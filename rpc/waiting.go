@@ -21,6 +21,12 @@ func (c *caller) wait(ctx context.Context, r *Request, p *pending) (*transport.M
 		due = timer.C
 	}
 	heard := time.Now()
+	unheard := func() (left time.Duration) {
+		if last := c.replies.lastSign(p); last.After(heard) {
+			heard = last
+		}
+		return r.Monitor - time.Since(heard)
+	}
 	var monitor *time.Timer
 	if r.Monitor > 0 {
 		monitor = time.NewTimer(r.Monitor)
@@ -42,10 +48,7 @@ func (c *caller) wait(ctx context.Context, r *Request, p *pending) (*transport.M
 				asking = c.look(ctx, r)
 			}
 		case <-silence:
-			if last := c.replies.lastSign(p); last.After(heard) {
-				heard = last
-			}
-			if left := r.Monitor - time.Since(heard); left > 0 {
+			if left := unheard(); left > 0 {
 				monitor.Reset(left)
 				continue
 			}
@@ -59,24 +62,25 @@ func (c *caller) wait(ctx context.Context, r *Request, p *pending) (*transport.M
 			if !silent {
 				continue
 			}
-			select { // an answer that came while this looked at the bus has come in time
-			case a := <-p.answer:
-				return c.answered(ctx, r, p, a)
-			default:
+			if left := unheard(); left > 0 { // a sign of life that came while this looked at the bus is one
+				silent = false
+				monitor.Reset(left)
+				continue
 			}
-			return nil, c.unanswered(r, p, found, r.Monitor)
+			if c.replies.withdraw(p) {
+				return nil, c.unanswered(r, p, found, r.Monitor)
+			}
+			return c.answered(ctx, r, p, <-p.answer)
 		case <-ctx.Done():
 			if asking.on() {
 				found = <-asking.found
 				asking.end()
 				asking = look{}
 			}
-			select { // as above
-			case a := <-p.answer:
-				return c.answered(ctx, r, p, a)
-			default:
-			}
-			if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			switch {
+			case !c.replies.withdraw(p):
+				return c.answered(ctx, r, p, <-p.answer)
+			case !errors.Is(ctx.Err(), context.DeadlineExceeded):
 				return nil, c.sendError(ctx, r, p.started, context.Cause(ctx))
 			}
 			return nil, c.unanswered(r, p, found, 0)
