@@ -93,11 +93,14 @@ func (o *Options) Formerly(name string, old ...string) {
 	}
 }
 
-// Retired reads an option that is none any more, under any of its names, and only from files. Log says what to use
-// instead. The name is the one that was found, "" for none.
+// Retired reads an option that is none any more, under any of its names, and only from files: in the URL it is an error.
+// Log says what to use instead. The name is the one that was found, "" for none.
 func (o *Options) Retired(use string, names ...string) (name, value string) {
 	for _, n := range names {
 		o.old[n] = true
+		if slices.ContainsFunc(o.query, func(q Option) bool { return q.Name == n }) {
+			o.problem(given{}, n+": only configuration files may still have it; say it in front of the options")
+		}
 	}
 	for _, n := range names {
 		g, ok := o.inFile(n)

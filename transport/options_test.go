@@ -107,6 +107,17 @@ func TestOptionErrors(t *testing.T) {
 	if err := u.Options().Finish(); err == nil || !strings.Contains(err.Error(), "the transport has none") {
 		t.Errorf("got %v, want that there are no options", err)
 	}
+	if u, err = transport.ParseURL("foo:?old_host=hunter2"); err != nil {
+		t.Fatal(err)
+	}
+	o := u.Options()
+	if name, value := o.Retired("the url", "old_host"); name != "" || value != "" {
+		t.Errorf("an option that only files may have was read from the URL: %s = %s", name, value)
+	}
+	want := "foo url: option old_host: only configuration files may still have it; say it in front of the options"
+	if err := o.Finish(); err == nil || err.Error() != want {
+		t.Errorf("got %v\nwant %s", err, want)
+	}
 }
 
 // What a configuration file says counts where the URL says nothing; errors tell the line.
