@@ -301,7 +301,7 @@ func TestAckAfterDrain(t *testing.T) {
 }
 
 // Copies of a request that runs are held, whoever sent them and however often the bus loses sight of them, and share its fate.
-// conforms: DUP-01, RMQ-CONS-10
+// conforms: DUP-01
 func TestAckAfterCopies(t *testing.T) {
 	inCloud(t, func(c *cloud) {
 		t := c.t
@@ -387,7 +387,6 @@ func TestAckAfterCopiesGivenBack(t *testing.T) {
 }
 
 // At a stop, what waits for a worker goes back like what runs.
-// conforms: RPC-SERVER-21
 func TestAckAfterStopWithFullWorkers(t *testing.T) {
 	inCloud(t, func(c *cloud) {
 		t := c.t

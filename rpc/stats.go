@@ -6,7 +6,7 @@ type Stats struct {
 	Calls    uint64 // made, whether they left or not
 	Answered uint64 // ended by an answer: a result, or a failure of the method
 	TimedOut uint64 // ended in a TimeoutError
-	Late     uint64 // answers to calls that had ended before; each is logged with how late it was
+	Late     uint64 // answers to calls that had ended before, of which the last 1024 are known; each is logged with how late it was
 	Waiting  int    // sent, and not ended yet
 }
 
