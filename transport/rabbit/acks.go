@@ -19,17 +19,19 @@ type acks struct {
 	sock *mux
 	lazy int         // > 0: acknowledgements wait until there are so many, or for lazyFor
 	late *time.Timer // calls push; nil unless lazy
+	turn func()      // gather
 
-	mu      sync.Mutex
-	pending []uint64            // tags to acknowledge with the next round
-	queued  bool                // the socket will call gather
-	round   uint64              // in this round of the socket
-	floor   uint64              // every tag up to this one is settled
-	settled map[uint64]struct{} // and these above it
-	out     int                 // handed to the receiver and not settled
-	handed  uint64              // to the receiver
-	closing bool                // the listener was closed
-	idle    chan struct{}       // closed when closing and nothing is out
+	mu       sync.Mutex
+	pending  []uint64            // tags to acknowledge with the next round
+	gathered []uint64            // the last such, for the room they take; gather's
+	queued   bool                // the socket will call gather
+	round    uint64              // in this round of the socket
+	floor    uint64              // every tag up to this one is settled
+	settled  map[uint64]struct{} // and these above it
+	out      int                 // handed to the receiver and not settled
+	handed   uint64              // to the receiver
+	closing  bool                // the listener was closed
+	idle     chan struct{}       // closed when closing and nothing is out
 }
 
 // lazyFor is how long a lazy acknowledgement waits for others.
@@ -37,6 +39,7 @@ const lazyFor = 20 * time.Millisecond
 
 func newAcks(ch *channel, sock *mux, lazy int) *acks {
 	a := &acks{ch: ch, sock: sock, lazy: lazy, settled: make(map[uint64]struct{}), idle: make(chan struct{})}
+	a.turn = a.gather
 	if lazy > 0 {
 		a.late = time.AfterFunc(lazyFor, a.push)
 	}
@@ -105,22 +108,26 @@ func (a *acks) push() {
 
 // queue has the socket call gather. The caller holds the lock, within which the socket's is taken, never the other way.
 func (a *acks) queue() {
-	a.queued, a.round = true, a.sock.atFlush(a.gather)
+	a.queued, a.round = true, a.sock.atFlush(a.turn)
 }
 
 // gather writes what is pending. The socket calls it.
 func (a *acks) gather() {
 	a.mu.Lock()
 	tags := a.pending
-	a.pending, a.queued = nil, false
+	a.pending, a.gathered, a.queued = a.gathered[:0], tags, false
+	slices.Sort(tags)
 	for _, tag := range tags {
-		a.settled[tag] = struct{}{}
+		if tag == a.floor+1 { // as in most cases
+			a.floor = tag
+		} else {
+			a.settled[tag] = struct{}{}
+		}
 	}
 	a.rise()
 	floor := a.floor
 	a.mu.Unlock()
 
-	slices.Sort(tags)
 	n, _ := slices.BinarySearch(tags, floor+1)
 	// Errors are those of a closed channel, which ack sees, or of the socket, which its flush returns.
 	if n > 0 {

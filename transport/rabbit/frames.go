@@ -240,9 +240,12 @@ func (c *cursor) time() time.Time { return time.Unix(int64(c.longlong()), 0) }
 // maxNesting is how deep tables and arrays may nest in a header.
 const maxNesting = 32
 
-// table reads a field table, of the types that the library gives its values.
+// table reads a field table, of the types that the library gives its values. An empty one is nil.
 func (c *cursor) table(depth int) amqp.Table {
 	in := cursor{rest: c.longstr()}
+	if len(in.rest) == 0 {
+		return nil // as in nearly every message
+	}
 	table := amqp.Table{}
 	for len(in.rest) > 0 {
 		key := string(in.shortstr())

@@ -47,6 +47,7 @@ type socket struct {
 // rounds are the socket's turns at writing. They are counted.
 type rounds struct {
 	before         []func() // called at the start of the next round, each may Write
+	called         []func() // the other slice, empty
 	calling        bool     // a round is at that
 	started, ended uint64
 	changed        chan struct{} // closed at the end of a round; nil when nobody waits for it
@@ -171,14 +172,15 @@ func (s *socket) round() bool {
 	s.mu.Lock()
 	s.started++
 	before := s.before
-	s.before, s.calling = nil, true
+	s.before, s.calling = s.called, true
 	s.mu.Unlock()
 	for _, f := range before {
 		f()
 	}
+	clear(before)
 
 	s.mu.Lock()
-	s.calling = false
+	s.called, s.calling = before[:0], false
 	buf := s.pending
 	s.pending, s.spare = s.spare[:0], nil
 	s.writing = len(buf)
