@@ -375,6 +375,8 @@ func TestStuckOwnQueue(t *testing.T) {
 			node.CloseConnection(t, conn, "the test")
 		}
 	}
+	// A reply that is sent before goes down with the queue.
+	brokertest.Await(t, "the queue to be made anew", func() bool { return log.count("listener rebuilt") == 1 })
 	receives(t, bus, l, transport.Address{Kind: transport.Reply, Topic: l.Addr()})
 	if log.count("level=WARN", "deleting a queue that is stuck", "queue="+l.Addr()) != 1 {
 		t.Errorf("not said once:\n%s", log.String())
