@@ -329,6 +329,7 @@ func TestExchangeBeingDeleted(t *testing.T) {
 			rabbit_exchange:delete(X, false, <<"brokertest">>),
 			case erlang:monotonic_time(millisecond) < Until of true -> Delete(Until); false -> ok end
 		end,
+		rabbit_exchange:delete(X, false, <<"brokertest">>),
 		spawn(fun() -> Delete(erlang:monotonic_time(millisecond) + 300) end),
 		{ok, _} = rabbit_amqqueue:delete(Q, false, false, <<"brokertest">>).`)
 	brokertest.Await(t, "the listener", func() bool { return s.log.count("listener rebuilt") > 0 })
