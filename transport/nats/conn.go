@@ -76,6 +76,32 @@ type link struct {
 // settling says whether other clients may still be on their way back to a bus that was away.
 func (l *link) settling() bool { return l.again && time.Since(l.since) < settleTime }
 
+func (l *link) isLost() bool {
+	select {
+	case <-l.lost:
+		return true
+	default:
+		return false
+	}
+}
+
+// during runs step with a context that ends when the link breaks.
+func (l *link) during(ctx context.Context, step func(context.Context) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		select {
+		case <-l.lost:
+			cancel(errLinkLost)
+		case <-ctx.Done():
+		}
+	})
+	err := step(ctx)
+	cancel(nil)
+	watch.Wait()
+	return err
+}
+
 // A listener is what the connection's life concerns.
 type listener interface {
 	transport.Listener
@@ -315,6 +341,29 @@ func (c *Conn) await(ctx context.Context) (*link, error) {
 			return nil, transport.ErrClosed
 		case <-ctx.Done():
 			return nil, fmt.Errorf("%w: connect to %s: %w: %w", transport.ErrNotSent, strings.Join(c.cfg.Servers, ", "), c.outage(), context.Cause(ctx))
+		}
+	}
+}
+
+// whileLinked runs step, and again on the next connection when the one it ran on was lost, until ctx ends. Step's own
+// context ends with the connection, since nats.go would wait for an answer that cannot come any more.
+func (c *Conn) whileLinked(ctx context.Context, step func(context.Context) error) error {
+	for {
+		l, err := c.await(ctx)
+		if err != nil {
+			return err
+		}
+		err = l.during(ctx, step)
+		switch {
+		case err == nil, ctx.Err() != nil:
+			return err
+		case l.isLost():
+		case errors.Is(err, nats.ErrReconnectBufExceeded):
+			if err := c.pause(ctx); err != nil {
+				return err
+			}
+		default:
+			return err
 		}
 	}
 }

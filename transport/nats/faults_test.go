@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -110,6 +112,65 @@ func TestListenerGoesOnAfterARestart(t *testing.T) {
 			t.Fatalf("a call that waited for the server: %v", err)
 		}
 		expect(fmt.Sprint("call", i))
+	}
+}
+
+// A cutter is a connection that breaks once, before or after it writes what holds a text.
+type cutter struct {
+	net.Conn
+	at    string
+	after bool
+	cut   *atomic.Bool
+}
+
+func (c *cutter) Write(b []byte) (int, error) {
+	if !strings.Contains(string(b), c.at) || c.cut.Swap(true) {
+		return c.Conn.Write(b)
+	}
+	if c.after {
+		if _, err := c.Conn.Write(b); err != nil {
+			return 0, err
+		}
+	}
+	return 0, c.Close()
+}
+
+func TestListenWhileTheConnectionBreaks(t *testing.T) {
+	t.Parallel()
+	node := brokertest.NewNATS(t, brokertest.NATSOptions{})
+	for name, at := range map[string]string{"subscribing": "SUB om.", "making the stream": "STREAM.CREATE.", "making the consumer": "CONSUMER.CREATE."} {
+		for _, after := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, sent=%t", name, after), func(t *testing.T) {
+				t.Parallel()
+				u, err := transport.ParseURL(node.URL())
+				if err != nil {
+					t.Fatal(err)
+				}
+				cfg, err := nats.ConfigFromURL(u)
+				if err != nil {
+					t.Fatal(err)
+				}
+				cut := new(atomic.Bool)
+				cfg.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+					conn, err := new(net.Dialer).DialContext(ctx, network, address)
+					return &cutter{conn, at, after, cut}, err
+				}
+				bus, err := nats.Open(testContext(t), cfg)
+				if err != nil {
+					t.Fatal(err)
+				}
+				closeWithTest(t, bus)
+				own := transport.Address{Kind: transport.Topic, Topic: strings.ReplaceAll(t.Name(), "/", "-"), Server: "h1"}
+				l := listen(t, bus, own)
+				if !cut.Load() {
+					t.Fatal("nothing was cut")
+				}
+				send(t, bus, own, "m")
+				if got := next(t, l); got != "m" {
+					t.Errorf("got %q", got)
+				}
+			})
+		}
 	}
 }
 

@@ -27,8 +27,11 @@ const probeLimit = 4096
 // Waiting is -1 for a fanout address, and where the server has no JetStream. A reply address is
 // errors.ErrUnsupported.
 func (c *Conn) Inspect(ctx context.Context, at transport.Address) (transport.AddressState, error) {
-	s := transport.AddressState{Listeners: -1, Waiting: -1}
-	err := c.inspect(ctx, at, &s)
+	var s transport.AddressState
+	err := c.whileLinked(ctx, func(ctx context.Context) error {
+		s = transport.AddressState{Listeners: -1, Waiting: -1}
+		return c.inspect(ctx, at, &s)
+	})
 	if err != nil {
 		return s, fmt.Errorf("nats: inspect %s: %w", at, err)
 	}
@@ -75,14 +78,14 @@ func (c *Conn) inspect(ctx context.Context, at transport.Address, s *transport.A
 	default:
 		return errNoStream(subject, err)
 	}
+	s.Waiting = int(stream.CachedInfo().State.Msgs)
 	consumer, err := stream.Consumer(ctx, durableName)
 	switch {
-	case errors.Is(err, jetstream.ErrConsumerNotFound):
-		s.Waiting = int(stream.CachedInfo().State.Msgs)
-	case err != nil:
+	case err == nil:
+		// The consumer's own count of what is pending lags behind the stream.
+		s.Waiting = max(s.Waiting-consumer.CachedInfo().NumAckPending, 0)
+	case !errors.Is(err, jetstream.ErrConsumerNotFound):
 		return errNoStream(subject, err)
-	default:
-		s.Waiting = int(consumer.CachedInfo().NumPending)
 	}
 	return nil
 }
@@ -129,11 +132,20 @@ func (c *Conn) Redelivery() transport.Redelivery { return transport.Redelivery{C
 
 // Topics implements [transport.Namer]: the topics that have queues.
 func (c *Conn) Topics(ctx context.Context, exchange string) ([]string, error) {
-	if c.isClosed() {
-		return nil, fmt.Errorf("nats: list topics: %w", transport.ErrClosed)
-	}
-	if _, err := c.await(ctx); err != nil {
+	var topics []string
+	err := c.whileLinked(ctx, func(ctx context.Context) (err error) {
+		topics, err = c.topics(ctx, exchange)
+		return err
+	})
+	if err != nil {
 		return nil, fmt.Errorf("nats: list topics: %w", err)
+	}
+	return topics, nil
+}
+
+func (c *Conn) topics(ctx context.Context, exchange string) ([]string, error) {
+	if c.isClosed() {
+		return nil, transport.ErrClosed
 	}
 	if exchange == "" {
 		exchange = c.cfg.Exchange
@@ -150,7 +162,7 @@ func (c *Conn) Topics(ctx context.Context, exchange string) ([]string, error) {
 		}
 	}
 	if err := list.Err(); err != nil {
-		return nil, fmt.Errorf("nats: list topics: %w", err)
+		return nil, err
 	}
 	topics := make([]string, 0, len(seen))
 	for topic := range seen {

@@ -91,7 +91,7 @@ func (k *keeper) run(ctx context.Context) {
 func (k *keeper) rebuildOne(ctx context.Context, l listener) {
 	ctx, cancel := context.WithTimeout(ctx, rebuildTimeout)
 	defer cancel()
-	switch err := l.rebuild(ctx); {
+	switch err := k.conn.whileLinked(ctx, l.rebuild); {
 	case err == nil:
 		k.conn.log.Info("nats: listening again", "listener", l.Addr())
 	case errors.Is(err, context.Canceled), errors.Is(err, transport.ErrClosed), errors.Is(err, errNoJetStream):

@@ -133,10 +133,12 @@ func (l *topicListener) open(ctx context.Context, shared transport.Address) erro
 	if err := c.add(l); err != nil {
 		return err
 	}
-	if err := l.rebuild(ctx); err != nil && !errors.Is(err, errNoJetStream) {
-		return err
-	}
-	return flush(ctx, c.nc)
+	return c.whileLinked(ctx, func(ctx context.Context) error {
+		if err := l.rebuild(ctx); err != nil && !errors.Is(err, errNoJetStream) {
+			return err
+		}
+		return flush(ctx, c.nc)
+	})
 }
 
 // onEnd has done called once the subscription has ended, even if it has already.

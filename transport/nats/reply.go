@@ -54,7 +54,7 @@ func (c *Conn) listenReply(ctx context.Context) (*replyListener, error) {
 	if err := c.add(l); err != nil {
 		return nil, errors.Join(err, sub.Unsubscribe())
 	}
-	if err := flush(ctx, c.nc); err != nil {
+	if err := c.whileLinked(ctx, func(ctx context.Context) error { return flush(ctx, c.nc) }); err != nil {
 		return nil, errors.Join(err, l.Close(ctx))
 	}
 	return l, nil
