@@ -3,6 +3,7 @@ module github.com/goslo/goslo
 go 1.26.0
 
 require (
+	github.com/Azure/go-amqp v1.7.0
 	github.com/fsnotify/fsnotify v1.10.1
 	github.com/google/go-cmp v0.7.0
 	github.com/klauspost/compress v1.20.3

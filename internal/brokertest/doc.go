@@ -1,9 +1,10 @@
 // Package brokertest starts private, real brokers for tests, and breaks them.
 //
 // [Rabbit] is a rabbitmq-server that the tests of one binary share; [NewRabbit] is one of a test's own,
-// which it may kill, pause and restart; [NewCluster] is several that are one. [NewNATS] is a nats-server as a
-// process of its own. [NewProxy] stands between a client and any of them and plays the broken network. Every
-// one of them lives on random loopback ports, in a folder of its own under the temporary folder, and no test
+// which it may kill, pause and restart; [NewCluster] is several that are one. With [AMQP1Plugin] they speak
+// AMQP 1.0 as well, and [RabbitAMQP1] shares one that does. [NewNATS], [NewProton] and [NewRedis] start a
+// nats-server, the AMQP 1.0 broker of Apache Qpid Proton, and a redis-server, each of a test's own. [NewProxy]
+// stands between a client and any of them and plays the broken network. Every one of them lives on random loopback ports, in a folder of its own under the temporary folder, and no test
 // touches a broker that it did not start. A missing program fails the test with the command that installs it.
 //
 // The package owns the processes and their end: each is killed by its process id when the test, or the test

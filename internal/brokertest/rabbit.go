@@ -32,9 +32,13 @@ const startLimit = 90 * time.Second
 //go:embed control.erl
 var controlProgram string
 
+// AMQP1Plugin is the plugin with which RabbitMQ 3 speaks AMQP 1.0, on the port of AMQP 0-9-1.
+const AMQP1Plugin = "rabbitmq_amqp1_0"
+
 // RabbitOptions say how a private node differs from the plainest one. The zero value is usable.
 type RabbitOptions struct {
-	// Plugins to enable, such as rabbitmq_management. Default: none.
+	// Plugins to enable, such as rabbitmq_management. Default: none. With [AMQP1Plugin] the node speaks
+	// AMQP 1.0 as well, see [RabbitNode.AMQP1URL].
 	Plugins []string
 	// Config is added to rabbitmq.conf, in its own format.
 	Config string
@@ -108,6 +112,16 @@ func NewRabbit(t testing.TB, o RabbitOptions) *RabbitNode {
 		t.Fatal(err)
 	}
 	t.Cleanup(node.discard)
+	return node
+}
+
+// RabbitAMQP1 is [Rabbit] for AMQP 1.0: a second node that all tests of this binary share, with [AMQP1Plugin].
+func RabbitAMQP1(t testing.TB) *RabbitNode {
+	t.Helper()
+	node, err := brokers.rabbitAMQP1()
+	if err != nil {
+		t.Fatal(err)
+	}
 	return node
 }
 
@@ -333,6 +347,15 @@ func (n *RabbitNode) URL() string { return "rabbit://guest:guest@" + n.Addr() + 
 // URLVhost is the node's transport URL with user guest and the vhost given.
 func (n *RabbitNode) URLVhost(vhost string) string { return n.URL() + vhost }
 
+// AMQP1URL is the transport URL for AMQP 1.0, with user guest and without a vhost. The plugin [AMQP1Plugin]
+// takes the vhost "/" for connections whose Open names none, or that named in its hostname, as "vhost:NAME".
+//
+// What that plugin does in RabbitMQ 3.10: it refuses dynamic sources and null targets. An address is a queue's
+// name, which the attach of either side declares (durable when the terminus is, and refused when the queue was
+// declared otherwise), or one of its own paths: /exchange/NAME/KEY, /topic/KEY, and /amq/queue/NAME for a queue
+// that is there. Only by those paths has it a multicast. It answers a closing detach with one that does not close.
+func (n *RabbitNode) AMQP1URL() string { return "amqp://guest:guest@" + n.Addr() + "/" }
+
 // Log is the text of the node's own log.
 func (n *RabbitNode) Log(t testing.TB) string {
 	t.Helper()
@@ -409,15 +432,35 @@ func (n *RabbitNode) discard() {
 	_ = os.RemoveAll(n.folder)
 }
 
-// brokers is what the tests of this binary share: a test binary is one process and has one such node.
+// brokers is what the tests of this binary share: a test binary is one process and has one of each.
 var brokers shared
 
 type shared struct {
 	mu   sync.Mutex
 	main bool // Main runs
+	ends []func() error
+
+	plain, amqp1 sharedRabbit
+}
+
+// A sharedRabbit starts on the first use, once: a second attempt would fail as the first did.
+type sharedRabbit struct {
 	node *RabbitNode
 	err  error
-	ends []func() error
+}
+
+func (r *sharedRabbit) start(o RabbitOptions) (*RabbitNode, error) {
+	if r.node == nil && r.err == nil {
+		r.node, r.err = newRabbit(o)
+	}
+	return r.node, r.err
+}
+
+func (r *sharedRabbit) discard() {
+	if r.node != nil {
+		r.node.discard()
+		r.node = nil
+	}
 }
 
 // AtEnd has f called by [Main] after the tests, before it ends the shared broker: for what several tests
@@ -428,16 +471,19 @@ func AtEnd(f func() error) {
 	brokers.ends = append(brokers.ends, f)
 }
 
-func (s *shared) rabbit() (*RabbitNode, error) {
+func (s *shared) rabbit() (*RabbitNode, error) { return s.start(&s.plain, RabbitOptions{}) }
+
+func (s *shared) rabbitAMQP1() (*RabbitNode, error) {
+	return s.start(&s.amqp1, RabbitOptions{Plugins: []string{AMQP1Plugin}})
+}
+
+func (s *shared) start(r *sharedRabbit, o RabbitOptions) (*RabbitNode, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.main {
 		return nil, errors.New("brokertest: nobody would end the shared broker: call brokertest.Main from TestMain")
 	}
-	if s.node == nil && s.err == nil {
-		s.node, s.err = newRabbit(RabbitOptions{})
-	}
-	return s.node, s.err
+	return r.start(o)
 }
 
 func (s *shared) running() bool {
@@ -457,9 +503,7 @@ func (s *shared) stop() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.main, s.ends = false, nil
-	if s.node != nil {
-		s.node.discard()
-		s.node = nil
-	}
+	s.plain.discard()
+	s.amqp1.discard()
 	return problems
 }
