@@ -175,6 +175,7 @@ func (c *caller) send(ctx context.Context, r *Request) (json.RawMessage, error) 
 		Context:   ContextFrom(ctx).raw,
 		UniqueID:  wire.NewID(),
 		Monitor:   r.Monitor,
+		Headers:   r.Headers,
 	}
 	if r.Mode != ByCall {
 		if err := c.bus.Send(ctx, r.address(), m); err != nil {

@@ -15,6 +15,10 @@ type Request struct {
 	Mode    Mode
 	Monitor time.Duration // the caller gives up after hearing nothing for so long; 0 = unmonitored
 
+	// Headers travel beside the request, for tracing and the like; see transport.Message.Headers. An interceptor of a client sets them before it
+	// calls next; on the server's side they are the caller's. A Python peer has none, and a service passes none on by itself. nil = none.
+	Headers map[string]string
+
 	// On the server's side only.
 	ID          string    // pairs the reply with the call; "" for casts
 	Received    time.Time // when the transport handed the request over

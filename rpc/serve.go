@@ -29,6 +29,7 @@ func (s *Server) serve(base context.Context, d *transport.Delivery) {
 		Args:    m.Args,
 		Mode:    mode(d),
 		Monitor: m.Monitor,
+		Headers: m.Headers,
 		ID:      m.ID, Received: time.Now(), Redelivered: d.Redelivered,
 	}
 	s.track(r)

@@ -203,6 +203,9 @@ type Message struct {
 	ReplyTo   string          // the caller's reply address; "" for a cast
 	Monitor   time.Duration   // the caller gives up when it hears neither reply nor heartbeat for so long; 0 = unmonitored
 	Expires   time.Duration   // the caller stops waiting after so long; 0 = never. A bus may drop the request then
+	// Headers travel beside what oslo.messaging defines, for tracing and the like: services of ours see them, Python peers neither see nor pass
+	// them on. nil = none, and costs nothing. CheckHeaders says what they may hold; Send refuses others with ErrRejected. A reply has none.
+	Headers map[string]string
 
 	// Of a reply. Ending is false in a heartbeat.
 	Result  json.RawMessage // nil = null

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -167,6 +168,7 @@ func (l *listener) hand(q *queue, w waiting) {
 // deliver makes the delivery of a message.
 func (l *listener) deliver(q *queue, w waiting) *delivery {
 	d := &delivery{message: w.message, listener: l, queue: q, stored: w.stored}
+	d.message.Headers = maps.Clone(w.message.Headers) // others may get the same message
 	d.Delivery = transport.Delivery{Message: &d.message, To: w.to, Redelivered: w.redelivered, Settler: d}
 	if w.to.Exchange == l.transport.exchange {
 		d.To.Exchange = ""

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/goslo/goslo/transport"
@@ -25,7 +26,11 @@ func (t *Transport) send(ctx context.Context, to transport.Address, m *transport
 	if to.Topic == "" {
 		return fmt.Errorf("%w: the address has no topic", transport.ErrRejected)
 	}
+	if err := transport.CheckHeaders(m.Headers); err != nil {
+		return err
+	}
 	s := &stored{message: *m, to: to}
+	s.message.Headers = maps.Clone(m.Headers) // the sender may go on with its own
 	s.to.Exchange = t.name(to).exchange
 	if m.Method != "" && m.Version == "" {
 		s.message.Version = "1.0"

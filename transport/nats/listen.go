@@ -277,6 +277,7 @@ func (l *topicListener) delivery(a arrival) *transport.Delivery {
 	if ttl > 0 {
 		message.Expires = ttl - waited
 	}
+	message.Headers = ownHeaders(a.msg.Header)
 	d.Message = message
 	d.To = transport.Address{Kind: a.kind, Exchange: l.from.Exchange, Topic: l.from.Topic}
 	if a.server {
@@ -284,6 +285,20 @@ func (l *topicListener) delivery(a arrival) *transport.Delivery {
 	}
 	d.Settler = d
 	return &d.Delivery
+}
+
+// ownHeaders are those of the message's own, without NATS's and this package's, which have capital letters.
+func ownHeaders(all nats.Header) map[string]string {
+	var own map[string]string
+	for name, values := range all {
+		if len(values) > 0 && transport.HeaderName(name) {
+			if own == nil {
+				own = make(map[string]string, len(all))
+			}
+			own[name] = values[0]
+		}
+	}
+	return own
 }
 
 // callTTL is the time that the caller waits, from a call's reply subject: om.<vhost>.reply.<caller>.<id>[.<ttl>].
@@ -477,7 +492,7 @@ func (l *topicListener) giveBackOne(a arrival) {
 		err = l.conn.nc.Publish(a.msg.Reply, []byte("-NAK"))
 	case a.kind == transport.Topic:
 		if reply, alive := remainingTTL(a.msg.Reply, time.Since(a.at)); alive {
-			err = l.conn.nc.PublishRequest(a.msg.Subject, reply, a.msg.Data)
+			err = l.conn.hand(a.msg.Subject, reply, a.msg.Header, a.msg.Data)
 		}
 	}
 	if err != nil {

@@ -15,7 +15,8 @@ import (
 	"github.com/goslo/goslo/wire"
 )
 
-// Headers of ours. Calls and replies have none, since they cost NATS clients dearly.
+// Headers of ours; those of a message have other names, in lower case. Calls and replies have none of these, since headers cost NATS clients
+// dearly.
 const (
 	headerTTL         = "Goslo-Ttl"         // of a cast: Message.Expires in milliseconds
 	headerProbe       = "Goslo-Probe"       // asks a listener to answer with its server's name
@@ -63,6 +64,9 @@ func (c *Conn) send(ctx context.Context, to transport.Address, m *transport.Mess
 	if to.Topic == "" {
 		return fmt.Errorf("%w: the address has no topic", transport.ErrRejected)
 	}
+	if err := transport.CheckHeaders(m.Headers); err != nil {
+		return err
+	}
 	buffer := buffers.Get().(*[]byte)
 	defer func() {
 		if cap(*buffer) <= 1<<20 {
@@ -78,10 +82,10 @@ func (c *Conn) send(ctx context.Context, to transport.Address, m *transport.Mess
 	case to.Kind == transport.Reply:
 		ctx, cancel := context.WithTimeout(ctx, replyPatience)
 		defer cancel()
-		return c.publish(ctx, c.prefix+replyToken+"."+string(appendToken(append(appendToken(nil, to.Topic), '.'), m.ID)), "", body)
+		return c.publish(ctx, c.prefix+replyToken+"."+string(appendToken(append(appendToken(nil, to.Topic), '.'), m.ID)), "", nil, body)
 	case to.Kind == transport.Fanout:
 		to.Server = ""
-		return c.publish(ctx, c.subject(fanoutToken, to), "", body)
+		return c.publish(ctx, c.subject(fanoutToken, to), "", headers(m), body)
 	case to.Kind != transport.Topic:
 		return fmt.Errorf("%w: the address is of no known kind", transport.ErrRejected)
 	case m.ReplyTo != "":
@@ -92,12 +96,12 @@ func (c *Conn) send(ctx context.Context, to transport.Address, m *transport.Mess
 }
 
 // publish writes one plain message, waiting for the connection.
-func (c *Conn) publish(ctx context.Context, subject, reply string, body []byte) error {
+func (c *Conn) publish(ctx context.Context, subject, reply string, header nats.Header, body []byte) error {
 	for {
 		if _, err := c.await(ctx); err != nil {
 			return err
 		}
-		err := c.nc.PublishRequest(subject, reply, body)
+		err := c.hand(subject, reply, header, body)
 		if !errors.Is(err, nats.ErrReconnectBufExceeded) {
 			return c.publishError(err, len(body))
 		}
@@ -105,6 +109,14 @@ func (c *Conn) publish(ctx context.Context, subject, reply string, body []byte) 
 			return err
 		}
 	}
+}
+
+// hand gives a message to nats.go. One without headers makes no garbage.
+func (c *Conn) hand(subject, reply string, header nats.Header, body []byte) error {
+	if header == nil {
+		return c.nc.PublishRequest(subject, reply, body)
+	}
+	return c.nc.PublishMsg(&nats.Msg{Subject: subject, Reply: reply, Header: header, Data: body})
 }
 
 // pause lets nats.go's callback tell that the connection is away, which its methods know first.
@@ -119,6 +131,18 @@ func (c *Conn) pause(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("%w: %w", transport.ErrNotSent, context.Cause(ctx))
 	}
+}
+
+// headers are a message's; nil for none.
+func headers(m *transport.Message) nats.Header {
+	if len(m.Headers) == 0 {
+		return nil
+	}
+	h := make(nats.Header, len(m.Headers))
+	for name, value := range m.Headers {
+		h[name] = []string{value}
+	}
+	return h
 }
 
 func (c *Conn) publishError(err error, size int) error {
@@ -153,7 +177,7 @@ func (c *Conn) call(ctx context.Context, to transport.Address, m *transport.Mess
 			return err
 		}
 	}
-	return c.publish(ctx, subject, string(reply), body)
+	return c.publish(ctx, subject, string(reply), headers(m), body)
 }
 
 // awaitServer waits until a server of the subject is back, or nobody can be on the way back any more.
@@ -201,7 +225,10 @@ type stored struct {
 
 // cast stores a message and waits for the server's word that it did.
 func (c *Conn) cast(ctx context.Context, to transport.Address, m *transport.Message, body []byte) error {
-	msg := &nats.Msg{Subject: c.subject(castToken, to), Header: nats.Header{}, Data: body}
+	msg := &nats.Msg{Subject: c.subject(castToken, to), Header: headers(m), Data: body}
+	if msg.Header == nil {
+		msg.Header = nats.Header{}
+	}
 	if m.UniqueID != "" {
 		msg.Header["Nats-Msg-Id"] = []string{m.UniqueID}
 	}

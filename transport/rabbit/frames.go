@@ -139,11 +139,7 @@ func appendProperties(dst []byte, p *publication) []byte {
 	dst = binary.BigEndian.AppendUint16(dst, flags)
 	dst = appendShort(dst, "application/json")
 	dst = appendShort(dst, "utf-8")
-	if p.compression != "" {
-		dst = appendTextTable(dst, compressionHeader, p.compression)
-	} else {
-		dst = append(dst, 0, 0, 0, 0)
-	}
+	dst = appendHeaders(dst, p)
 	dst = append(dst, amqp.Persistent, 0)
 	if p.expiration != "" {
 		dst = appendShort(dst, p.expiration)
@@ -155,9 +151,22 @@ func appendProperties(dst []byte, p *publication) []byte {
 	return dst
 }
 
-// appendTextTable appends a table of one entry, a text.
-func appendTextTable(dst []byte, key, text string) []byte {
-	dst = binary.BigEndian.AppendUint32(dst, uint32(1+len(key)+1+4+len(text)))
+// appendHeaders appends the table of headers, which is empty in most messages.
+func appendHeaders(dst []byte, p *publication) []byte {
+	dst = append(dst, 0, 0, 0, 0)
+	start := len(dst)
+	if p.compression != "" {
+		dst = appendText(dst, compressionHeader, p.compression)
+	}
+	for key, text := range p.headers {
+		dst = appendText(dst, key, text)
+	}
+	binary.BigEndian.PutUint32(dst[start-4:], uint32(len(dst)-start))
+	return dst
+}
+
+// appendText appends an entry of a table.
+func appendText(dst []byte, key, text string) []byte {
 	dst = append(appendShort(dst, key), 'S')
 	dst = binary.BigEndian.AppendUint32(dst, uint32(len(text)))
 	return append(dst, text...)

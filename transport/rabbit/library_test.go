@@ -169,6 +169,7 @@ func TestLibraryDropsWhatComesAfterClose(t *testing.T) {
 func FuzzProperties(f *testing.F) {
 	f.Add(appendProperties(nil, &publication{}))
 	f.Add(appendProperties(nil, &publication{expiration: "60000", probe: "id", compression: "gzip"}))
+	f.Add(appendProperties(nil, &publication{headers: map[string]string{"a": "1", "b": ""}, compression: "gzip"}))
 	f.Add([]byte("\xff\xfc\x01t\x01e\x00\x00\x00\x00\x02\x01\x01c\x01r\x01x\x01m\x00\x00\x00\x00\x00\x00\x00\x01\x01t\x01u\x01a\x01k"))
 	table := func(fields string) []byte {
 		return append([]byte{0x20, 0, 0, 0, 0, byte(len(fields))}, fields...)

@@ -245,13 +245,27 @@ func (l *listener) read(sub *subscription, d *amqp.Delivery) *transport.Message 
 		}
 		var m *transport.Message
 		if m, err = wire.Parse(body); err == nil {
-			m.Expires = expires(d.Expiration)
+			m.Expires, m.Headers = expires(d.Expiration), headers(d.Headers)
 			return m
 		}
 	}
 	l.log.Error("message dropped: it cannot be read", "listener", l.addr, "exchange", d.Exchange, "key", d.RoutingKey, "bytes", len(d.Body), "error", err)
 	_ = sub.acks.back(d.DeliveryTag, false) // a closed channel delivers it again, to be rejected then
 	return nil
+}
+
+// headers are those of a message's own, of a peer of ours or of an instrumented one.
+func headers(table amqp.Table) map[string]string {
+	var own map[string]string
+	for name, value := range table {
+		if text, ok := value.(string); ok && transport.HeaderName(name) {
+			if own == nil {
+				own = make(map[string]string, len(table))
+			}
+			own[name] = text
+		}
+	}
+	return own
 }
 
 // end has Next return ErrClosed and the goroutine stop.

@@ -136,7 +136,7 @@ func TestPropertiesAreUpstreams(t *testing.T) {
 	const program = `
 import sys
 from amqp.basic_message import Message
-for headers, more in (({}, {}), ({}, {"expiration": "60000"}), ({"compression": "gzip"}, {})):
+for headers, more in (({}, {}), ({}, {"expiration": "60000"}), ({"compression": "gzip"}, {}), ({"traceparent": "00-1-2-01"}, {})):
     m = Message("", content_type="application/json", content_encoding="utf-8", application_headers=headers,
                 delivery_mode=2, priority=0, **more)
     print(m._serialize_properties().hex())
@@ -146,7 +146,7 @@ for headers, more in (({}, {}), ({}, {"expiration": "60000"}), ({"compression": 
 		t.Fatalf("%v; install it with: apt-get install python3-oslo.messaging", err)
 	}
 	lines := strings.Fields(string(out))
-	publications := []publication{{}, {expiration: "60000"}, {compression: "gzip"}}
+	publications := []publication{{}, {expiration: "60000"}, {compression: "gzip"}, {headers: map[string]string{"traceparent": "00-1-2-01"}}}
 	if len(lines) != len(publications) {
 		t.Fatalf("python printed %q", out)
 	}

@@ -124,6 +124,7 @@ type publication struct {
 	body        []byte
 	buf         *[]byte            // body's, from bodies; nil when it belongs to somebody else
 	compression string             // of body; "" = none
+	headers     map[string]string  // nil = none
 	message     *transport.Message // what body says, for errors; nil once Send has returned
 }
 

@@ -73,9 +73,12 @@ func (t *Transport) send(ctx context.Context, to transport.Address, m *transport
 		own.UniqueID = wire.NewID()
 		m = &own
 	}
-	p := publication{buf: t.bodies.get(), message: m}
+	err := transport.CheckHeaders(m.Headers)
+	if err != nil {
+		return err
+	}
+	p := publication{buf: t.bodies.get(), message: m, headers: m.Headers}
 	defer func() { t.bodies.put(p.buf) }()
-	var err error
 	p.body, err = wire.AppendEnvelope((*p.buf)[:0], m)
 	*p.buf = p.body
 	if err != nil {

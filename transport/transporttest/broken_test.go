@@ -302,6 +302,25 @@ var breakages = []struct {
 	{"forgets the namespace", "RequestSurvives", func(*shared) broken {
 		return rewrite(func(_ *transport.Address, m *transport.Message) { m.Namespace = "" })
 	}},
+	{"forgets headers", "HeadersSurvive", func(*shared) broken {
+		return rewrite(func(_ *transport.Address, m *transport.Message) { m.Headers = nil })
+	}},
+	{"takes any header", "HeadersSurvive", func(*shared) broken {
+		return rewrite(func(_ *transport.Address, m *transport.Message) {
+			if transport.CheckHeaders(m.Headers) != nil {
+				m.Headers = nil
+			}
+		})
+	}},
+	{"gives all receivers the same headers", "HeadersSurvive", func(s *shared) broken {
+		return broken{next: func(l *listener, ctx context.Context) (*transport.Delivery, error) {
+			d, err := l.Listener.Next(ctx)
+			if err == nil {
+				d.Message.Headers = s.first(d.Message).Headers
+			}
+			return d, err
+		}}
+	}},
 	{"forgets the failure", "ReplySurvives JSONSurvives", func(*shared) broken {
 		return rewrite(func(_ *transport.Address, m *transport.Message) { m.Failure = nil })
 	}},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"maps"
 	"strings"
 	"time"
 
@@ -17,6 +18,7 @@ func content() []Case {
 		{Name: "RequestSurvives", Why: "every field of a request arrives as it was sent, and an absent one as its default", run: requestSurvives},
 		{Name: "ReplySurvives", Why: "every field of a reply, a heartbeat and a failure arrives as it was sent", run: replySurvives},
 		{Name: "JSONSurvives", Why: "raw JSON arrives as it was sent, but for blanks between values and the spelling of characters in text: unicode, null, integers beyond 2^53, nested objects, Python's NaN", run: jsonSurvives},
+		{Name: "HeadersSurvive", Why: "a request's headers arrive as they were sent, by call, cast and fanout, and each receiver's are its own; what CheckHeaders refuses is ErrRejected", run: headersSurvive},
 		{Name: "LargeBody", Why: "a message of 4 MiB, or as large as the bus allows, arrives; a larger one is ErrRejected", run: largeBody},
 		{Name: "SendKeepsNothing", Why: "the transport does not keep a message after Send returned: its fields may be set anew", run: sendKeepsNothing},
 		{Name: "DeliveryIsTheReceivers", Why: "a delivery's message belongs to its receiver: what one does to its fields, another does not see", run: deliveryIsTheReceivers},
@@ -75,6 +77,44 @@ func requestSurvives(f *fixture) {
 			f.send(client, to, &m)
 			f.sameMessage(what+" to "+to.String(), f.take(l).Message, m)
 		}
+	}
+}
+
+func headersSurvive(f *fixture) {
+	client := f.open()
+	one, two := f.server("one"), f.server("two")
+	headers := map[string]string{
+		"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+		"tracestate":  "vendor=1,other=a b", "a.b_c-9": "", "long": strings.Repeat("~", transport.MaxHeaders-200),
+	}
+	for what, m := range f.requests(client) {
+		for _, sent := range []map[string]string{headers, nil} {
+			request := m("x")
+			request.Headers = maps.Clone(sent)
+			f.send(client, f.to("one"), request)
+			if sent != nil {
+				request.Headers["traceparent"] = "changed by the sender"
+			}
+			if got := f.take(one).Message.Headers; !maps.Equal(got, sent) {
+				f.Errorf("headers of a %s (-sent +arrived):\n%s", what, cmp.Diff(sent, got))
+			}
+		}
+		for name, value := range map[string]string{
+			"": "x", "Upper": "x", "x-death": "x", "compression": "x", "a b": "x", "a": "line\nbreak", "b": " blank", "c": "é", "d": strings.Repeat("x", transport.MaxHeaders),
+		} {
+			request := m("refused")
+			request.Headers = map[string]string{name: value}
+			if err := client.Send(f.patient(), f.to("one"), request); !errors.Is(err, transport.ErrRejected) {
+				f.Errorf("send of a %s with header %q: %v, want ErrRejected", what, name, err)
+			}
+		}
+	}
+	shared := cast("shared")
+	shared.Headers = maps.Clone(headers)
+	f.send(client, f.fanout(), shared)
+	clear(f.take(one).Message.Headers)
+	if got := f.take(two).Message.Headers; !maps.Equal(got, headers) {
+		f.Errorf("headers of a fanout, after another receiver changed its own (-sent +arrived):\n%s", cmp.Diff(headers, got))
 	}
 }
 
