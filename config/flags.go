@@ -42,34 +42,56 @@ func flagName(group, name string) string {
 	return group + "-" + name
 }
 
-// flagSpecs are the flags of the schema: by name, with dashes for underscores, and by letter, behind a dash.
-func flagSpecs(s *schema) map[string]flagSpec {
+// builtIn are the flags that every program has.
+var builtIn = []string{"config-dir", "config-file", "help"}
+
+// flagSpecs are the flags of options: by name, with dashes for underscores, and by letter, behind a dash.
+func flagSpecs(options []*option) (map[string]flagSpec, error) {
 	specs := make(map[string]flagSpec)
-	for _, o := range s.options {
+	for _, o := range options {
 		if !o.flag {
 			continue
 		}
 		set := flagSpec{option: o, value: "true", bare: o.boolean()}
+		own := make(map[string]flagSpec)
 		if o.short != "" {
-			specs["-"+o.short] = set
+			own["-"+o.short] = set
 		}
 		for _, k := range append([]key{{o.group.name, o.name}}, o.old...) {
-			specs[dashed(flagName(k.group, k.name))] = set
+			own[dashed(flagName(k.group, k.name))] = set
 			if o.boolean() {
-				specs[dashed(flagName(k.group, "no"+k.name))] = flagSpec{option: o, value: "false", bare: true}
+				own[dashed(flagName(k.group, "no"+k.name))] = flagSpec{option: o, value: "false", bare: true}
 			}
 		}
+		for name, spec := range own {
+			other, taken := specs[name]
+			switch {
+			case taken:
+				return nil, fmt.Errorf("config: declaration of %s: its flag %s is one of %s too", o, flagText(name), other.option)
+			case slices.Contains(builtIn, name):
+				return nil, fmt.Errorf("config: declaration of %s: every program has a flag --%s", o, name)
+			}
+			specs[name] = spec
+		}
 	}
-	return specs
+	return specs, nil
 }
 
 func (o *option) boolean() bool { return o.kind.name == "boolean value" }
+
+// flagText is the name of a flag as it is written.
+func flagText(name string) string {
+	if strings.HasPrefix(name, "-") {
+		return name
+	}
+	return "--" + name
+}
 
 func dashed(name string) string { return strings.ReplaceAll(name, "_", "-") }
 
 // parseArgs reads the command line as Python's argparse does for oslo.config, less its abbreviations.
 func parseArgs(s *schema, source Source) (*commandLine, error) {
-	p := argParser{source: source, schema: s, specs: flagSpecs(s), args: source.Args, line: &commandLine{flags: make(map[*option][]string)}}
+	p := argParser{source: source, schema: s, args: source.Args, line: &commandLine{flags: make(map[*option][]string)}}
 	for len(p.args) > 0 {
 		arg := p.args[0]
 		p.args = p.args[1:]
@@ -95,7 +117,6 @@ func parseArgs(s *schema, source Source) (*commandLine, error) {
 type argParser struct {
 	source Source
 	schema *schema
-	specs  map[string]flagSpec
 	args   []string // still to be read
 	line   *commandLine
 }
@@ -120,7 +141,7 @@ func (p *argParser) long(arg string) error {
 		p.line.hasFiles, p.line.hasDirs = p.line.hasFiles || !dir, p.line.hasDirs || dir
 		return nil
 	}
-	spec, ok := p.specs[name]
+	spec, ok := p.schema.flags[name]
 	if !ok || strings.HasPrefix(name, "-") {
 		return p.unknown("--" + name)
 	}
@@ -131,7 +152,7 @@ func (p *argParser) long(arg string) error {
 func (p *argParser) letters(arg string) error {
 	for i := range arg {
 		letter := arg[i : i+1]
-		spec, ok := p.specs["-"+letter]
+		spec, ok := p.schema.flags["-"+letter]
 		switch {
 		case letter == "h" && !ok:
 			return &answer{help(p.schema, p.source)}
@@ -181,7 +202,7 @@ func (p *argParser) value(name, value string, given bool) (string, error) {
 }
 
 func (p *argParser) unknown(name string) error {
-	known := append(slices.Collect(maps.Keys(p.specs)), "config-file", "config-dir", "help")
+	known := append(slices.Collect(maps.Keys(p.schema.flags)), builtIn...)
 	hint := "see --help"
 	if near, ok := nearest.To(strings.TrimLeft(name, "-"), known); ok {
 		hint = "did you mean --" + near + "?"

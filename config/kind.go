@@ -240,6 +240,9 @@ func newLimits(tag reflect.StructTag, one scalar) (limits, error) {
 		}
 		*to.text, *to.value = text, v
 	}
+	if l.min.IsValid() && l.max.IsValid() && less(l.max, l.min) {
+		return l, errors.New("min is more than max")
+	}
 	for text := range splitTag(tag.Get("choices")) {
 		v, err := one.parse(text)
 		if err != nil {
@@ -250,23 +253,44 @@ func newLimits(tag reflect.StructTag, one scalar) (limits, error) {
 	return l, nil
 }
 
-// around makes parse check the limits. As in oslo, choices take the place of min and max.
+// around makes parse check the limits.
 func (l limits) around(parse func(string) (reflect.Value, error)) func(string) (reflect.Value, error) {
 	return func(text string) (reflect.Value, error) {
 		v, err := parse(text)
-		if err != nil {
-			return v, err
-		}
-		same := func(choice reflect.Value) bool { return format(choice) == format(v) }
-		switch {
-		case len(l.choices) > 0 && !slices.ContainsFunc(l.choices, same):
-			err = errors.New("not one of " + strings.Join(l.choiceTexts, ", "))
-		case len(l.choices) > 0:
-		case l.min.IsValid() && less(v, l.min), l.max.IsValid() && less(l.max, v):
-			err = errors.New("not " + l.span())
+		if err == nil {
+			err = l.check(v)
 		}
 		return v, err
 	}
+}
+
+// check checks one value. As in oslo, choices take the place of min and max.
+func (l limits) check(v reflect.Value) error {
+	same := func(choice reflect.Value) bool { return format(choice) == format(v) }
+	switch {
+	case len(l.choices) > 0 && !slices.ContainsFunc(l.choices, same):
+		return errors.New("not one of " + strings.Join(l.choiceTexts, ", "))
+	case len(l.choices) > 0:
+	case l.min.IsValid() && less(v, l.min), l.max.IsValid() && less(l.max, v):
+		return errors.New("not " + l.span())
+	}
+	return nil
+}
+
+// checkAll checks what a field holds: one value, or several.
+func (l limits) checkAll(v reflect.Value) error {
+	switch {
+	case v.Kind() == reflect.Pointer && !isText(v.Type()):
+		return l.check(v.Elem())
+	case !container(v.Type()):
+		return l.check(v)
+	}
+	for _, item := range v.Seq2() {
+		if err := l.check(item); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // span is what min and max allow, or "".

@@ -306,3 +306,26 @@ func TestRunReloadsOnSIGHUP(t *testing.T) {
 		await("not reloaded")
 	})
 }
+
+// Where files cannot be watched, as when the machine has no more inotify instances, SIGHUP is left. Not parallel, as above.
+func TestRunWithoutWatching(t *testing.T) {
+	log := &logged{heard: make(chan string, 100)}
+	s := source(t, "[DEFAULT]\nlimit = 1\n")
+	loop := filepath.Join(t.TempDir(), "conf.d")
+	s.Dirs, s.Logger = []string{loop}, slog.New(log)
+	conf := mustLoad(t, s, reloadable{})
+	if err := os.Symlink("conf.d", loop); err != nil { // a link to itself cannot be watched
+		t.Fatal(err)
+	}
+	await := watched(t, conf.Run, log)
+	await("read again on SIGHUP only")
+	if err := os.Remove(loop); err != nil {
+		t.Fatal(err)
+	}
+	overwrite(t, s.Files[0], "[DEFAULT]\nlimit = 2\n")
+	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	await("new=2")
+	await("configuration: reloaded files=[" + s.Files[0] + "] changes=1")
+}

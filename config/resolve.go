@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -237,7 +238,7 @@ func (r *resolver) warn(position, group, option, reason string) {
 	r.told = append(r.told, &Problem{Position: position, Group: group, Option: option, Reason: reason, Warning: true})
 }
 
-// warnUnknown finds options that nobody declared in groups that somebody did.
+// warnUnknown finds options that nobody declared in groups that somebody did, or perhaps meant.
 func (r *resolver) warnUnknown() {
 	names := make(map[string][]string)
 	shared := make(map[string]bool)
@@ -247,6 +248,11 @@ func (r *resolver) warnUnknown() {
 	}
 	for k := range r.schema.byKey {
 		names[k.group] = append(names[k.group], k.name)
+	}
+	for k := range r.schema.byOld {
+		if _, known := names[k.group]; !known {
+			names[k.group], shared[k.group] = nil, true // it was somebody's once, and may still be
+		}
 	}
 	for _, f := range r.files {
 		for k, entries := range f.options() {
@@ -264,8 +270,25 @@ func (r *resolver) warnUnknown() {
 			}
 			r.warn(f.at(entries[0]), k.group, k.name, reason)
 		}
+		r.warnGroups(f, slices.Sorted(maps.Keys(names)))
 	}
 	slices.SortFunc(r.told, byPosition)
+}
+
+// warnGroups finds groups whose name is a slip, such as [default], which is not [DEFAULT]; each once.
+func (r *resolver) warnGroups(f *File, known []string) {
+	first := make(map[string]key) // option of each such group
+	for k, entries := range f.options() {
+		other, ok := first[k.group]
+		if !slices.Contains(known, k.group) && (!ok || entries[0].line < f.all(other)[0].line) {
+			first[k.group] = k
+		}
+	}
+	for group, k := range first {
+		if near, ok := nearest.Slip(group, known); ok {
+			r.warn(f.at(f.all(k)[0]), k.group, k.name, "no such group; did you mean ["+near+"]?")
+		}
+	}
 }
 
 // setting shows a result.

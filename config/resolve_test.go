@@ -32,6 +32,13 @@ completely_different = 3
 gone = 1
 [unknown]
 anything = goes
+[default]
+known_option = x
+other = y
+[nov]
+compute_driver = x
+[neutron]
+url = x
 [nova]
 vif_plugging_timeout = 1
 compute_drivr = x
@@ -45,7 +52,9 @@ compute_drivr = x
 		"config: 1.conf:5: [api] wrokers: no such option; did you mean workers?",
 		"config: 1.conf:6: [api] completely_different: no such option",
 		"config: 1.conf:7: [api] gone: will be removed: it does nothing",
-		"config: 1.conf:12: [nova] compute_drivr: no such option; did you mean compute_driver?",
+		"config: 1.conf:11: [default] known_option: no such group; did you mean [DEFAULT]?",
+		"config: 1.conf:14: [nov] compute_driver: no such group; did you mean [nova]?",
+		"config: 1.conf:19: [nova] compute_drivr: no such option; did you mean compute_driver?",
 		"config: 2.conf:2: [api] threads: an old name; write workers in [api]",
 	}
 	got := messages(t, s, errors.Join(found...))

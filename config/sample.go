@@ -112,9 +112,9 @@ func (o *option) sampleValues() []string {
 	return texts
 }
 
-// quoted keeps blanks at the ends of a value.
+// quoted keeps blanks and quotes at the ends of a value.
 func quoted(value string) string {
-	if strings.TrimFunc(value, isSpace) != value {
+	if strings.TrimFunc(value, isSpace) != value || unquote(value) != value {
 		return `"` + value + `"`
 	}
 	return value

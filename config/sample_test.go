@@ -24,6 +24,8 @@ type sampled struct {
 		Strategy string            `config:"strategy" default:"quorum" choices:"classic,quorum" help:"What kind of queues.\n\nSee the manual."`
 		Password config.Secret     `config:"password,required" default:"hunter2" help:"The password of the service user."`
 		Format   string            `config:"log-format,advanced" default:"  $$message " help:"How lines look."`
+		Quote    string            `config:"quote" default:"'"`
+		Quotes   string            `config:"quotes" default:"\"of\""`
 		Peers    []string          `config:"peers,multi" default:"a,b" help:"Others."`
 		Nobody   []string          `config:"nobody,multi"`
 		Labels   map[string]string `config:"labels" help:"Labels."`
@@ -68,6 +70,12 @@ const wantSample = `[DEFAULT]
 # How lines look. (string value)
 # Advanced Option: few need it, and it may cost stability or speed.
 #log_format = "  $$message "
+
+# (string value)
+#quote = "'"
+
+# (string value)
+#quotes = ""of""
 
 # Others. (multi valued)
 #peers = a

@@ -14,7 +14,8 @@ type schema struct {
 	groups     []*group
 	byKey      map[key]*option
 	byOld      map[key]*option // by deprecated names
-	validators [][]int         // fields with a Validate method; an empty path is the struct itself
+	flags      map[string]flagSpec
+	validators [][]int // fields with a Validate method; an empty path is the struct itself
 }
 
 type group struct {
@@ -80,7 +81,9 @@ func newSchema(v reflect.Value) (*schema, error) {
 			s.byOld[k] = o
 		}
 	}
-	return s, nil
+	var err error
+	s.flags, err = flagSpecs(s.options)
+	return s, err
 }
 
 // group returns the group of that name, made on first use.
@@ -126,14 +129,34 @@ func (s *schema) walk(v reflect.Value, path []int, g *group) error {
 	return nil
 }
 
-// untagged finds the option whose config tag was forgotten.
+// untagged finds options that nobody would read, since a config tag was forgotten or they stand behind a pointer.
 func untagged(f reflect.StructField) error {
 	for _, name := range []string{"default", "help", "choices", "deprecated"} {
 		if _, ok := f.Tag.Lookup(name); ok {
 			return fmt.Errorf("config: declaration of field %s: it has a %s tag, and no config tag with its name", f.Name, name)
 		}
 	}
+	switch pointer := f.Type.Kind() == reflect.Pointer; {
+	case !pointer && declares(f.Type):
+		return fmt.Errorf("config: declaration of field %s: it holds options, and has no config tag with the name of their group", f.Name)
+	case pointer && declares(f.Type.Elem()):
+		return fmt.Errorf("config: declaration of field %s: it points to options; they must be in the struct itself", f.Name)
+	}
 	return nil
+}
+
+// declares says whether a struct of the type has options, or groups of them.
+func declares(t reflect.Type) bool {
+	if t.Kind() != reflect.Struct {
+		return false
+	}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if _, tagged := f.Tag.Lookup("config"); tagged || f.Anonymous && declares(f.Type) {
+			return true
+		}
+	}
+	return false
 }
 
 func isGroup(t reflect.Type) bool { return t.Kind() == reflect.Struct && !isText(t) && t != secretType }
@@ -215,7 +238,7 @@ func oldKey(old string, g *group) key {
 func (o *option) setFallback(f reflect.StructField, v reflect.Value) error {
 	if !v.IsZero() {
 		o.fallback = fallback{value: v, has: true, blank: v}
-		return nil
+		return o.kind.limits.checkAll(v)
 	}
 	text, ok := f.Tag.Lookup("default")
 	if !ok {

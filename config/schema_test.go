@@ -72,6 +72,34 @@ func TestDeclarations(t *testing.T) {
 		{struct {
 			A uint8 `config:"a" type:"port"`
 		}{}, "16 bits"},
+		{struct {
+			A int `config:"a" min:"2" max:"1"`
+		}{}, "min is more than max"},
+		{struct {
+			A int `config:"a" max:"4"`
+		}{A: 5}, "default: not at most 4"},
+		{struct {
+			A []string `config:"a" choices:"x,y"`
+		}{A: []string{"x", "z"}}, "default: not one of x, y"},
+		{struct{ Bus busOptions }{}, "field Bus: it holds options"},
+		{struct{ *busOptions }{}, "field busOptions: it points to options"},
+		{struct {
+			A string `config:"api_workers,flag"`
+			B struct {
+				C int `config:"workers,flag"`
+			} `config:"api"`
+		}{}, "[api] workers: its flag --api-workers is one of [DEFAULT] api_workers too"},
+		{struct {
+			A bool `config:"debug,flag" short:"d"`
+			B bool `config:"deep,flag" short:"d"`
+		}{}, "[DEFAULT] deep: its flag -d is one of [DEFAULT] debug too"},
+		{struct {
+			A bool `config:"debug,flag"`
+			B bool `config:"nodebug,flag"`
+		}{}, "its flag --nodebug is one of [DEFAULT] debug too"},
+		{struct {
+			A string `config:"config_file,flag"`
+		}{}, "every program has a flag --config-file"},
 	} {
 		err := config.Declare(test.declares)
 		if err == nil || !strings.HasPrefix(err.Error(), "config: declaration of ") || !strings.Contains(err.Error(), test.want) {

@@ -19,13 +19,23 @@ import (
 // settle is how long files must stay the same before they are read again, so that nobody reads half of one.
 const settle = 100 * time.Millisecond
 
-// Run reloads the configuration on SIGHUP, and as [Config.Watch] does, until ctx ends. Errors of reloading are logged.
-// Its own error says that files cannot be watched here.
+// Run reloads the configuration on SIGHUP, and as [Config.Watch] does, until ctx ends. Errors of reloading are logged, and
+// so is that files cannot be watched here; then SIGHUP is left. It returns nil.
 func (c *Config[T]) Run(ctx context.Context) error {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
-	return c.watch(ctx, hangups)
+	if err := c.watch(ctx, hangups); err != nil {
+		c.log.Warn("configuration: files are read again on SIGHUP only", "err", err)
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-hangups:
+			c.reloadLogged()
+		}
+	}
 }
 
 // Watch reloads the configuration whenever a file of it has changed, appeared or gone, and then stayed so for a tenth of a
@@ -85,10 +95,14 @@ func (c *Config[T]) watch(ctx context.Context, hangups <-chan os.Signal) error {
 	}
 }
 
+// reloadLogged tells of success too: whoever fixed a file, or sent a signal, is waiting for it.
 func (c *Config[T]) reloadLogged() {
-	if _, err := c.Reload(); err != nil {
+	changes, err := c.Reload()
+	if err != nil {
 		c.log.Error("configuration: not reloaded, the old one stays in force", "err", err)
+		return
 	}
+	c.log.Info("configuration: reloaded", "files", c.Files(), "changes", len(changes))
 }
 
 // A fingerprint is of the names and bytes of all files.

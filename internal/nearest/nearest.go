@@ -1,19 +1,31 @@
 // Package nearest finds the word that someone may have meant.
 package nearest
 
-import "strings"
+import (
+	"math"
+	"strings"
+)
 
 // To returns the candidate most similar to word, ignoring case, and whether it is similar enough to
 // suggest: at most a third of the longer one's letters differ (insertions, deletions, substitutions and
 // swaps of neighbours). The word itself is never suggested.
 func To(word string, candidates []string) (string, bool) {
+	return within(math.MaxInt, word, candidates)
+}
+
+// Slip is To for words of which many are alike on purpose: at most two letters differ.
+func Slip(word string, candidates []string) (string, bool) {
+	return within(2, word, candidates)
+}
+
+func within(most int, word string, candidates []string) (string, bool) {
 	best, bestDistance := "", -1
 	for _, c := range candidates {
 		if c == word {
 			continue
 		}
 		d := distance([]rune(strings.ToLower(word)), []rune(strings.ToLower(c)))
-		if d > max(len(word), len(c))/3 {
+		if d > min(most, max(len(word), len(c))/3) {
 			continue
 		}
 		if bestDistance < 0 || d < bestDistance || d == bestDistance && c < best {

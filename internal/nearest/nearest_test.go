@@ -23,3 +23,17 @@ func TestTo(t *testing.T) {
 		}
 	}
 }
+
+func TestSlip(t *testing.T) {
+	t.Parallel()
+	groups := []string{"DEFAULT", "oslo_messaging_rabbit"}
+	for _, c := range []struct{ word, want string }{
+		{"default", "DEFAULT"},
+		{"oslo_mesaging_rabit", "oslo_messaging_rabbit"},
+		{"oslo_messaging_kafka", ""}, // which To suggests
+	} {
+		if got, _ := nearest.Slip(c.word, groups); got != c.want {
+			t.Errorf("Slip(%q) = %q, want %q", c.word, got, c.want)
+		}
+	}
+}
