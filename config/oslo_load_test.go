@@ -251,6 +251,7 @@ func TestDifferentFromOsloConfig(t *testing.T) {
 		"list-in-reference":         {"DEFAULT.text", pair{"['a', 'b']", "a, b"}},
 		"blank-items":               {"DEFAULT.ports", pair{[]any{"1", nil, "2"}, wrong}},
 		"huge-integer":              {"DEFAULT.number", pair{"99999999999999999999", wrong}},
+		"option-before-section":     {"DEFAULT.number", pair{"1.conf:2", "1.conf:1"}},
 	}
 	cases := awkwardCases(t, "testdata/different")
 	for i, oslo := range askOslo(t, cases) {
@@ -260,6 +261,9 @@ func TestDifferentFromOsloConfig(t *testing.T) {
 			*to = from.Values[want[name].option]
 			if _, failed := from.Errors[want[name].option]; failed {
 				*to = wrong
+			}
+			if len(from.Broken) > 0 {
+				*to = from.Broken[0]
 			}
 		}
 		if diff := cmp.Diff(want[name].pair, got); diff != "" {
