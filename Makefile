@@ -12,6 +12,8 @@ BENCHTIME ?= 1s
 COUNT ?= 1
 BASE ?= main
 TOOL = $(GO) tool -modfile=tools.mod
+# The packages that are different in a build with ZeroMQ, which needs cgo and libzmq.
+ZMQ = -tags zmq . ./transport/zmq/... ./internal/cli/... ./cmd/goslo/...
 
 .PHONY: help
 help: ## List the targets.
@@ -29,7 +31,9 @@ setup: ## Install what the tests need (root on Debian or Ubuntu), or say what is
 test: setup ## Set up, then build, vet, test everything with the race detector, count conformance.
 	$(GO) build ./...
 	$(GO) vet ./...
+	$(GO) vet -tags zmq ./...
 	CGO_ENABLED=1 $(GO) test -race -count=1 -timeout $(TIMEOUT) ./...
+	CGO_ENABLED=1 $(GO) test -race -count=1 -timeout $(TIMEOUT) $(ZMQ)
 	$(GO) run ./internal/conformance --min 85
 
 .PHONY: check
@@ -38,9 +42,14 @@ check: ## Build, vet and test what needs neither a broker nor Python; needs Go o
 	$(GO) vet ./...
 	packages=$$(scripts/packages-without-brokers) && $(GO) test -timeout 2m $$packages
 
+.PHONY: plain
+plain: ## Build everything without cgo, as a program without ZeroMQ is built.
+	CGO_ENABLED=0 $(GO) build ./...
+
 .PHONY: lint
-lint: ## Run the pinned golangci-lint, import arrows and formatting included.
+lint: setup ## Run the pinned golangci-lint, import arrows and formatting included.
 	$(TOOL) golangci-lint run ./...
+	$(TOOL) golangci-lint run --build-tags zmq ./...
 
 .PHONY: fmt
 fmt: ## Format with gofumpt and sort the imports.
@@ -49,6 +58,7 @@ fmt: ## Format with gofumpt and sort the imports.
 .PHONY: race
 race: ## Test everything with the race detector, without setting up; RACEFLAGS='-run Name' narrows it.
 	CGO_ENABLED=1 $(GO) test -race -count=1 -timeout $(TIMEOUT) $(RACEFLAGS) ./...
+	CGO_ENABLED=1 $(GO) test -race -count=1 -timeout $(TIMEOUT) $(RACEFLAGS) $(ZMQ)
 
 .PHONY: interop
 interop: setup ## Go and real Python oslo.messaging against each other on RabbitMQ.
@@ -64,7 +74,7 @@ fuzz: ## Fuzz every target for FUZZTIME (60s) each, one after the other.
 
 .PHONY: bench
 bench: setup ## Run the benchmarks; BENCH, BENCHTIME and COUNT narrow them.
-	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) -count $(COUNT) -timeout 60m ./...
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) -count $(COUNT) -timeout 60m -tags zmq ./...
 
 .PHONY: bench-compare
 bench-compare: setup ## Compare the benchmarks of this checkout with those of BASE (main).
