@@ -17,6 +17,7 @@ type asks struct {
 
 	mu      sync.Mutex
 	last    uint64
+	looped  loop
 	waiting map[uint64]chan<- *nats.Msg
 }
 
@@ -41,6 +42,9 @@ func (a *asks) answer(m *nats.Msg) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.closes(id) {
+		return
+	}
 	if ch, ok := a.waiting[id]; ok {
 		select {
 		case ch <- m:
@@ -56,12 +60,14 @@ func (a *asks) open(ch chan<- *nats.Msg) (subject string, done func()) {
 	a.last++
 	id := a.last
 	a.waiting[id] = ch
-	return a.prefix + strconv.FormatUint(id, 36), func() {
+	return a.subject(id), func() {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		delete(a.waiting, id)
 	}
 }
+
+func (a *asks) subject(id uint64) string { return a.prefix + strconv.FormatUint(id, 36) }
 
 // ask sends m and waits for one answer. The error is ctx's, nats.go's, or errLinkLost.
 func (a *asks) ask(ctx context.Context, l *link, m *nats.Msg) (*nats.Msg, error) {

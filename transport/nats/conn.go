@@ -36,6 +36,7 @@ var (
 	_ transport.Inspector   = (*Conn)(nil)
 	_ transport.Namer       = (*Conn)(nil)
 	_ transport.Redeliverer = (*Conn)(nil)
+	_ transport.Meter       = (*Conn)(nil)
 )
 
 // A Conn is a connection to a NATS cluster. It implements [transport.Transport], [transport.Inspector]
@@ -48,6 +49,8 @@ type Conn struct {
 	js     jetstream.JetStream
 	asks   asks
 	keeper keeper
+
+	counters counters
 
 	link   atomic.Pointer[link] // nil while the connection is away
 	socket atomic.Pointer[socket]
@@ -64,6 +67,7 @@ type Conn struct {
 type absence struct {
 	back  chan struct{} // closed when the connection comes back
 	since time.Time
+	total time.Duration // of those that are over
 }
 
 // A link is one unbroken stretch of connection.
@@ -274,22 +278,26 @@ func (c *Conn) up(nc *nats.Conn, again bool) {
 	c.mu.Lock()
 	if old := c.link.Swap(&link{lost: make(chan struct{}), again: again, since: time.Now()}); old != nil {
 		close(old.lost) // the first connection broke before we had noted it
+	} else if again {
+		c.away.total += time.Since(c.away.since)
 	}
 	close(c.away.back)
 	c.away.back = make(chan struct{})
 	c.mu.Unlock()
 	if again {
+		c.counters.reconnects.Add(1)
 		c.keeper.rebuild()
 	}
 }
 
 // down marks the connection lost.
 func (c *Conn) down(err error) {
+	c.mu.Lock()
 	l := c.link.Swap(nil)
 	if l == nil {
+		c.mu.Unlock()
 		return
 	}
-	c.mu.Lock()
 	c.away.since = time.Now()
 	c.mu.Unlock()
 	close(l.lost)

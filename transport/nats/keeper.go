@@ -12,7 +12,7 @@ import (
 // rebuildTimeout bounds one attempt to make a listener's queues again.
 const rebuildTimeout = 10 * time.Second
 
-// keeper is the connection's one goroutine: it looks after listeners every ackWait/3, and rebuilds them
+// keeper is the connection's one goroutine: it looks after listeners every ackWait/3, measures the way to the server and back, and rebuilds them
 // when the connection came back or a queue was deleted under them.
 type keeper struct {
 	conn   *Conn
@@ -43,6 +43,7 @@ func (k *keeper) stop() {
 func (k *keeper) rebuild(some ...listener) {
 	k.mu.Lock()
 	k.all = k.all || len(some) == 0
+	k.conn.counters.deaf.Add(uint64(len(some)))
 	for _, l := range some {
 		k.one[l] = struct{}{}
 	}
@@ -69,6 +70,9 @@ func (k *keeper) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+			if err := k.conn.asks.loop(); err != nil {
+				k.conn.log.Debug("nats: no message to ourselves", "error", err) // the connection is away
+			}
 			now := time.Now() // the tick may have waited for a rebuild
 			for _, l := range k.conn.snapshot() {
 				if l.tick(now) {

@@ -140,13 +140,15 @@ func (l *replyListener) take(ctx context.Context) (*nats.Msg, error) {
 func (l *replyListener) delivery(m *nats.Msg) *transport.Delivery {
 	if m.Header != nil {
 		id, _, _ := strings.Cut(strings.TrimPrefix(m.Subject, l.prefix), ".")
-		undelivered := transport.ErrNoListener
+		undelivered, count := transport.ErrNoListener, &l.conn.counters.returned
 		if reason := m.Header.Get(headerUndelivered); reason != "" {
+			count = &l.conn.counters.refused
 			undelivered = fmt.Errorf("%w: %s", transport.ErrRejected, reason)
 		} else if !noResponders(m) {
 			l.conn.log.Error("nats: reply of no known kind", "subject", m.Subject, "bytes", len(m.Data))
 			return nil
 		}
+		count.Add(1)
 		return &transport.Delivery{
 			Message:     &transport.Message{ID: parseToken(id)},
 			To:          transport.Address{Kind: transport.Reply, Topic: l.token},

@@ -103,6 +103,9 @@ func (c *Conn) publish(ctx context.Context, subject, reply string, header nats.H
 		}
 		err := c.hand(subject, reply, header, body)
 		if !errors.Is(err, nats.ErrReconnectBufExceeded) {
+			if err == nil {
+				c.counters.published.Add(1)
+			}
 			return c.publishError(err, len(body))
 		}
 		if err := c.pause(ctx); err != nil {
@@ -242,6 +245,7 @@ func (c *Conn) cast(ctx context.Context, to transport.Address, m *transport.Mess
 			return err
 		}
 		answer, err := c.asks.ask(ctx, l, msg)
+		c.counters.asked(err)
 		switch {
 		case errors.Is(err, nats.ErrReconnectBufExceeded):
 			if err := c.pause(ctx); err != nil {
@@ -261,11 +265,13 @@ func (c *Conn) cast(ctx context.Context, to transport.Address, m *transport.Mess
 			continue
 		case noResponders(answer):
 			if err := c.nobody(ctx, l, msg.Subject); err != nil {
+				c.counters.returned.Add(1)
 				return err
 			}
 			continue
 		}
 		if len(answer.Data) > len(confirmed) && string(answer.Data[:len(confirmed)]) == confirmed {
+			c.counters.confirmed.Add(1)
 			return nil
 		}
 		var s stored
@@ -274,10 +280,12 @@ func (c *Conn) cast(ctx context.Context, to transport.Address, m *transport.Mess
 		}
 		switch {
 		case s.Error == nil:
+			c.counters.confirmed.Add(1)
 			return nil
 		case s.Error.ErrCode == codeTTLDisabled && msg.Header.Get("Nats-TTL") != "":
 			msg.Header.Del("Nats-TTL") // the listener still honours headerTTL
 		default:
+			c.counters.refused.Add(1)
 			return fmt.Errorf("%w: stream %s: %s (code %d)", transport.ErrRejected, streamName(msg.Subject), s.Error.Description, s.Error.ErrCode)
 		}
 	}

@@ -70,6 +70,7 @@ func (t *Transport) answer(ctx context.Context, p *publication, kept *reply) err
 			return p.tooBig(limit)
 		}
 		if t.ready(ctx, o, p) == nil && o.unsettled.publish(o.ch, p, kept) {
+			t.counters.published.Add(1)
 			return nil
 		}
 		select {
@@ -119,6 +120,7 @@ func (t *Transport) settleOnce(o *outlet) bool {
 	}
 	for _, r := range o.unsettled.answered() {
 		if r != nil {
+			t.counters.confirmed.Add(1)
 			t.bodies.put(r.buf)
 		}
 	}

@@ -71,6 +71,7 @@ type condition struct {
 	silent  time.Time // since when live's broker has not answered; zero = it does
 	closed  bool
 	changed chan struct{} // closed and replaced with every change of the above
+	record  record
 }
 
 func newLink(s *settings, role string, log *slog.Logger) *link {
@@ -136,6 +137,7 @@ func (l *link) run(ctx context.Context, s *session) {
 		s = <-next.found
 		next.cancel()
 		if s != nil {
+			l.update(func() { l.record.reconnects++ })
 			l.log.Info("connected", "connection", l.role, "broker", s.addr, "after", time.Since(lost).Round(time.Millisecond))
 		}
 	}
@@ -188,7 +190,10 @@ func (l *link) update(f func()) {
 	live, blocked := l.live, l.blocked
 	f()
 	if l.live != live || l.blocked != blocked {
-		l.since = time.Now()
+		now := time.Now()
+		l.record.passed(now.Sub(l.since), live, blocked)
+		l.record.opened = l.record.opened || l.live != nil
+		l.since = now
 	}
 	close(l.changed)
 	l.changed = make(chan struct{})

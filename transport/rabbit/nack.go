@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -27,8 +28,8 @@ var errRefused = errors.New("the broker did not take it (nack)")
 // apart publishes p, which was refused on the publisher's channel, on channels of its own.
 func (t *Transport) apart(ctx context.Context, via *publisher, s *session, p *publication) error {
 	t.log.Debug("the broker refused a message, trying again on another channel", "broker", s.addr, "exchange", p.exchange.name, "key", p.key)
-	own := *p // whose body stays when Send has returned
-	own.body, own.buf = bytes.Clone(p.body), nil
+	own := *p // whose body and headers stay when Send has returned
+	own.body, own.buf, own.headers = bytes.Clone(p.body), nil, maps.Clone(p.headers)
 	for _, pause := range elections {
 		if !sleep(ctx, pause) {
 			break
@@ -87,13 +88,17 @@ func (t *Transport) attempt(ctx context.Context, via *publisher, s *session, p *
 	if err := o.ch.publish(p, confirm); err != nil {
 		return fmt.Errorf("%w: %w", transport.ErrInDoubt, err)
 	}
+	t.counters.published.Add(1)
+	t.counters.resent.Add(1)
 	select {
 	case ok := <-confirm.done:
 		t.confirmations.put(confirm)
+		back := ok && o.back.take(p.body)
+		t.counters.settled(ok, back)
 		switch {
 		case !ok:
 			return errRefused
-		case o.back.take(p.body):
+		case back:
 			return noListener(p)
 		}
 		return nil

@@ -55,11 +55,13 @@ type probing struct {
 	policy probePolicy
 	send   func(ctx context.Context, queue, id string) error // returns when the broker has it
 	sent   atomic.Pointer[probe]                             // that may arrive
+	counts *counters
 }
 
 // A probe is a message of the listener to itself.
 type probe struct {
 	id   string
+	sent time.Time
 	back chan struct{} // closed when it has arrived
 }
 
@@ -78,6 +80,7 @@ func (l *listener) probed(d *amqp.Delivery) bool {
 	}
 	l.sub.acks.absorb(d.DeliveryTag)
 	if p := l.probing.sent.Load(); p != nil && p.id == d.MessageId && l.probing.sent.CompareAndSwap(p, nil) {
+		l.probing.counts.loopback.Store(int64(time.Since(p.sent)))
 		close(p.back)
 	}
 	return true
@@ -190,6 +193,7 @@ func (c *checks) finish(ctx context.Context, l *listener, sub *subscription, fou
 	}
 	switch {
 	case found.err == nil && (!made.none() || len(made.unattended) > 0):
+		l.probing.counts.deaf.Add(1)
 		sub.probe = nil // it may have been in a queue that was deleted
 		consumers := 0
 		for i, q := range l.queues {
@@ -205,6 +209,7 @@ func (c *checks) finish(ctx context.Context, l *listener, sub *subscription, fou
 	case found.err != nil:
 		l.health.missed(c.began, found.err)
 		if found.deaf {
+			l.probing.counts.deaf.Add(1)
 			return fmt.Errorf("%w; all was well %s ago", found.err, time.Since(c.good).Round(time.Millisecond))
 		}
 	case found.well:
@@ -242,7 +247,7 @@ func (l *listener) check(ctx context.Context, sub *subscription) checkup {
 func (l *listener) hear(ctx context.Context, sub *subscription, queue string) checkup {
 	before := l.pace(sub)
 	if sub.probe == nil {
-		p := &probe{id: wire.NewID(), back: make(chan struct{})}
+		p := &probe{id: wire.NewID(), sent: time.Now(), back: make(chan struct{})}
 		l.probing.sent.Store(p)
 		limited, cancel := context.WithTimeout(ctx, checkWait)
 		err := l.probing.send(limited, queue, p.id)

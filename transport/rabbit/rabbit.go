@@ -93,6 +93,7 @@ type Transport struct {
 
 	in        *link // carries what we receive; started by the first Listen
 	listeners listeners
+	counters  counters
 }
 
 // Open connects to the first of the brokers that answers, so that a wrong host, port, password, virtual host
@@ -117,9 +118,13 @@ func Open(ctx context.Context, c Config) (*Transport, error) {
 	t.out.sibling, t.in.sibling = t.in, t.out
 	t.replies = newReplies(s.replies.patience, log)
 	t.replies.resend = func(ctx context.Context, p *publication) error { return t.publish(ctx, t.requests, p) }
+	t.replies.counters = &t.counters
 	t.requests = &publisher{link: t.out, name: "requests", confirm: true, returned: returned, log: log}
 	t.fanouts = &publisher{link: t.out, name: "fanouts", confirm: true, returned: returned, log: log}
-	t.replies.send = func(ctx context.Context, r *reply) error { return t.answer(ctx, &r.publication, r) }
+	t.replies.send = func(ctx context.Context, r *reply) error {
+		t.counters.resent.Add(1)
+		return t.answer(ctx, &r.publication, r)
+	}
 	t.replies.done = func(r *reply) { t.bodies.put(r.buf) }
 	t.replies.left = t.sending.leave
 	t.answers = &publisher{link: t.out, name: "replies", settle: t.settle, returned: t.replies.returned, log: log}

@@ -32,7 +32,8 @@ type replies struct {
 	resend   func(context.Context, *publication) error // waits; ErrNoListener where the queue is missing
 	done     func(*reply)                              // it is not needed any more
 	left     func()                                    // one of those from sendAgain is out
-	wake     chan struct{}                             // holds one
+	counters *counters
+	wake     chan struct{} // holds one
 
 	mu     sync.Mutex
 	unsent []*reply // their channel broke
@@ -91,6 +92,7 @@ func (r *replies) nudge() {
 
 // returned hears of replies that the broker gave back. It does not block.
 func (r *replies) returned(o *outlet, ret amqp.Return) {
+	r.counters.returned.Add(1)
 	p := o.unsettled.back(ret)
 	r.mu.Lock()
 	r.missing(ret.RoutingKey, false)

@@ -141,6 +141,10 @@ func (t *Transport) publish(ctx context.Context, via *publisher, p *publication)
 		}
 		confirm := t.confirmations.get()
 		if o.ch.publish(p, confirm) == nil {
+			t.counters.published.Add(1)
+			if published {
+				t.counters.resent.Add(1)
+			}
 			class, published = transport.ErrInDoubt, true
 			ok, heard := false, true
 			select {
@@ -156,6 +160,8 @@ func (t *Transport) publish(ctx context.Context, via *publisher, p *publication)
 			}
 			if heard {
 				t.confirmations.put(confirm)
+				back := ok && o.back.take(p.body)
+				t.counters.settled(ok, back)
 				switch {
 				case !ok:
 					err := t.apart(ctx, via, o.session, p)
@@ -163,7 +169,7 @@ func (t *Transport) publish(ctx context.Context, via *publisher, p *publication)
 						continue
 					}
 					return err
-				case o.back.take(p.body):
+				case back:
 					return noListener(p)
 				}
 				return nil
