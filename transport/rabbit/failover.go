@@ -137,13 +137,16 @@ type attempt struct {
 // that keeps us waiting does not keep the next from being tried. The error tells what went wrong.
 func (l *link) pursue(ctx context.Context, once bool) (*session, error) {
 	attempts, cancel := context.WithCancel(ctx)
+	defer cancel()
 	results := make(chan attempt)
 	running := 0
 	var began time.Time
 	var problems []error
 	// end waits for the attempts that are still on.
 	end := func() {
-		cancel()
+		if ctx.Err() == nil { // else they end by themselves, and their errors tell of the deadline
+			cancel()
+		}
 		for ; running > 0; running-- {
 			if a := <-results; a.session != nil {
 				a.session.discard()
