@@ -21,21 +21,17 @@ func (l *topicListener) Leave(ctx context.Context) error {
 	l.mu.Lock()
 	l.left = true
 	l.mu.Unlock()
-	return l.unsubscribe(ctx, "leave the topic of listener",
-		func(s *subscription) bool { return s.shared },
-		func(a *arrival) bool { return a.shared() })
+	return l.unsubscribe(ctx, "leave the topic of listener", func(s *subscription) bool { return s.shared }, arrival.shared)
 }
 
 // Close implements [transport.Listener].
 func (l *topicListener) Close(ctx context.Context) error {
 	l.end()
-	return l.unsubscribe(ctx, "close listener",
-		func(*subscription) bool { return true },
-		func(*arrival) bool { return true })
+	return l.unsubscribe(ctx, "close listener", func(*subscription) bool { return true }, func(arrival) bool { return true })
 }
 
 // unsubscribe ends some subscriptions, and gives back what came from them and was not returned by Next.
-func (l *topicListener) unsubscribe(ctx context.Context, what string, which func(*subscription) bool, from func(*arrival) bool) error {
+func (l *topicListener) unsubscribe(ctx context.Context, what string, which func(*subscription) bool, from func(arrival) bool) error {
 	leave := (*nats.Subscription).Drain
 	if l.conn.link.Load() == nil {
 		leave = (*nats.Subscription).Unsubscribe // draining would wait for a server that is away
@@ -77,13 +73,13 @@ func (l *topicListener) unsubscribe(ctx context.Context, what string, which func
 
 // giveBack returns what Next never returned: casts to their queues, calls to the topic's other servers. Where there are none
 // the callers are told so.
-func (l *topicListener) giveBack(ctx context.Context, which func(*arrival) bool) {
+func (l *topicListener) giveBack(ctx context.Context, which func(arrival) bool) {
 	l.mu.Lock()
-	l.given = l.isDone()
+	l.given = which
 	var back []arrival
 	for range l.backlog.len() {
 		a := l.backlog.pop()
-		if !which(&a) {
+		if !which(a) {
 			l.backlog.push(a)
 			continue
 		}

@@ -42,8 +42,8 @@ type topicListener struct {
 	dropped   int
 	queues    [2]castQueue
 	held      map[string]time.Time // acknowledgement subjects of casts in backlog or unsettled, and when they were claimed last
-	given     bool                 // the backlog went back; what still comes follows
-	left      bool                 // the same for what was the topic's
+	left      bool                 // what the topic's servers share is not to be taken any more; see Leave
+	given     func(arrival) bool   // what went back of the backlog; what still comes follows. nil = nothing
 }
 
 // A subscription is one of a listener's, with its end.
@@ -63,7 +63,7 @@ type arrival struct {
 }
 
 // shared says that any server of the topic could have had it.
-func (a *arrival) shared() bool { return a.kind == transport.Topic && !a.server }
+func (a arrival) shared() bool { return a.kind == transport.Topic && !a.server }
 
 // Listen implements [transport.Transport].
 func (c *Conn) Listen(ctx context.Context, from transport.Address, o transport.ListenOptions) (transport.Listener, error) {
@@ -175,7 +175,7 @@ func (l *topicListener) receive(m *nats.Msg, kind transport.Kind, server bool) {
 	}
 	a := arrival{msg: m, kind: kind, server: server, at: time.Now()}
 	l.mu.Lock()
-	if l.given || l.left && a.shared() {
+	if l.given != nil && l.given(a) {
 		l.mu.Unlock()
 		l.giveBackLate(a)
 		return

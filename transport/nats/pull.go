@@ -120,7 +120,7 @@ func (l *topicListener) receiveCast(m *nats.Msg) {
 		case q.subject:
 			a := arrival{msg: m, kind: transport.Topic, server: q.server, queue: q, at: time.Now()}
 			l.mu.Lock()
-			if l.given || l.left && a.shared() {
+			if l.given != nil && l.given(a) {
 				l.mu.Unlock()
 				l.giveBackLate(a)
 				return
