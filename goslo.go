@@ -12,6 +12,7 @@
 //	transport           the seam between rpc and a bus, and transport URLs
 //	transport/rabbit    RabbitMQ, on one wire with Python oslo.messaging
 //	transport/nats      NATS; transport/nats/embedded is the bus that needs nothing installed
+//	transport/zmq       ZeroMQ, from process to process without a broker; behind the build tag zmq
 //	transport/memory    a bus inside one process, for tests
 //	wire                oslo.messaging's JSON, bytes to values and back
 //	config              oslo.config: options as struct fields, from flags, environment and files
@@ -61,6 +62,7 @@ type Config struct {
 	//	rabbit, kombu     RabbitMQ; see package transport/rabbit
 	//	nats, nats+tls    NATS; see package transport/nats
 	//	embedded          the bus on this machine that needs nothing installed; see package transport/nats/embedded
+	//	zmq, zmq+redis    no broker at all; in programs built with -tags zmq; see package transport/zmq
 	//	memory, fake      a bus inside this process; see package transport/memory
 	//
 	// Default: transport_url of Files, else embedded://.
@@ -78,7 +80,7 @@ type Config struct {
 }
 
 // schemes are those that Open knows, as they are told to people.
-var schemes = []string{"rabbit", "kombu", "nats", "nats+tls", "embedded", "memory", "fake"}
+var schemes = []string{"rabbit", "kombu", "nats", "nats+tls", "embedded", "zmq", "zmq+redis", "zmq+sentinel", "memory", "fake"}
 
 // Open connects to the bus, within ctx; each of its hosts is tried once. From then on the transport keeps the
 // connection up by itself, until it is closed.
@@ -134,6 +136,8 @@ func (c Config) plan() (plan, error) {
 		}
 		n.Program, n.Exchange, n.Logger = c.Program, c.Exchange, c.Logger
 		return plan{open: func(ctx context.Context) (transport.Transport, error) { return opened(nats.Open(ctx, n)) }}, nil
+	case "zmq", "zmq+redis", "zmq+sentinel":
+		return c.planZMQ(u)
 	case "embedded":
 		e, err := embedded.ConfigFromURL(u)
 		if err != nil {

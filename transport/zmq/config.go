@@ -1,0 +1,179 @@
+//go:build zmq
+
+package zmq
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	zmq4 "github.com/pebbe/zmq4"
+
+	"github.com/goslo/goslo/transport"
+	"github.com/goslo/goslo/wire"
+)
+
+// Config says which bus to join and how. The zero value is the bus of this user on this host.
+type Config struct {
+	// URL names the directory, which tells who serves what, the virtual host and options:
+	//
+	//	zmq:///vhost            this user's processes on this host, found in rpc_zmq_ipc_dir
+	//
+	// Default (nil): zmq://.
+	URL *transport.URL
+
+	// Settings are the options of [oslo_messaging_zmq] in configuration files. Those in the URL come first; an unknown
+	// one is logged and ignored. Default: none.
+	Settings []transport.Setting
+
+	// Program is shown to operators. Default: the name of the executable.
+	Program string
+
+	// Exchange is what an address without one means. Default: "openstack".
+	Exchange string
+
+	// Logger hears about connections lost and servers that have ended, and about messages dropped. Default: silence.
+	Logger *slog.Logger
+}
+
+// settings is a Config that was read and checked.
+type settings struct {
+	scheme    string
+	vhost     string
+	program   string
+	exchange  string
+	tcp       listening
+	ipcDir    string
+	immediate bool
+	socket    socketOptions
+	security  security
+}
+
+// listening is where others reach us from other hosts.
+type listening struct {
+	on               bool
+	bind, host       string
+	min, max, trials int
+}
+
+// socketOptions are those of all sockets that carry messages.
+type socketOptions struct {
+	highWater int
+	linger    time.Duration
+	heartbeat time.Duration // between two; 0 = none
+	timeout   time.Duration // without an answer, after which a connection is given up
+	keepalive keepalive
+}
+
+// keepalive is TCP's; -1 leaves a value to the system.
+type keepalive struct{ on, idle, count, interval int }
+
+// security protects connections.
+type security interface {
+	// start begins to check who connects to sockets of a context; stop ends that.
+	start(*zmq4.Context) (stop func() error, err error)
+	server(*zmq4.Socket) error
+	client(s *zmq4.Socket, serverKey string) error
+	public() string // our key, "" = none
+}
+
+// open is no security at all.
+type open struct{}
+
+func (open) start(*zmq4.Context) (func() error, error) { return func() error { return nil }, nil }
+func (open) server(*zmq4.Socket) error                 { return nil }
+func (open) client(*zmq4.Socket, string) error         { return nil }
+func (open) public() string                            { return "" }
+
+// Check returns the error that Open would return before it opens a socket: about options that are wrong or do not go together.
+func (c Config) Check() error {
+	_, _, err := c.read()
+	return err
+}
+
+// read checks c. What comes with the settings is to be logged.
+func (c Config) read() (*settings, *transport.Options, error) {
+	u := c.URL
+	if u == nil {
+		u = &transport.URL{Scheme: "zmq"}
+	}
+	s := &settings{
+		scheme: u.Scheme, vhost: u.VirtualHost, security: open{},
+		program: cmp.Or(c.Program, filepath.Base(os.Args[0])), exchange: cmp.Or(c.Exchange, "openstack"),
+	}
+	if u.Scheme != "zmq" {
+		return nil, nil, fmt.Errorf("zmq: url: scheme %q is not zmq", u.Scheme)
+	}
+	if len(u.Hosts) > 0 {
+		return nil, nil, errors.New("zmq: url: zmq:// has no hosts, and means this host")
+	}
+	o, err := s.options(u, c.Settings)
+	if err == nil {
+		s.ipcDir, err = ipcDir(s.ipcDir)
+	}
+	return s, o, wrap(err, "zmq")
+}
+
+// openDirectory opens the directory that the URL names.
+func (s *settings) openDirectory(_ context.Context, log *slog.Logger) (directory, error) {
+	return openLocal(filepath.Join(s.ipcDir, "vhost-"+fileName(s.vhost)), log)
+}
+
+// dress sets what all sockets that carry messages have in common.
+func (s *settings) dress(socket *zmq4.Socket) error {
+	o := s.socket
+	errs := []error{
+		socket.SetIpv6(true), socket.SetMaxmsgsize(wire.MaxSize + 1<<20),
+		socket.SetSndhwm(o.highWater), socket.SetRcvhwm(o.highWater), socket.SetLinger(o.linger),
+		socket.SetTcpKeepalive(o.keepalive.on), socket.SetTcpKeepaliveIdle(o.keepalive.idle),
+		socket.SetTcpKeepaliveCnt(o.keepalive.count), socket.SetTcpKeepaliveIntvl(o.keepalive.interval),
+	}
+	if o.heartbeat > 0 {
+		errs = append(errs, socket.SetHeartbeatIvl(o.heartbeat), socket.SetHeartbeatTimeout(o.timeout), socket.SetHeartbeatTtl(o.heartbeat+o.timeout))
+	}
+	return wrap(errors.Join(errs...), "set socket options")
+}
+
+// bind opens the places where others reach us, and returns them.
+func (s *settings) bind(router *zmq4.Socket, id string) ([]string, error) {
+	path := filepath.Join(s.ipcDir, id)
+	if len(path) > maxSocketPath {
+		return nil, fmt.Errorf("the path %s has %d bytes, and a socket's may have %d; give a shorter rpc_zmq_ipc_dir", path, len(path), maxSocketPath)
+	}
+	if err := router.Bind("ipc://" + path); err != nil {
+		return nil, fmt.Errorf("bind ipc://%s: %w", path, err)
+	}
+	endpoints := []string{"ipc://" + path}
+	if !s.tcp.on {
+		return endpoints, nil
+	}
+	var err error
+	for range s.tcp.trials {
+		port := strconv.Itoa(s.tcp.min + rand.IntN(s.tcp.max-s.tcp.min))
+		if err = router.Bind("tcp://" + bracketed(s.tcp.bind) + ":" + port); err == nil {
+			return append(endpoints, "tcp://"+bracketed(s.tcp.host)+":"+port), nil
+		}
+	}
+	return nil, fmt.Errorf("bind a port of %s from %d to %d: none of %d was free: %w", s.tcp.bind, s.tcp.min, s.tcp.max-1, s.tcp.trials, err)
+}
+
+// unbind removes the socket file of a router that is closed.
+func (s *settings) unbind(id string) { _ = os.Remove(filepath.Join(s.ipcDir, id)) }
+
+// maxSocketPath is how long the path of a unix socket may be on Linux.
+const maxSocketPath = 107
+
+func bracketed(host string) string {
+	if strings.Contains(host, ":") && !strings.HasPrefix(host, "[") {
+		return "[" + host + "]"
+	}
+	return host
+}

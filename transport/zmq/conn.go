@@ -1,0 +1,270 @@
+//go:build zmq
+
+package zmq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	zmq4 "github.com/pebbe/zmq4"
+
+	"github.com/goslo/goslo/transport"
+	"github.com/goslo/goslo/wire"
+)
+
+var (
+	_ transport.Transport = (*Conn)(nil)
+	_ transport.Inspector = (*Conn)(nil)
+	_ transport.Namer     = (*Conn)(nil)
+)
+
+// A Conn is a member of the bus: it can be connected to, and connects to others. It implements [transport.Transport],
+// [transport.Inspector] and [transport.Namer].
+type Conn struct {
+	cfg       *settings
+	log       *slog.Logger
+	self      member
+	directory directory
+	loop      *loop
+
+	life       context.Context //nolint:containedctx // It ends what runs in the background, by Close.
+	endLife    context.CancelFunc
+	background sync.WaitGroup
+	closing    chan struct{} // closed under mu
+
+	sessions sync.Map // string to *session; the loop writes
+
+	mu        sync.Mutex
+	links     map[string]*link
+	routes    map[topicName]*route
+	seen      map[service]struct{} // for Inspect
+	listeners listeners
+}
+
+// Open becomes a member of the bus: it binds its sockets, and tells the directory. A directory that is away is an error.
+func Open(ctx context.Context, cfg Config) (*Conn, error) {
+	s, o, err := cfg.read()
+	if err != nil {
+		return nil, err
+	}
+	c := &Conn{
+		cfg:     s,
+		log:     cfg.Logger,
+		self:    member{ID: wire.NewID(), Host: hostID(), Key: s.security.public()},
+		closing: make(chan struct{}),
+		links:   map[string]*link{},
+		routes:  map[topicName]*route{},
+		seen:    map[service]struct{}{},
+	}
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
+	}
+	o.Log(ctx, c.log)
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("zmq: open: %w", context.Cause(ctx))
+	}
+	c.life, c.endLife = context.WithCancel(context.WithoutCancel(ctx))
+	c.listeners.init(c)
+	if err := c.start(ctx); err != nil {
+		c.endLife()
+		return nil, fmt.Errorf("zmq: open: %w", err)
+	}
+	return c, nil
+}
+
+// start opens the sockets and the directory, and sets the loop going.
+func (c *Conn) start(ctx context.Context) error {
+	l, err := newLoop(c)
+	if err != nil {
+		return err
+	}
+	c.loop = l
+	if c.directory, err = c.cfg.openDirectory(ctx, c.log); err == nil {
+		if err = c.directory.join(ctx, c.self); err != nil {
+			err = errors.Join(err, c.directory.close(ctx))
+		}
+	}
+	if err != nil {
+		l.end()
+		return err
+	}
+	go l.run() // Close waits for it
+	c.background.Go(c.listeners.shed)
+	return nil
+}
+
+// newLoop makes the sockets that are there from the start.
+func newLoop(c *Conn) (l *loop, err error) {
+	l = &loop{
+		conn: c, ended: make(chan struct{}), poller: zmq4.NewPoller(),
+		links: map[*link]struct{}{}, sources: map[*zmq4.Socket]*link{}, sessions: map[string]*session{},
+	}
+	if l.context, err = zmq4.NewContext(); err != nil {
+		return nil, err
+	}
+	var made []*zmq4.Socket
+	defer func() {
+		if err != nil {
+			for _, s := range made {
+				err = errors.Join(err, s.Close())
+			}
+			err = errors.Join(err, l.context.Term())
+		}
+	}()
+	for _, s := range []struct {
+		socket **zmq4.Socket
+		kind   zmq4.Type
+	}{{&l.router, zmq4.ROUTER}, {&l.bell, zmq4.PAIR}, {&l.inbox.bell, zmq4.PAIR}} {
+		if *s.socket, err = l.context.NewSocket(s.kind); err != nil {
+			return nil, err
+		}
+		made = append(made, *s.socket)
+	}
+	if err = errors.Join(l.bell.SetLinger(0), l.inbox.bell.SetLinger(0), l.bell.Bind("inproc://bell"), l.inbox.bell.Connect("inproc://bell")); err != nil {
+		return nil, err
+	}
+	if err = c.cfg.dress(l.router); err != nil {
+		return nil, err
+	}
+	if err = errors.Join(l.router.SetRouterMandatory(1), l.router.SetRouterHandover(true), l.router.SetBacklog(1024), c.cfg.security.server(l.router)); err != nil {
+		return nil, err
+	}
+	if c.self.Endpoints, err = c.cfg.bind(l.router, c.self.ID); err != nil {
+		return nil, err
+	}
+	l.poller.Add(l.bell, zmq4.POLLIN)
+	l.poller.Add(l.router, zmq4.POLLIN)
+	return l, nil
+}
+
+// reach returns the endpoints of a member that may be reached from here, the best first.
+func (c *Conn) reach(m member) []string {
+	return slices.DeleteFunc(slices.Clone(m.Endpoints), func(e string) bool {
+		path, ipc := strings.CutPrefix(e, "ipc://")
+		if !ipc {
+			return false
+		}
+		_, err := os.Stat(path)
+		return m.Host != c.self.Host || err != nil && len(m.Endpoints) > 1
+	})
+}
+
+// linkTo returns the way to a member, making it if need be.
+func (c *Conn) linkTo(m member) *link {
+	key := m.ID
+	if key == "" {
+		key = strings.Join(m.Endpoints, " ")
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k := c.links[key]
+	if k == nil {
+		k = &link{member: m, key: key}
+		c.links[key] = k
+		if !c.loop.inbox.order(func() { c.loop.open(k) }) {
+			k.state.Store(linkDead)
+		}
+	}
+	return k
+}
+
+// forget has a link used no more.
+func (c *Conn) forget(k *link) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.links[k.key] == k {
+		delete(c.links, k.key)
+	}
+	clear(c.routes)
+}
+
+func (c *Conn) isClosed() bool {
+	select {
+	case <-c.closing:
+		return true
+	default:
+		return false
+	}
+}
+
+// Close implements [transport.Transport]. Senders that wait have a moment to hear what became of their messages; those who
+// connect to us are told that we leave, and what waits here goes to other servers.
+func (c *Conn) Close(ctx context.Context) error {
+	c.mu.Lock()
+	if c.isClosed() {
+		c.mu.Unlock()
+		<-c.loop.ended
+		return nil
+	}
+	close(c.closing)
+	c.mu.Unlock()
+
+	var errs []error
+	for _, l := range c.listeners.all() {
+		if err := l.Close(ctx); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	errs = append(errs, wrap(c.directory.close(ctx), "leave the directory"))
+	c.takeLeave(ctx)
+	c.endLife()
+	c.background.Wait()
+	c.loop.inbox.order(func() { c.loop.stop = true })
+	<-c.loop.ended
+	c.cfg.unbind(c.self.ID)
+	c.listeners.lost()
+	return wrap(errors.Join(errs...), "zmq: close")
+}
+
+// takeLeave tells clients that we end, and waits until they have said that they send no more, and our own messages have left.
+func (c *Conn) takeLeave(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, leaveTime)
+	defer cancel()
+	c.loop.inbox.order(func() {
+		c.loop.leaving = time.Now()
+		c.loop.tellServices()
+	})
+	tick := time.NewTicker(tickTime / 5)
+	defer tick.Stop()
+	for {
+		idle := make(chan bool, 1)
+		if !c.loop.inbox.order(func() { idle <- c.loop.idle() }) || <-idle {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// idle says whether nothing is on its way from or to us.
+func (l *loop) idle() bool {
+	for k := range l.links {
+		if len(k.inflight) > 0 {
+			return false
+		}
+	}
+	for _, s := range l.sessions {
+		if s.connected.Load() && s.stream.up && (!s.left || s.stream.frames.len() > 0 || s.frame != nil) {
+			return false
+		}
+	}
+	return true
+}
+
+// wrap says what was tried when err is not nil.
+func wrap(err error, what string) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}

@@ -1,0 +1,217 @@
+//go:build zmq
+
+package zmq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	zmq4 "github.com/pebbe/zmq4"
+)
+
+// Times of connections.
+const (
+	reconnectFirst = 100 * time.Millisecond
+	reconnectMost  = 2 * time.Second
+	probeTime      = 2 * time.Second
+)
+
+// open makes the sockets of a new link, and begins to connect.
+func (l *loop) open(k *link) {
+	k.epoch = rand.Uint64() | 1
+	k.inflight = map[uint64]*request{}
+	if err := l.connect(k); err != nil {
+		l.conn.log.Error("zmq: connect", "to", k.member.Endpoints, "error", err)
+		k.state.Store(linkDead)
+		l.conn.forget(k)
+		k.release(outcomeDead, true)
+		return
+	}
+	l.links[k] = struct{}{}
+}
+
+// connect chooses an endpoint and connects to it.
+func (l *loop) connect(k *link) (err error) {
+	w := &k.wire
+	if w.dealer, err = l.context.NewSocket(zmq4.DEALER); err != nil {
+		return err
+	}
+	closeOnError := func(s *zmq4.Socket) {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}
+	defer closeOnError(w.dealer)
+	if err = l.conn.cfg.dress(w.dealer); err != nil {
+		return err
+	}
+	if err = errors.Join(w.dealer.SetIdentity(l.conn.self.ID), w.dealer.SetImmediate(l.conn.cfg.immediate),
+		w.dealer.SetReconnectIvl(reconnectFirst), w.dealer.SetReconnectIvlMax(reconnectMost)); err != nil {
+		return err
+	}
+	if err = l.conn.cfg.security.client(w.dealer, k.member.Key); err != nil {
+		return err
+	}
+	l.lastID++
+	address := "inproc://monitor-" + strconv.FormatUint(l.lastID, 10)
+	events := zmq4.EVENT_HANDSHAKE_SUCCEEDED | zmq4.EVENT_DISCONNECTED | zmq4.EVENT_CONNECT_RETRIED | zmq4.EVENT_HANDSHAKE_FAILED_AUTH |
+		zmq4.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq4.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+	if err = w.dealer.Monitor(address, events); err != nil {
+		return err
+	}
+	if w.monitor, err = l.context.NewSocket(zmq4.PAIR); err != nil {
+		return err
+	}
+	defer closeOnError(w.monitor)
+	if err = errors.Join(w.monitor.SetLinger(0), w.monitor.Connect(address)); err != nil {
+		return err
+	}
+	reach := l.conn.reach(k.member)
+	if len(reach) == 0 {
+		return fmt.Errorf("no endpoint of %q can be reached from this host", k.member.Endpoints)
+	}
+	w.endpoint = reach[0]
+	if err = w.dealer.Connect(w.endpoint); err != nil {
+		return err
+	}
+	l.poller.Add(w.dealer, zmq4.POLLIN)
+	l.poller.Add(w.monitor, zmq4.POLLIN)
+	l.sources[w.dealer], l.sources[w.monitor] = k, k
+	return nil
+}
+
+// happened takes an event of a link's connection.
+func (l *loop) happened(k *link, event zmq4.Event) {
+	switch event {
+	case zmq4.EVENT_HANDSHAKE_SUCCEEDED:
+		l.hello(k)
+	case zmq4.EVENT_DISCONNECTED:
+		k.stream.up = false
+		if k.state.CompareAndSwap(linkUp, linkDown) {
+			l.conn.log.Warn("zmq: connection lost", "server", k.server, "endpoint", k.wire.endpoint)
+			k.release(outcomeMoved, false)
+		}
+		l.probe(k)
+	case zmq4.EVENT_CONNECT_RETRIED:
+		l.probe(k)
+	case zmq4.EVENT_HANDSHAKE_FAILED_AUTH, zmq4.EVENT_HANDSHAKE_FAILED_PROTOCOL, zmq4.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+		l.conn.log.Error("zmq: the server refuses us, or we it", "server", k.member.ID, "endpoint", k.wire.endpoint, "event", event.String())
+	default:
+	}
+}
+
+// hello begins a connection.
+func (l *loop) hello(k *link) {
+	k.stream.up, k.wire.blocked = false, false
+	frame := appendHeader(nil, header{kind: kindHello, ack: k.stream.in, number: k.epoch})
+	if _, err := k.wire.dealer.SendBytes(frame, zmq4.DONTWAIT); err != nil {
+		l.conn.log.Debug("zmq: say hello", "endpoint", k.wire.endpoint, "error", err)
+	}
+}
+
+// welcomed goes on where the last connection broke, if the server still knows where that was.
+func (l *loop) welcomed(k *link, h header, r *reader) {
+	id := r.text()
+	leaving, list, ok := parseServices(r)
+	if !ok {
+		l.conn.log.Error("zmq: a server's welcome cannot be read", "endpoint", k.wire.endpoint)
+		return
+	}
+	switch {
+	case k.member.ID != "" && k.member.ID != id:
+		l.dead(k, fmt.Sprintf("its place at %s was taken by another", k.wire.endpoint))
+		return
+	case h.number == 1 && k.server == id:
+		k.stream.resume(h.ack)
+	default: // the first time, or another process has taken the place, or our connection was away for too long
+		k.doubt("the server has ended, or forgotten the connection")
+		k.stream.restart(false)
+	}
+	k.server = id
+	k.state.Store(linkUp)
+	l.conn.log.Debug("zmq: connected", "server", id, "endpoint", k.wire.endpoint)
+	l.services(k, leaving, list)
+}
+
+// services takes what a server says that it serves.
+func (l *loop) services(k *link, leaving bool, list []service) {
+	k.services.Store(&list)
+	if !leaving {
+		return
+	}
+	k.state.Store(linkLeaving)
+	l.conn.forget(k)
+	k.release(outcomeDead, true)
+	frame := appendRecord(k.stream.frame(), recordLeave)
+	k.stream.add(frame)
+}
+
+// dead ends a link whose server has ended.
+func (l *loop) dead(k *link, reason string) {
+	l.conn.log.Info("zmq: server has ended", "server", k.server, "endpoint", k.wire.endpoint, "why", reason)
+	l.conn.forget(k)
+	l.conn.directory.gone(k.member)
+	l.drop(k, outcomeDead, "the server has ended: "+reason)
+}
+
+// drop closes a link's sockets. Requests that did not leave have the outcome given.
+func (l *loop) drop(k *link, code byte, reason string) {
+	k.state.Store(linkDead)
+	k.stream.up = false
+	k.release(code, true)
+	k.doubt(reason)
+	delete(l.links, k)
+	for _, s := range []*zmq4.Socket{k.wire.monitor, k.wire.dealer} {
+		delete(l.sources, s)
+		if err := errors.Join(l.poller.RemoveBySocket(s), s.Close()); err != nil {
+			l.conn.log.Error("zmq: close a connection", "endpoint", k.wire.endpoint, "error", err)
+		}
+	}
+}
+
+// probe finds out whether a server that does not answer still lives. What refuses connections at all of its endpoints does
+// not; anything else may be on its way back.
+func (l *loop) probe(k *link) {
+	if k.probing {
+		return
+	}
+	k.probing = true
+	endpoints := l.conn.reach(k.member)
+	l.conn.background.Go(func() {
+		refused := l.conn.refused(endpoints)
+		l.inbox.order(func() {
+			k.probing = false
+			if _, open := l.links[k]; open && refused && !k.stream.up {
+				l.dead(k, "connections are refused")
+			}
+		})
+	})
+}
+
+// refused says whether all endpoints refuse connections.
+func (c *Conn) refused(endpoints []string) bool {
+	for _, e := range endpoints {
+		network, address, _ := strings.Cut(e, "://")
+		if network == "ipc" {
+			network = "unix"
+		}
+		ctx, cancel := context.WithTimeout(c.life, probeTime)
+		conn, err := new(net.Dialer).DialContext(ctx, network, address)
+		cancel()
+		if err == nil {
+			_ = conn.Close()
+			return false
+		}
+		if !errors.Is(err, syscall.ECONNREFUSED) && (network != "unix" || !errors.Is(err, syscall.ENOENT)) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,184 @@
+//go:build zmq
+
+package zmq
+
+import (
+	"sync"
+	"sync/atomic"
+
+	zmq4 "github.com/pebbe/zmq4"
+)
+
+// The states of a link.
+const (
+	linkDialing = int32(iota) // not connected yet
+	linkUp
+	linkDown    // was up
+	linkLeaving // the server is about to end
+	linkDead    // the server has ended
+)
+
+// A link is our way to one server: a DEALER connected to its ROUTER, and the stream over it. Sockets, stream and requests belong
+// to the loop; state, load and services may be read by anybody.
+type link struct {
+	member   member
+	key      string // in Conn.links
+	state    atomic.Int32
+	load     atomic.Int32 // requests on their way
+	services atomic.Pointer[[]service]
+
+	wire    wiring
+	stream  stream
+	epoch   uint64
+	server  string // its ID, once it has told
+	probing bool   // somebody looks whether it still lives
+
+	outbox   []*request // in no frame yet
+	inflight map[uint64]*request
+}
+
+// A wiring is the sockets of a link.
+type wiring struct {
+	dealer, monitor *zmq4.Socket
+	endpoint        string
+	blocked         bool // the dealer takes nothing at the moment
+}
+
+// An outcome is what became of a request.
+type outcome struct {
+	code   byte
+	load   int
+	reason string
+}
+
+// Outcomes beside those that a server answers.
+const (
+	outcomeUnsent  = 100 + iota // given up before it left
+	outcomeInDoubt              // given up, or the server died, after it left
+	outcomeMoved                // it did not leave, and the link is down
+	outcomeDead                 // it did not leave, and the server has ended
+	outcomeClosed               // it did not leave, and we are closing
+)
+
+// A request is on its way to a server. It belongs to the loop from the time it is put into the inbox until its outcome is
+// there, which comes exactly once.
+type request struct {
+	link    *link
+	id      uint64
+	flags   byte
+	stay    bool // wait for a link that is down, too
+	framed  bool // it has left, or may have
+	fields  []byte
+	outcome chan outcome
+}
+
+var requests = sync.Pool{New: func() any { return &request{outcome: make(chan outcome, 1)} }}
+
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// keep returns a buffer for others to use, unless it has grown large.
+func keepBuffer(b *[]byte) {
+	if cap(*b) <= 1<<20 {
+		buffers.Put(b)
+	}
+}
+
+// end tells the request's sender what became of it.
+func (r *request) end(o outcome) {
+	r.link.load.Add(-1)
+	r.outcome <- o // there is room: it comes once
+}
+
+// push takes a request to be sent.
+func (l *link) push(r *request) {
+	switch state := l.state.Load(); {
+	case state == linkDead || state == linkLeaving:
+		r.end(outcome{code: outcomeDead})
+	case state == linkDown && !r.stay:
+		r.end(outcome{code: outcomeMoved})
+	default:
+		l.outbox = append(l.outbox, r)
+	}
+}
+
+// fill makes frames of waiting requests, as many as there is room for.
+func (l *link) fill(nextID func() uint64) {
+	n := 0
+	for n < len(l.outbox) && l.stream.room() {
+		frame := l.stream.frame()
+		for n < len(l.outbox) && len(frame) < frameSize {
+			r := l.outbox[n]
+			n++
+			r.id, r.framed = nextID(), true
+			setRequest(r.fields, r.id, r.flags)
+			frame = appendRecord(frame, recordRequest, r.fields)
+			l.inflight[r.id] = r
+		}
+		l.stream.add(frame)
+	}
+	if n > 0 {
+		rest := copy(l.outbox, l.outbox[n:])
+		clear(l.outbox[rest:])
+		l.outbox = l.outbox[:rest]
+	}
+}
+
+// answered takes a server's answer.
+func (l *link) answered(r *reader) bool {
+	id, code, load, reason := r.number(), byte(r.number()), int(r.number()), r.text()
+	if !r.ok {
+		return false
+	}
+	if q, ok := l.inflight[id]; ok { // else its sender has given up
+		delete(l.inflight, id)
+		q.end(outcome{code: code, load: load, reason: reason})
+	}
+	return true
+}
+
+// giveUp ends a request whose sender waits no longer.
+func (l *link) giveUp(r *request) {
+	if r.framed {
+		if _, ok := l.inflight[r.id]; ok {
+			delete(l.inflight, r.id)
+			r.end(outcome{code: outcomeInDoubt})
+		}
+		return
+	}
+	for i, o := range l.outbox {
+		if o == r {
+			l.outbox = append(l.outbox[:i], l.outbox[i+1:]...)
+			r.end(outcome{code: outcomeUnsent})
+			return
+		}
+	}
+}
+
+// release gives requests that did not leave back to their senders; those that stay only if all is set.
+func (l *link) release(code byte, all bool) {
+	rest := l.outbox[:0]
+	for _, r := range l.outbox {
+		if r.stay && !all {
+			rest = append(rest, r)
+			continue
+		}
+		r.end(outcome{code: code})
+	}
+	clear(l.outbox[len(rest):])
+	l.outbox = rest
+}
+
+// doubt ends the requests that have left and were not answered: nobody knows what became of them.
+func (l *link) doubt(reason string) {
+	for id, r := range l.inflight {
+		delete(l.inflight, id)
+		r.end(outcome{code: outcomeInDoubt, reason: reason})
+	}
+}
+
+// appendAnswer adds the record of an answer.
+func appendAnswer(b []byte, a *answer) []byte {
+	var fields [64]byte
+	f := append(appendUvarints(fields[:0], a.id, uint64(a.code), uint64(max(a.load, 0)), uint64(len(a.reason))), a.reason...)
+	return appendRecord(b, recordAnswer, f)
+}

@@ -1,0 +1,514 @@
+//go:build zmq
+
+package zmq
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/goslo/goslo/transport"
+	"github.com/goslo/goslo/wire"
+)
+
+const defaultPrefetch = 64
+
+// The most requests, and bytes of them, that wait in one listener for Next.
+const (
+	MaxWaiting      = 65536
+	MaxWaitingBytes = 256 << 20
+)
+
+// patience is how long a request waits for Next before another server is asked, or, where none has room, before its sender is
+// told that this one has it.
+const patience = 20 * time.Millisecond
+
+var errSettled = errors.New("zmq: delivery was settled before")
+
+// A topicListener receives what is sent to one server of a topic, to the topic, and to its fanout.
+type topicListener struct {
+	conn     *Conn
+	service  service
+	from     transport.Address
+	prefetch int
+	done     chan struct{} // closed under mu
+	wake     chan struct{}
+
+	mu        sync.Mutex
+	backlog   fifo[*arrival]
+	open      fifo[*arrival] // not answered when they came; what was answered since is still among them
+	gone      int            // of backlog, which others have by now
+	bytes     int            // in backlog
+	unsettled int            // returned by Next
+	waiting   bool           // Next waits on wake
+	closed    bool
+}
+
+// An arrival is a request that has come. What is not atomic is guarded by its listener's mu.
+type arrival struct {
+	from     *session
+	envelope envelope
+	body     []byte
+	at       time.Time
+	answered bool // its sender knows what became of it
+	taken    bool // Next has returned it
+	gone     bool // it is not ours any more
+}
+
+// load is how full the listener is, in percent. The caller holds mu.
+func (l *topicListener) load() int {
+	return (l.unsettled + l.backlog.len() - l.gone) * 100 / l.prefetch
+}
+
+// Listen implements [transport.Transport].
+func (c *Conn) Listen(ctx context.Context, from transport.Address, o transport.ListenOptions) (transport.Listener, error) {
+	l, err := c.listen(ctx, from, o)
+	if err != nil {
+		return nil, fmt.Errorf("zmq: listen on %s: %w", from, err)
+	}
+	return l, nil
+}
+
+func (c *Conn) listen(ctx context.Context, from transport.Address, o transport.ListenOptions) (transport.Listener, error) {
+	if c.isClosed() {
+		return nil, transport.ErrClosed
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	switch {
+	case from.Kind == transport.Reply:
+		return c.listeners.addReply()
+	case from.Kind != transport.Topic:
+		return nil, fmt.Errorf("%w: a listener's address is of kind topic or reply", transport.ErrRejected)
+	case from.Topic == "" || from.Server == "":
+		return nil, fmt.Errorf("%w: a listener's address needs a topic and a server", transport.ErrRejected)
+	}
+	l := &topicListener{
+		conn:     c,
+		service:  service{cmp.Or(from.Exchange, c.cfg.exchange), from.Topic, from.Server},
+		from:     from,
+		prefetch: o.Prefetch,
+		done:     make(chan struct{}),
+		wake:     make(chan struct{}, 1),
+	}
+	if l.prefetch <= 0 {
+		l.prefetch = defaultPrefetch
+	}
+	if err := c.listeners.add(l); err != nil {
+		return nil, err
+	}
+	if err := c.directory.serve(ctx, l.service); err != nil {
+		return nil, errors.Join(fmt.Errorf("tell the directory: %w", err), l.Close(ctx))
+	}
+	c.loop.inbox.order(c.loop.tellServices)
+	return l, nil
+}
+
+// Addr implements [transport.Listener].
+func (l *topicListener) Addr() string { return l.from.String() }
+
+// push takes a request. It runs on the loop and never waits.
+func (l *topicListener) push(a *arrival) {
+	keep := a.envelope.flags&flagKeep != 0
+	l.mu.Lock()
+	load := l.load()
+	switch {
+	case l.closed:
+		l.mu.Unlock()
+		l.conn.answer(a, answerNobody, 0)
+		return
+	case keep && (l.backlog.len() >= MaxWaiting || l.bytes >= MaxWaitingBytes):
+		l.mu.Unlock()
+		l.conn.answer(a, answerFull, load)
+		return
+	case !keep && load >= 100:
+		l.mu.Unlock()
+		l.conn.answer(a, answerBusy, load)
+		return
+	}
+	if !a.answered {
+		l.open.push(a)
+		l.conn.loop.deferred.Add(1)
+	}
+	l.backlog.push(a)
+	l.bytes += len(a.body)
+	l.signal()
+}
+
+// signal wakes Next when it waits, and unlocks.
+func (l *topicListener) signal() {
+	wake := l.waiting
+	l.waiting = false
+	l.mu.Unlock()
+	if wake {
+		select {
+		case l.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// overdue answers what nobody took in time. Where others may have room they get it; the rest is ours from now on.
+// It returns whether more waits in the backlog than there is room for.
+func (l *topicListener) overdue(now time.Time) {
+	var answers []answer
+	l.mu.Lock()
+	for l.open.len() > 0 {
+		a := l.open.first()
+		if !a.answered && now.Sub(a.at) < patience {
+			break
+		}
+		l.open.pop()
+		l.conn.loop.deferred.Add(-1)
+		if a.answered {
+			continue
+		}
+		a.answered = true
+		if !a.taken && a.envelope.flags&flagKeep == 0 {
+			a.gone = true
+			l.gone++
+			l.bytes -= len(a.body)
+			answers = append(answers, answer{to: a.from, id: a.envelope.id, code: answerBusy, load: l.load()})
+			continue
+		}
+		answers = append(answers, answer{to: a.from, id: a.envelope.id, code: answerTaken})
+	}
+	l.mu.Unlock()
+	if len(answers) > 0 {
+		l.conn.loop.inbox.put(func(w *work) { w.answers = append(w.answers, answers...) })
+	}
+}
+
+// Next implements [transport.Listener].
+func (l *topicListener) Next(ctx context.Context) (*transport.Delivery, error) {
+	for {
+		a, err := l.take(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if d := l.delivery(a); d != nil {
+			return d, nil
+		}
+	}
+}
+
+// take returns the next arrival and counts it as unsettled.
+func (l *topicListener) take(ctx context.Context) (*arrival, error) {
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		l.mu.Lock()
+		if l.closed {
+			l.mu.Unlock()
+			return nil, transport.ErrClosed
+		}
+		for l.unsettled < l.prefetch && l.backlog.len() > 0 {
+			a := l.backlog.pop()
+			if a.gone {
+				l.gone--
+				continue
+			}
+			a.taken = true
+			l.unsettled++
+			l.bytes -= len(a.body)
+			l.mu.Unlock()
+			return a, nil
+		}
+		l.waiting = true
+		l.mu.Unlock()
+		select {
+		case <-l.wake:
+		case <-l.done:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// delivery decodes an arrival. Nil when it has expired, or cannot be read, which is logged; it is settled then.
+func (l *topicListener) delivery(a *arrival) *transport.Delivery {
+	d := &delivery{listener: l, arrival: a}
+	waited := time.Since(a.at)
+	if a.envelope.ttl > 0 && waited >= a.envelope.ttl {
+		l.conn.log.Info("zmq: message dropped: it waited for longer than its sender does", "listener", l.Addr(), "waited", waited, "sender", a.envelope.ttl)
+		d.drop(answerExpired, "")
+		return nil
+	}
+	message, err := wire.Parse(a.body)
+	if err != nil {
+		l.conn.log.Error("zmq: message dropped: it cannot be read", "listener", l.Addr(), "bytes", len(a.body), "error", err)
+		d.drop(answerRefused, err.Error())
+		return nil
+	}
+	if a.envelope.ttl > 0 {
+		message.Expires = a.envelope.ttl - waited
+	}
+	message.Headers = maps.Clone(a.envelope.headers) // others may get the same message
+	d.Message = message
+	d.Redelivered = a.envelope.flags&flagAgain != 0
+	d.To = transport.Address{Kind: transport.Topic, Exchange: l.from.Exchange, Topic: l.from.Topic, Server: a.envelope.service.Server}
+	if a.envelope.to == toFanout {
+		d.To.Kind = transport.Fanout
+	}
+	d.Settler = d
+	return &d.Delivery
+}
+
+// A delivery settles itself.
+type delivery struct {
+	transport.Delivery
+	listener *topicListener
+	arrival  *arrival
+	settled  atomic.Bool
+}
+
+// Ack implements [transport.Settler]. It tells the sender that the message is a server's, unless that was said before.
+func (d *delivery) Ack(context.Context) error { return d.settle(answerTaken, "") }
+
+// Requeue implements [transport.Settler]: the message goes to the end of this listener's queue or, if that is closed, to another
+// server. A fanout message goes with its listener.
+func (d *delivery) Requeue(context.Context) error {
+	if err := d.settle(answerTaken, ""); err != nil {
+		return err
+	}
+	l, a := d.listener, d.arrival
+	again := &arrival{from: a.from, envelope: a.envelope, body: a.body, at: a.at, answered: true}
+	again.envelope.flags |= flagAgain
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		if a.envelope.to == toFanout {
+			return fmt.Errorf("zmq: requeue a fanout message: %w: its listener is closed", errors.ErrUnsupported)
+		}
+		l.conn.listeners.handOver([]*arrival{again})
+		return nil
+	}
+	l.backlog.push(again)
+	l.bytes += len(again.body)
+	l.signal()
+	return nil
+}
+
+// drop ends a message that nobody is to have.
+func (d *delivery) drop(code byte, reason string) {
+	if err := d.settle(code, reason); err != nil {
+		d.listener.conn.log.Debug("zmq: drop a message", "listener", d.listener.Addr(), "error", err)
+	}
+}
+
+func (d *delivery) settle(code byte, reason string) error {
+	if d.settled.Swap(true) {
+		return errSettled
+	}
+	l, a := d.listener, d.arrival
+	l.mu.Lock()
+	l.unsettled--
+	tell := !a.answered
+	a.answered = true
+	for l.open.len() > 0 && l.open.first().answered {
+		l.open.pop()
+		l.conn.loop.deferred.Add(-1)
+	}
+	l.signal()
+	told := answer{to: a.from, id: a.envelope.id, code: code, reason: reason}
+	if tell && !l.conn.loop.inbox.put(func(w *work) { w.answers = append(w.answers, told) }) {
+		return fmt.Errorf("zmq: settle: %w, and its sender does not know that the message was taken", transport.ErrClosed)
+	}
+	return nil
+}
+
+// Close implements [transport.Listener]. What Next has not returned goes to other servers: at once where the sender still
+// waits for an answer, and otherwise from here, until the transport is closed.
+func (l *topicListener) Close(ctx context.Context) error {
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return nil
+	}
+	l.closed = true
+	close(l.done)
+	var ours []*arrival
+	var back []answer
+	for l.backlog.len() > 0 {
+		a := l.backlog.pop()
+		switch {
+		case a.gone:
+		case a.answered && a.envelope.to != toFanout:
+			ours = append(ours, a)
+		case !a.answered:
+			a.answered = true
+			back = append(back, answer{to: a.from, id: a.envelope.id, code: answerNobody})
+		}
+	}
+	l.gone, l.bytes = 0, 0
+	l.mu.Unlock()
+	last := l.conn.listeners.remove(l)
+	var err error
+	if last {
+		err = l.conn.directory.unserve(ctx, l.service)
+	}
+	l.conn.loop.inbox.put(func(w *work) {
+		w.answers = append(w.answers, back...)
+		w.orders = append(w.orders, l.conn.loop.tellServices)
+	})
+	l.conn.listeners.handOver(ours)
+	return wrap(err, "zmq: close listener "+l.Addr()+": tell the directory")
+}
+
+// answer says to a request what becomes of it, if its sender does not know yet.
+func (c *Conn) answer(a *arrival, code byte, load int) {
+	if a.answered {
+		return
+	}
+	c.loop.inbox.put(func(w *work) {
+		w.answers = append(w.answers, answer{to: a.from, id: a.envelope.id, code: code, load: load})
+	})
+}
+
+// listeners are those of a transport, and what they have left behind.
+type listeners struct {
+	conn *Conn
+
+	mu      sync.Mutex
+	topics  map[topicName][]*topicListener
+	replies map[uint64]*replyListener
+	last    uint64
+	left    []*arrival // to be handed over to other servers
+	closed  bool
+}
+
+func (s *listeners) init(c *Conn) {
+	s.conn, s.topics, s.replies = c, map[topicName][]*topicListener{}, map[uint64]*replyListener{}
+}
+
+func (s *listeners) add(l *topicListener) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return transport.ErrClosed
+	}
+	name := topicName{l.service.Exchange, l.service.Topic}
+	s.topics[name] = append(slices.Clone(s.topics[name]), l) // readers have the old one
+	return nil
+}
+
+// remove returns whether l was the last listener of its service.
+func (s *listeners) remove(l *topicListener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	name := topicName{l.service.Exchange, l.service.Topic}
+	rest := slices.DeleteFunc(slices.Clone(s.topics[name]), func(o *topicListener) bool { return o == l })
+	s.topics[name] = rest
+	if len(rest) == 0 {
+		delete(s.topics, name)
+	}
+	return !slices.ContainsFunc(rest, func(o *topicListener) bool { return o.service == l.service })
+}
+
+// all returns the listeners, none of which will be joined by another one.
+func (s *listeners) all() []transport.Listener {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	var list []transport.Listener
+	for _, topic := range s.topics {
+		for _, l := range topic {
+			list = append(list, l)
+		}
+	}
+	for _, l := range s.replies {
+		list = append(list, l)
+	}
+	return list
+}
+
+func (s *listeners) of(name topicName) []*topicListener {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.topics[name]
+}
+
+func (s *listeners) every() (all []*topicListener) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, topic := range s.topics {
+		all = append(all, topic...)
+	}
+	return all
+}
+
+// served lists what is listened to.
+func (c *Conn) served() []service {
+	var list []service
+	for _, l := range c.listeners.every() {
+		if !slices.Contains(list, l.service) {
+			list = append(list, l.service)
+		}
+	}
+	return list
+}
+
+// overdue runs on the loop.
+func (c *Conn) overdue(now time.Time) {
+	if c.loop.deferred.Load() == 0 {
+		return
+	}
+	for _, l := range c.listeners.every() {
+		l.overdue(now)
+	}
+}
+
+// arrived takes a request off the wire. It runs on the loop and never waits.
+func (c *Conn) arrived(from *session, r *reader) {
+	e, body, ok := parseRequest(r)
+	a := &arrival{from: from, envelope: e, body: body, at: time.Now()}
+	switch {
+	case !ok:
+		c.log.Error("zmq: request cannot be read", "client", from.id)
+		c.answer(a, answerRefused, 0)
+	case e.to == toReply:
+		c.answer(a, c.repliedDirectly(&e, body), 0)
+	case e.to == toFanout:
+		list := c.listeners.of(topicName{e.service.Exchange, e.service.Topic})
+		for _, l := range list {
+			// Each has its own, and the sender has done with it.
+			l.push(&arrival{from: from, envelope: e, body: body, at: a.at, answered: true})
+		}
+		c.answer(a, answerTaken, 0)
+	default:
+		if l := c.listeners.freest(e.service); l != nil {
+			l.push(a)
+			return
+		}
+		c.answer(a, answerNobody, 0)
+	}
+}
+
+// freest returns the listener with the most room among those that a request is for.
+func (s *listeners) freest(to service) (best *topicListener) {
+	list := s.of(topicName{to.Exchange, to.Topic})
+	if len(list) == 1 && (to.Server == "" || list[0].service.Server == to.Server) {
+		return list[0]
+	}
+	least := 0
+	for _, l := range list {
+		if to.Server != "" && l.service.Server != to.Server {
+			continue
+		}
+		l.mu.Lock()
+		load := l.load()
+		l.mu.Unlock()
+		if best == nil || load < least {
+			best, least = l, load
+		}
+	}
+	return best
+}

@@ -1,0 +1,397 @@
+//go:build zmq
+
+package zmq
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	zmq4 "github.com/pebbe/zmq4"
+)
+
+// Times of the loop.
+const (
+	idleTime  = 5 * time.Second       // between two looks at everything when nothing happens
+	tickTime  = 10 * time.Millisecond // the same while something is due soon
+	burst     = 256                   // messages taken from one socket before the others have their turn
+	leaveTime = time.Second           // how long clients have to say that they send no more
+)
+
+// A loop owns all sockets of a transport: the ROUTER that others connect to, a DEALER and its monitor for each server that we
+// connect to, and one end of a PAIR by which it is woken. No other goroutine touches them.
+type loop struct {
+	conn    *Conn
+	context *zmq4.Context
+	router  *zmq4.Socket
+	bell    *zmq4.Socket
+	poller  *zmq4.Poller
+	inbox   inbox
+	ended   chan struct{}
+
+	links    map[*link]struct{}
+	sources  map[*zmq4.Socket]*link // both sockets of a link
+	sessions map[string]*session
+	dirty    []*session
+	lastID   uint64
+	due      bool      // something must be looked at within tickTime
+	looked   time.Time // when everything was looked at last
+	leaving  time.Time // since when clients are to leave us; zero = not at all
+	stop     bool
+	deferred atomic.Int64 // deliveries that wait for an answer, see listener.overdue
+}
+
+// run ends when stop is set. It closes the sockets.
+func (l *loop) run() {
+	defer close(l.ended)
+	var w work
+	for {
+		w = l.inbox.take(w)
+		l.do(&w)
+		l.flush()
+		if l.stop {
+			break
+		}
+		timeout := time.Duration(0)
+		if l.inbox.sleep() {
+			timeout = idleTime
+			if l.due || l.deferred.Load() > 0 {
+				timeout = tickTime
+			}
+		}
+		ready, err := l.poller.Poll(timeout)
+		l.inbox.awake()
+		if err != nil {
+			l.conn.log.Error("zmq: poll", "error", err)
+			break
+		}
+		for _, p := range ready {
+			l.serve(p)
+		}
+		if now := time.Now(); now.Sub(l.looked) >= tickTime && (l.due || l.deferred.Load() > 0) || now.Sub(l.looked) >= idleTime {
+			l.look(now)
+		}
+	}
+	l.end()
+}
+
+// do carries out what was asked for.
+func (l *loop) do(w *work) {
+	for _, f := range w.orders {
+		f()
+	}
+	for _, r := range w.requests {
+		r.link.push(r)
+	}
+	for i := range w.answers {
+		a := &w.answers[i]
+		a.to.answer(a)
+		l.touch(a.to)
+	}
+	for i := range w.replies {
+		o := &w.replies[i]
+		if !o.to.reply(o) {
+			l.conn.log.Error("zmq: reply dropped: too many wait for its caller", "caller", o.to.id)
+		}
+		keepBuffer(o.body)
+		l.touch(o.to)
+	}
+	for _, r := range w.givenUp {
+		r.link.giveUp(r)
+	}
+}
+
+func (l *loop) touch(s *session) {
+	if !s.dirty {
+		s.dirty = true
+		l.dirty = append(l.dirty, s)
+	}
+}
+
+// flush sends what there is to send.
+func (l *loop) flush() {
+	for k := range l.links {
+		if k.stream.up && !k.wire.blocked {
+			l.flushLink(k)
+		}
+	}
+	for _, s := range l.dirty {
+		s.dirty = false
+		l.flushSession(s)
+	}
+	clear(l.dirty)
+	l.dirty = l.dirty[:0]
+}
+
+func (l *loop) nextID() uint64 {
+	l.lastID++
+	return l.lastID
+}
+
+func (l *loop) flushLink(k *link) {
+	k.fill(l.nextID)
+	err := k.stream.flush(func(frame []byte) error {
+		_, err := k.wire.dealer.SendBytes(frame, zmq4.DONTWAIT)
+		return err
+	})
+	if err != nil {
+		k.wire.blocked = true
+		l.due = true
+		if zmq4.AsErrno(err) != zmq4.Errno(syscall.EAGAIN) {
+			l.conn.log.Error("zmq: send", "to", k.wire.endpoint, "error", err)
+		}
+	}
+}
+
+func (l *loop) flushSession(s *session) {
+	s.seal(0)
+	s.silent = time.Now()
+	err := s.stream.flush(func(frame []byte) error { return l.route(s.id, frame) })
+	l.sent(s, err)
+}
+
+// sent looks at the error of a message to a client.
+func (l *loop) sent(s *session, err error) {
+	switch zmq4.AsErrno(err) {
+	case 0:
+	case zmq4.EHOSTUNREACH:
+		s.stream.up = false
+		s.connected.Store(false)
+	case zmq4.Errno(syscall.EAGAIN):
+		l.touch(s) // again on the next round
+		l.due = true
+	default:
+		l.conn.log.Error("zmq: send to a client", "client", s.id, "error", err)
+	}
+}
+
+// route sends one frame to a client.
+func (l *loop) route(id string, frame []byte) error {
+	if _, err := l.router.Send(id, zmq4.SNDMORE|zmq4.DONTWAIT); err != nil {
+		return err
+	}
+	_, err := l.router.SendBytes(frame, zmq4.DONTWAIT)
+	return err
+}
+
+// serve takes what a socket has.
+func (l *loop) serve(p zmq4.Polled) {
+	switch k := l.sources[p.Socket]; {
+	case p.Socket == l.bell:
+		for {
+			if _, err := l.bell.RecvBytes(zmq4.DONTWAIT); err != nil {
+				return
+			}
+		}
+	case p.Socket == l.router:
+		for range burst {
+			id, err := l.router.RecvBytes(zmq4.DONTWAIT)
+			if err != nil {
+				return
+			}
+			frame, err := l.router.RecvBytes(zmq4.DONTWAIT)
+			if err != nil {
+				return
+			}
+			l.fromClient(string(id), frame)
+			for more, err := l.router.GetRcvmore(); more && err == nil; more, err = l.router.GetRcvmore() {
+				if _, err := l.router.RecvBytes(zmq4.DONTWAIT); err != nil { // not one of ours
+					return
+				}
+			}
+		}
+	case k == nil: // closed in this round
+	case p.Socket == k.wire.monitor:
+		for {
+			event, _, _, err := k.wire.monitor.RecvEvent(zmq4.DONTWAIT)
+			if err != nil {
+				return
+			}
+			l.happened(k, event)
+			if l.sources[p.Socket] == nil {
+				return
+			}
+		}
+	default:
+		for range burst {
+			frame, err := k.wire.dealer.RecvBytes(zmq4.DONTWAIT)
+			if err != nil {
+				return
+			}
+			l.fromServer(k, frame)
+			if l.sources[p.Socket] == nil {
+				return
+			}
+		}
+	}
+}
+
+// look is at everything that time changes.
+func (l *loop) look(now time.Time) {
+	l.looked, l.due = now, false
+	l.conn.overdue(now)
+	for k := range l.links {
+		if k.wire.blocked {
+			k.wire.blocked = false
+			l.flushLink(k)
+		}
+		if k.stream.owes() {
+			if _, err := k.wire.dealer.SendBytes(k.stream.ackFrame(), zmq4.DONTWAIT); err != nil {
+				l.due = true
+			}
+		}
+	}
+	for id, s := range l.sessions {
+		switch {
+		case s.stream.owes(), s.stream.up && now.Sub(s.silent) > sessionPause:
+			s.silent = now
+			l.sent(s, l.route(id, s.stream.ackFrame()))
+		case !s.stream.up && now.Sub(s.silent) > sessionTime:
+			delete(l.sessions, id)
+			l.conn.sessions.Delete(id)
+		}
+	}
+	if !l.leaving.IsZero() {
+		l.due = true
+	}
+}
+
+// fromClient takes a message to our ROUTER.
+func (l *loop) fromClient(id string, frame []byte) {
+	h, records, err := parseHeader(frame)
+	if err != nil {
+		l.conn.log.Warn("zmq: message dropped: it is not from a peer of this version", "client", fmt.Sprintf("%q", id), "bytes", len(frame))
+		return
+	}
+	s := l.sessions[id]
+	if h.kind == kindHello {
+		l.greet(id, s, h)
+		return
+	}
+	if h.kind != kindData || s == nil {
+		l.sayTo(id, appendHeader(nil, header{kind: kindResume}))
+		return
+	}
+	s.silent = time.Now()
+	if !s.stream.receive(h) {
+		return
+	}
+	l.due = true // to tell that we have it, if nothing else does
+	r := newReader(records)
+	for len(r.rest) > 0 {
+		switch kind, fields := r.record(); {
+		case !r.ok:
+			l.conn.log.Error("zmq: the rest of a frame cannot be read", "client", id, "bytes", len(records))
+			return
+		case kind == recordRequest:
+			l.conn.arrived(s, fields)
+		case kind == recordLeave:
+			s.left = true
+		}
+	}
+}
+
+// sayTo sends a client a frame outside its stream. Where that fails, the client is not there, and will say hello.
+func (l *loop) sayTo(id string, frame []byte) {
+	if err := l.route(id, frame); err != nil {
+		l.conn.log.Debug("zmq: send to a client", "client", id, "error", err)
+	}
+}
+
+// greet answers a client's hello.
+func (l *loop) greet(id string, s *session, h header) {
+	welcome := header{kind: kindWelcome}
+	if s != nil && s.epoch == h.number {
+		welcome.ack, welcome.number = s.stream.in, 1
+		s.stream.resume(h.ack)
+	} else {
+		if s == nil {
+			s = &session{id: id}
+			l.sessions[id] = s
+			l.conn.sessions.Store(id, s)
+		}
+		s.epoch, s.left = h.number, false
+		s.stream.restart(true)
+	}
+	s.connected.Store(true)
+	frame := appendText(appendHeader(nil, welcome), l.conn.self.ID)
+	l.sayTo(id, appendServices(frame, !l.leaving.IsZero(), l.conn.served()))
+	l.touch(s)
+}
+
+// tellServices tells all clients what we serve now.
+func (l *loop) tellServices() {
+	list := l.conn.served()
+	for _, s := range l.sessions {
+		s.services(!l.leaving.IsZero(), list)
+		l.touch(s)
+	}
+}
+
+// fromServer takes a message to one of our DEALERs.
+func (l *loop) fromServer(k *link, frame []byte) {
+	h, records, err := parseHeader(frame)
+	if err != nil {
+		l.conn.log.Warn("zmq: message dropped: it is not from a peer of this version", "server", k.wire.endpoint, "bytes", len(frame))
+		return
+	}
+	switch h.kind {
+	case kindResume:
+		l.hello(k)
+	case kindWelcome:
+		l.welcomed(k, h, newReader(records))
+	case kindData:
+		if k.stream.receive(h) {
+			l.due = true
+			l.records(k, newReader(records))
+		}
+	}
+}
+
+func (l *loop) records(k *link, r *reader) {
+	for len(r.rest) > 0 {
+		kind, fields := r.record()
+		ok := r.ok
+		switch kind {
+		case recordAnswer:
+			ok = ok && k.answered(fields)
+		case recordReply:
+			number := fields.number()
+			if ok = ok && fields.ok; ok {
+				l.conn.replied(number, fields.rest)
+			}
+		case recordServices:
+			leaving, list, read := parseServices(fields)
+			if ok = ok && read; ok {
+				l.services(k, leaving, list)
+			}
+		}
+		if !ok {
+			l.conn.log.Error("zmq: the rest of a frame cannot be read", "server", k.wire.endpoint)
+			return
+		}
+	}
+}
+
+// end closes the sockets and ends all requests.
+func (l *loop) end() {
+	w := l.inbox.close()
+	for _, r := range w.requests {
+		r.end(outcome{code: outcomeClosed})
+	}
+	for k := range l.links {
+		l.drop(k, outcomeClosed, "the transport was closed")
+	}
+	err := errors.Join(l.router.Close(), l.bell.Close())
+	l.inbox.ringing.Lock()
+	err = errors.Join(err, l.inbox.bell.Close())
+	l.inbox.ringing.Unlock()
+	if err := errors.Join(err, l.context.Term()); err != nil {
+		l.conn.log.Error("zmq: close", "error", err)
+	}
+	for _, f := range w.orders { // nothing is left that they could change; who waits for them is to go on
+		f()
+	}
+}

@@ -1,0 +1,362 @@
+//go:build zmq
+
+package zmq
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/goslo/goslo/transport"
+	"github.com/goslo/goslo/wire"
+)
+
+const (
+	routeTime  = 250 * time.Millisecond // for which a route is used without a look into the directory
+	busyTries  = 3                      // servers that are asked before one has to keep what it has no room for
+	fullPause  = 50 * time.Millisecond  // before servers are asked again that are all full
+	lookPause  = 100 * time.Millisecond // before a directory is asked again that could not be
+	fanoutTime = 2 * time.Second        // for which a fanout waits for a server that is connected to and does not answer
+	replyTime  = 30 * time.Second       // for which a reply waits for its caller
+)
+
+type topicName struct{ exchange, topic string }
+
+// A route is who serves a topic, as far as was known some time ago.
+type route struct {
+	at         time.Time
+	candidates []candidate
+}
+
+// A candidate is a server that may serve what is sent.
+type candidate struct {
+	provider
+	link *link
+}
+
+// Send implements [transport.Transport]. Nil means, of a call or cast: a server has it; of a fanout: every live server has; of a
+// reply: it is on its way back to a caller that is connected, or the caller has it.
+func (c *Conn) Send(ctx context.Context, to transport.Address, m *transport.Message) error {
+	if err := c.send(ctx, to, m); err != nil {
+		return fmt.Errorf("zmq: send to %s: %w", to, err)
+	}
+	return nil
+}
+
+func (c *Conn) send(ctx context.Context, to transport.Address, m *transport.Message) error {
+	if c.isClosed() {
+		return transport.ErrClosed
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w: %w", transport.ErrNotSent, context.Cause(ctx))
+	}
+	if to.Topic == "" {
+		return fmt.Errorf("%w: the address has no topic", transport.ErrRejected)
+	}
+	e := envelope{to: toTopic, ttl: m.Expires, service: service{cmp.Or(to.Exchange, c.cfg.exchange), to.Topic, to.Server}}
+	switch to.Kind {
+	case transport.Reply:
+		return c.reply(ctx, to.Topic, m)
+	case transport.Topic:
+	case transport.Fanout:
+		e.to, e.service.Server = toFanout, ""
+	default:
+		return fmt.Errorf("%w: the address is of no known kind", transport.ErrRejected)
+	}
+	if err := transport.CheckHeaders(m.Headers); err != nil {
+		return err
+	}
+	e.headers = m.Headers
+	if m.ReplyTo != "" {
+		e.flags = flagReplies
+	}
+	buffer := buffers.Get().(*[]byte)
+	fields, err := wire.AppendMessage(appendRequest((*buffer)[:0], &e), m)
+	if err != nil {
+		keepBuffer(buffer)
+		return fmt.Errorf("%w: %w", transport.ErrRejected, err)
+	}
+	*buffer = fields
+	defer keepBuffer(buffer) // nobody has it any more when the outcome is there
+	if to.Kind == transport.Fanout {
+		return c.fanout(ctx, e, fields)
+	}
+	return c.toOne(ctx, e, fields, anybody{})
+}
+
+// anybody restricts who may get a request.
+type anybody struct {
+	but  string // not the member with this ID
+	room bool   // only who has room
+}
+
+// An attempt is what one Send has learned about servers.
+type attempt struct {
+	fresh bool            // look into the directory
+	out   []*link         // they do not serve it, or have ended
+	busy  map[*link]int   // how full they were
+	full  bool            // one has no room even for what must wait
+	down  map[*link]error // connected to, and not answering
+}
+
+// toOne gives a request to one server.
+func (c *Conn) toOne(ctx context.Context, e envelope, fields []byte, who anybody) error {
+	var a attempt
+	for {
+		list, err := c.candidates(ctx, e.service, a.fresh)
+		if err != nil {
+			return err
+		}
+		k, keep, stay := a.pick(list, e.service, who)
+		switch {
+		case k == nil && a.full:
+			a.busy, a.full = nil, false
+			if err := c.pause(ctx, fullPause); err != nil {
+				return fmt.Errorf("all servers are full: %w", err)
+			}
+			continue
+		case k == nil && !a.fresh:
+			a.fresh = true
+			continue
+		case k == nil:
+			return transport.ErrNoListener
+		case keep && who.room:
+			return errNoRoom
+		}
+		flags := e.flags
+		if keep {
+			flags |= flagKeep
+		}
+		o := c.ask(ctx, k, fields, flags, stay)
+		switch o.code {
+		case answerTaken:
+			return nil
+		case answerBusy:
+			a.busy = with(a.busy, k, o.load)
+		case answerFull:
+			a.busy, a.full = with(a.busy, k, 100), true
+			a.out = append(a.out, k)
+		case answerNobody, outcomeDead:
+			a.out, a.fresh = append(a.out, k), true
+		case outcomeMoved:
+			a.down = with(a.down, k, error(nil))
+		default:
+			return o.err(ctx)
+		}
+	}
+}
+
+// errNoRoom: other servers are there, and none has room.
+var errNoRoom = errors.New("no other server has room")
+
+func with[K comparable, V any](m map[K]V, key K, value V) map[K]V {
+	if m == nil {
+		m = map[K]V{}
+	}
+	m[key] = value
+	return m
+}
+
+// pick chooses a server: one that is connected rather than one that is not, of these the one with the least on its way.
+// Those that said to be busy are asked again only when enough others are too: the one that is least so then has to
+// keep the request. stay: there is none but such as do not answer.
+func (a *attempt) pick(list []candidate, s service, who anybody) (best *link, keep, stay bool) {
+	var score, least int
+	busiest, n := (*link)(nil), 0
+	turn := rand.IntN(len(list) + 1)
+	for i := range list {
+		cand := &list[(i+turn)%len(list)]
+		k := cand.link
+		if !cand.serves(s) || slices.Contains(a.out, k) || cand.ID != "" && cand.ID == who.but {
+			continue
+		}
+		n++
+		if load, busy := a.busy[k]; busy {
+			if busiest == nil || load < least {
+				busiest, least = k, load
+			}
+			continue
+		}
+		points := int(k.load.Load())
+		_, down := a.down[k]
+		switch state := k.state.Load(); {
+		case down || state == linkDown:
+			points += 1 << 24
+		case state != linkUp:
+			points += 1 << 20
+		}
+		if cand.Unasked && !k.serves(s) {
+			points += 1 << 22
+		}
+		if best == nil || points < score {
+			best, score = k, points
+		}
+	}
+	if busiest != nil && (best == nil || len(a.busy) >= busyTries || score >= 1<<22) {
+		return busiest, true, false
+	}
+	return best, n == 1 && !who.room, score >= 1<<24
+}
+
+// serves says whether the member is known to serve s, or nothing is known.
+func (p *provider) serves(s service) bool {
+	return p.Unasked || s.Server == "" || slices.Contains(p.Servers, s.Server)
+}
+
+// serves says whether the server has told to serve s.
+func (k *link) serves(s service) bool {
+	list := k.services.Load()
+	return list != nil && slices.ContainsFunc(*list, func(o service) bool {
+		return o.Exchange == s.Exchange && o.Topic == s.Topic && (s.Server == "" || o.Server == s.Server)
+	})
+}
+
+// candidates returns who may serve a topic.
+func (c *Conn) candidates(ctx context.Context, s service, fresh bool) ([]candidate, error) {
+	name := topicName{s.Exchange, s.Topic}
+	if !fresh {
+		c.mu.Lock()
+		r := c.routes[name]
+		c.mu.Unlock()
+		if r != nil && time.Since(r.at) < routeTime {
+			return r.candidates, nil
+		}
+	}
+	for {
+		providers, err := c.directory.find(ctx, s.Exchange, s.Topic, fresh)
+		if err == nil {
+			return c.remember(name, providers), nil
+		}
+		if p := c.pause(ctx, lookPause); p != nil {
+			return nil, fmt.Errorf("%w: the directory: %w", p, err)
+		}
+	}
+}
+
+// remember makes a route of what the directory says.
+func (c *Conn) remember(name topicName, providers []provider) []candidate {
+	r := &route{at: time.Now(), candidates: make([]candidate, 0, len(providers))}
+	for _, p := range providers {
+		r.candidates = append(r.candidates, candidate{p, c.linkTo(p.member)})
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.saw(name, r.candidates)
+	if len(r.candidates) > 0 {
+		c.routes[name] = r
+	} else {
+		delete(c.routes, name)
+	}
+	return r.candidates
+}
+
+// ask sends a request to a server and waits for what becomes of it.
+func (c *Conn) ask(ctx context.Context, k *link, fields []byte, flags byte, stay bool) outcome {
+	r := requests.Get().(*request)
+	defer requests.Put(r)
+	r.link, r.fields, r.flags, r.stay, r.framed = k, fields, flags, stay, false
+	k.load.Add(1)
+	if !c.loop.inbox.put(func(w *work) { w.requests = append(w.requests, r) }) {
+		k.load.Add(-1)
+		return outcome{code: outcomeClosed}
+	}
+	select {
+	case o := <-r.outcome:
+		return o
+	case <-ctx.Done():
+	case <-c.closing:
+		// What has left may still be answered.
+		t := time.NewTimer(leaveTime / 2)
+		defer t.Stop()
+		select {
+		case o := <-r.outcome:
+			return o
+		case <-t.C:
+		case <-ctx.Done():
+		}
+	}
+	c.loop.inbox.put(func(w *work) { w.givenUp = append(w.givenUp, r) })
+	return <-r.outcome
+}
+
+// err is what the sender of a request is told.
+func (o outcome) err(ctx context.Context) error {
+	switch o.code {
+	case outcomeUnsent:
+		if ctx.Err() == nil {
+			return transport.ErrClosed
+		}
+		return fmt.Errorf("%w: no server could be reached: %w", transport.ErrNotSent, context.Cause(ctx))
+	case outcomeInDoubt:
+		if o.reason == "" {
+			o.reason = "the server has not answered"
+		}
+		if err := context.Cause(ctx); err != nil {
+			return fmt.Errorf("%w: %s: %w", transport.ErrInDoubt, o.reason, err)
+		}
+		return fmt.Errorf("%w: %s", transport.ErrInDoubt, o.reason)
+	case outcomeClosed:
+		return transport.ErrClosed
+	case answerExpired:
+		return fmt.Errorf("%w: no server took it before it expired", transport.ErrNotSent)
+	}
+	return fmt.Errorf("%w: the server says: %s", transport.ErrRejected, o.reason)
+}
+
+// pause waits a while. The error wraps ErrNotSent or ErrClosed.
+func (c *Conn) pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-c.closing:
+		return transport.ErrClosed
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", transport.ErrNotSent, context.Cause(ctx))
+	}
+}
+
+// fanout gives a request to every server of a topic.
+func (c *Conn) fanout(ctx context.Context, e envelope, fields []byte) error {
+	list, err := c.candidates(ctx, e.service, true)
+	if err != nil {
+		return err
+	}
+	patience, cancel := context.WithTimeout(ctx, fanoutTime)
+	defer cancel()
+	outcomes := make(chan error, len(list))
+	for i := range list {
+		k := list[i].link
+		// Each has a buffer of its own, since the loop writes the request's identifier into it.
+		own := buffers.Get().(*[]byte)
+		*own = append((*own)[:0], fields...)
+		go func() { // awaited below
+			defer keepBuffer(own)
+			outcomes <- c.fanoutTo(ctx, patience, k, *own, e.flags)
+		}()
+	}
+	var errs []error
+	for range list {
+		errs = append(errs, <-outcomes)
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Conn) fanoutTo(ctx, patience context.Context, k *link, fields []byte, flags byte) error {
+	o := c.ask(patience, k, fields, flags|flagKeep, true)
+	switch {
+	case o.code == answerTaken, o.code == answerNobody, o.code == outcomeDead:
+		return nil
+	case o.code == answerRefused:
+		return o.err(ctx)
+	case (o.code == outcomeUnsent || o.code == outcomeInDoubt) && (ctx.Err() != nil || c.isClosed()):
+		return o.err(ctx)
+	}
+	c.log.Warn("zmq: a server may not have heard a fanout", "server", k.key, "why", o.err(patience))
+	return nil
+}

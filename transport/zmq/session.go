@@ -1,0 +1,70 @@
+//go:build zmq
+
+package zmq
+
+import (
+	"encoding/binary"
+	"sync/atomic"
+	"time"
+)
+
+// A session is a client that has connected to us, and the stream to it. It belongs to the loop, but for what is atomic.
+type session struct {
+	id        string
+	connected atomic.Bool
+	epoch     uint64
+	stream    stream
+	frame     []byte    // being filled; nil = none
+	silent    time.Time // when something was last exchanged
+	left      bool      // the client has promised to send no more requests
+	dirty     bool      // the loop is to flush it
+}
+
+// sessionTime is for how long the stream to a client is remembered that is not connected.
+const sessionTime = 3 * time.Minute
+
+// A session that is silent for so long is asked whether it is still connected.
+const sessionPause = 30 * time.Second
+
+// backlogLimit is how many bytes may wait for a client that is not connected or takes nothing. Its replies are dropped then.
+const backlogLimit = 2 * window
+
+// open returns the frame that records are added to.
+func (s *session) open() []byte {
+	if s.frame == nil {
+		s.frame = s.stream.frame()
+	}
+	return s.frame
+}
+
+func (s *session) answer(a *answer) { s.frame = appendAnswer(s.open(), a) }
+
+// reply adds a reply; false when too much waits.
+func (s *session) reply(o *outgoing) bool {
+	if s.stream.bytes+len(s.frame) > backlogLimit {
+		return false
+	}
+	var head [binary.MaxVarintLen64]byte
+	s.frame = appendRecord(s.open(), recordReply, binary.AppendUvarint(head[:0], o.number), *o.body)
+	s.seal(frameSize)
+	return true
+}
+
+func (s *session) services(leaving bool, list []service) {
+	s.frame = appendRecord(s.open(), recordServices, appendServices(nil, leaving, list))
+}
+
+// seal ends the frame that is being filled if it has at least so many bytes.
+func (s *session) seal(least int) {
+	if s.frame != nil && len(s.frame) >= least {
+		s.stream.add(s.frame)
+		s.frame = nil
+	}
+}
+
+func appendUvarints(b []byte, list ...uint64) []byte {
+	for _, n := range list {
+		b = binary.AppendUvarint(b, n)
+	}
+	return b
+}
