@@ -41,7 +41,6 @@ import (
 	"log/slog"
 	"strings"
 
-	"github.com/goslo/goslo/config"
 	"github.com/goslo/goslo/internal/nearest"
 	"github.com/goslo/goslo/transport"
 	"github.com/goslo/goslo/transport/memory"
@@ -65,14 +64,15 @@ type Config struct {
 	//	zmq, zmq+redis    no broker at all; in programs built with -tags zmq; see package transport/zmq
 	//	memory, fake      a bus inside this process; see package transport/memory
 	//
-	// Default: transport_url of Files, else embedded://.
+	// Default: transport_url of Options, else, without any, embedded://.
 	URL string
-	// Files are oslo.config's, such as nova.conf. Of [DEFAULT] transport_url and control_exchange count, where URL
-	// and Exchange are empty, and for RabbitMQ all of [oslo_messaging_rabbit]; options in the URL come first.
-	Files config.Files
+	// Options are oslo.messaging's, of a configuration such as nova.conf. Of [DEFAULT] transport_url and control_exchange
+	// count, where URL and Exchange are empty, and the group of the transport, such as [oslo_messaging_rabbit]; options
+	// in the URL come first. ClientConfig and ServerConfig are made of others. Default: none.
+	Options Options
 	// Program is the name by which operators see the process on the broker. Default: that of the executable.
 	Program string
-	// Exchange is what a target without one means. Default: control_exchange of Files, else "openstack".
+	// Exchange is what a target without one means. Default: control_exchange of Options, else "openstack".
 	Exchange string
 	// Logger hears about connections lost and rebuilt, and about options that have no effect or that nobody knows.
 	// Default: nothing is logged.
@@ -95,8 +95,8 @@ func (c Config) Open(ctx context.Context) (transport.Transport, error) {
 	return p.open(ctx)
 }
 
-// Check returns the error that Open would return without asking the bus: about files, the URL, and options that are wrong
-// or do not go together. It reads certificates, and does not connect.
+// Check returns the error that Open would return without asking the bus: about the URL, and options that are wrong or do
+// not go together. It reads certificates, and does not connect.
 func (c Config) Check() error {
 	p, err := c.plan()
 	if err != nil || p.check == nil {
@@ -112,20 +112,20 @@ type plan struct {
 }
 
 func (c Config) plan() (plan, error) {
-	c, settings, err := c.fromFiles()
+	c, err := c.fromOptions()
 	if err != nil {
 		return plan{}, &ConfigError{err}
 	}
-	url := c.URL
-	if url == "" {
-		url = "embedded://"
-	}
-	u, err := transport.ParseURL(url)
+	u, err := transport.ParseURL(c.URL)
 	if err != nil {
 		return plan{}, err
 	}
 	switch u.Scheme {
 	case "rabbit", "kombu":
+		settings, err := c.settings(rabbitGroup, rabbitStrays...)
+		if err != nil {
+			return plan{}, &ConfigError{err}
+		}
 		r := rabbit.Config{URL: u, Settings: settings, Program: c.Program, Exchange: c.Exchange, Logger: c.Logger}
 		open := func(ctx context.Context) (transport.Transport, error) { return opened(rabbit.Open(ctx, r)) }
 		return plan{open, r.Check}, nil

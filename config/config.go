@@ -24,6 +24,7 @@
 //	secret     its value is shown nowhere; every Secret is one
 //	multi      a slice with one element for each assignment, as oslo's MultiStrOpt, rather than for each comma
 //	advanced   the sample file says that few need it
+//	retired    it is read, and the sample file has no word of it
 //
 // Other tags: default (text as in a file), help, choices (separated by commas), min and max (numbers, and durations in
 // seconds), type (see below), short (a letter for the command line), sample (shown by [Sample] in place of the default),

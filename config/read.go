@@ -124,14 +124,18 @@ func (l *loader) read() *state {
 		s.readPlace(p)
 	}
 	s.refuseSources(l.schema)
-	r := &resolver{
-		schema: l.schema, line: l.line, env: l.env, files: s.files, results: s.results, within: make(map[key]bool),
-		shared: slices.ContainsFunc(l.schema.groups, func(g *group) bool { return g.shared }),
-	}
+	r := l.resolver(s)
 	s.errs = append(s.errs, r.resolveAll()...)
 	r.warnUnknown()
 	s.warnings = r.told
 	return s
+}
+
+func (l *loader) resolver(s *state) *resolver {
+	return &resolver{
+		schema: l.schema, line: l.line, env: l.env, files: s.files, results: s.results, within: make(map[key]bool),
+		shared: slices.ContainsFunc(l.schema.groups, func(g *group) bool { return g.shared }),
+	}
 }
 
 func (s *state) readPlace(p place) {

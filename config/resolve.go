@@ -119,13 +119,19 @@ func (r *resolver) problem(o *option, res *result, err error) *Problem {
 	return p
 }
 
+// errNoReference does not tell the name, which is a piece of a password with a dollar sign in it more often than not.
+var errNoReference = errors.New("the name after $ is no option; write $$ for a dollar sign")
+
 // refer returns what $name stands for in a value of a group, on the way to one of from: an option of that group or of
 // [DEFAULT], or with a dot one of another group. Where files are shared, an option that only others know stands for its
 // text.
 func (r *resolver) refer(group string, from *result, name string) (string, error) {
 	groups, option := []string{group, Default}, name
 	if group, rest, dotted := strings.Cut(name, "."); dotted {
-		if group == Default {
+		switch {
+		case group == Default && from.hidden:
+			return "", errNoReference
+		case group == Default:
 			return "", fmt.Errorf("$%s: options of [DEFAULT] are written without their group: $%s", name, rest)
 		}
 		groups, option = []string{group}, rest
@@ -156,30 +162,31 @@ func (r *resolver) refer(group string, from *result, name string) (string, error
 			}
 		}
 	}
-	subject := "$" + name
 	if from.hidden {
-		subject = "the name after $" // a password with a dollar sign in it, more often than not
+		return "", errNoReference
 	}
-	return "", fmt.Errorf("%s is no option of [%s]; write $$ for a dollar sign", subject, strings.Join(slices.Compact(groups), "] or ["))
+	return "", fmt.Errorf("$%s is no option of [%s]; write $$ for a dollar sign", name, strings.Join(slices.Compact(groups), "] or ["))
 }
 
 // foreign is the text of an option that is not declared. It may be anything, a secret too.
 func (r *resolver) foreign(from *result, k key) (text string, ok bool, err error) {
-	for _, f := range slices.Backward(r.files) {
-		e, found := f.last(k)
-		if !found {
-			continue
-		}
-		if r.within[k] {
-			return "", true, fmt.Errorf("$%s refers back to itself", k.name)
-		}
-		r.within[k] = true
-		defer delete(r.within, k)
-		from.hidden = true
-		text, err := substitute(e.value, func(name string) (string, error) { return r.refer(k.group, from, name) })
-		return text, true, err
+	given, ok := r.undeclared(k)
+	if !ok {
+		return "", false, nil
 	}
-	return "", false, nil
+	from.hidden = true
+	text, err = r.text(from, k, given)
+	return text, true, err
+}
+
+// text fills in the references in the text of an option that is not declared.
+func (r *resolver) text(from *result, k key, given givenText) (string, error) {
+	if r.within[k] {
+		return "", fmt.Errorf("$%s refers back to itself", k.name)
+	}
+	r.within[k] = true
+	defer delete(r.within, k)
+	return substitute(given.text, func(name string) (string, error) { return r.refer(k.group, from, name) })
 }
 
 // find returns what is given for o, by whom wins.

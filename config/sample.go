@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Sample writes a configuration file in which every option that T declares is explained and set to its default, as a
+// Sample writes a configuration file in which every option that T declares, save retired ones, is explained and set to its default, as a
 // comment, as oslo-config-generator does. A secret's default is not shown.
 func Sample[T any](w io.Writer, defaults T) error {
 	s, err := newSchema(reflect.ValueOf(&defaults).Elem())
@@ -17,7 +17,7 @@ func Sample[T any](w io.Writer, defaults T) error {
 	}
 	var b strings.Builder
 	for _, g := range s.groups {
-		options := slices.DeleteFunc(slices.Clone(s.options), func(o *option) bool { return o.group != g })
+		options := slices.DeleteFunc(slices.Clone(s.options), func(o *option) bool { return o.group != g || o.retired })
 		if len(options) == 0 {
 			continue
 		}

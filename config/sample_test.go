@@ -34,6 +34,7 @@ type sampled struct {
 		Addr     netip.Addr        `config:"addr"`
 		Prices   []string          `config:"prices,multi"`
 		Key      *string           `config:"key"`
+		Ancient  string            `config:"ancient,retired" removal:"it has done nothing for long"`
 	} `config:"api" help:"The HTTP side."`
 }
 

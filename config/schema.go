@@ -32,7 +32,7 @@ type option struct {
 	kind  kind
 	multi bool
 
-	flag, mutable, required, secret, advanced bool
+	flag, mutable, required, secret, advanced, retired bool
 
 	short    string // a letter for the command line, or ""
 	fallback fallback
@@ -56,10 +56,8 @@ func (o *option) key() key { return key{normalGroup(o.group.name), underscored(o
 
 func (o *option) String() string { return "[" + o.group.name + "] " + o.name }
 
-// env is the variable that sets the option; see oslo_config/sources/_environment.py, get_name.
-func (o *option) env() string {
-	return "OS_" + strings.ToUpper(o.group.name) + "__" + strings.ToUpper(underscored(o.name))
-}
+// env is the variable that sets the option.
+func (o *option) env() string { return envName(o.group.name, o.name) }
 
 func underscored(name string) string { return strings.ReplaceAll(name, "-", "_") }
 
@@ -196,10 +194,10 @@ func (s *schema) declare(f reflect.StructField, tag string, v reflect.Value, pat
 	}
 	for _, word := range words[1:] {
 		property := map[string]*bool{
-			"flag": &o.flag, "mutable": &o.mutable, "required": &o.required, "secret": &o.secret, "multi": &o.multi, "advanced": &o.advanced,
+			"flag": &o.flag, "mutable": &o.mutable, "required": &o.required, "secret": &o.secret, "multi": &o.multi, "advanced": &o.advanced, "retired": &o.retired,
 		}[word]
 		if property == nil {
-			return wrong("%q is not a property; there are advanced, flag, multi, mutable, required and secret", word)
+			return wrong("%q is not a property; there are advanced, flag, multi, mutable, required, retired and secret", word)
 		}
 		*property = true
 	}

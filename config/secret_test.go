@@ -88,6 +88,8 @@ func TestErrorsShowNoSecrets(t *testing.T) {
 		Number   int            `config:"number"`
 		Numbers  []int          `config:"numbers,multi"`
 		Wrong    config.Secret  `config:"wrong"`
+		Wronger  config.Secret  `config:"wronger"`
+		Worst    config.Secret  `config:"worst"`
 	}
 	s := source(t, `[DEFAULT]
 password = hunter2
@@ -96,6 +98,8 @@ token = h2
 number = $password
 numbers = ${password}
 wrong = pa$hunter2
+wronger = pa$hunter.hunter2
+worst = pa$DEFAULT.hunter2
 `)
 	s.Args = []string{}
 	_, err := config.Load(s, options{})
@@ -105,7 +109,9 @@ wrong = pa$hunter2
 		"config: 1.conf:4: [DEFAULT] token: not valid",
 		"config: 1.conf:5: [DEFAULT] number: not an integer",
 		"config: 1.conf:6: [DEFAULT] numbers: not an integer",
-		"config: 1.conf:7: [DEFAULT] wrong: the name after $ is no option of [DEFAULT]; write $$ for a dollar sign",
+		"config: 1.conf:7: [DEFAULT] wrong: the name after $ is no option; write $$ for a dollar sign",
+		"config: 1.conf:8: [DEFAULT] wronger: the name after $ is no option; write $$ for a dollar sign",
+		"config: 1.conf:9: [DEFAULT] worst: the name after $ is no option; write $$ for a dollar sign",
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("errors:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -58,11 +58,11 @@ func TestConfigurationFile(t *testing.T) {
 	if err := os.WriteFile(path, []byte(strings.Replace(novaConf, "URL", n.URLVhost(vhost)+"?rabbit_quorum_delivery_limit=7", 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	files, err := config.ReadFiles(path)
+	conf, err := config.Load(config.Source{Files: []string{path}}, struct{}{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	bus, err := goslo.Config{Files: files}.Open(t.Context())
+	bus, err := goslo.Config{Options: conf}.Open(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

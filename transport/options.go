@@ -30,15 +30,15 @@ type Options struct {
 	former   map[string][]string // a name's former ones
 	old      map[string]bool     // all of these
 	inURL    []string            // problems
-	inFiles  []string
+	inFiles  []SettingProblem
 	remarks  []remark
 	reported map[string]bool // options that have a remark
 }
 
-// A Setting is an option as it stands in a configuration file.
+// A Setting is an option as it stands in a configuration.
 type Setting struct {
-	Name, Value string
-	At          string // where, as path:line
+	Group, Name, Value string
+	At                 string // where: path:line, $OS_GROUP__OPTION, --flag or "default"
 	// Stray says that the option stands where such options used to: unknown ones there belong to somebody else.
 	Stray bool
 }
@@ -68,6 +68,7 @@ type remark struct {
 // A given option is one that has a value.
 type given struct {
 	name, value string // name as it was written
+	group       string // "" = in the URL, or not known
 	at          string // "" = in the URL
 	stray       bool
 }
@@ -99,7 +100,7 @@ func (o *Options) Retired(use string, names ...string) (name, value string) {
 	for _, n := range names {
 		o.old[n] = true
 		if slices.ContainsFunc(o.query, func(q Option) bool { return q.Name == n }) {
-			o.problem(given{}, n+": only configuration files may still have it; say it in front of the options")
+			o.problem(given{name: n}, "only configuration files may still have it; say it in front of the options")
 		}
 	}
 	for _, n := range names {
@@ -205,7 +206,7 @@ func (o *Options) Wrong(name, why string) {
 	if !ok {
 		g.name = name
 	}
-	o.problem(g, g.name+": "+why)
+	o.problem(g, why)
 }
 
 // NoEffect has Log say why an option, if given, changes nothing here.
@@ -229,7 +230,7 @@ func (o *Options) Finish() error {
 		if o.knows(q.Name) {
 			continue
 		}
-		problem := strconv.Quote(q.Name) + ": unknown"
+		problem := "unknown"
 		switch near, ok := nearest.To(q.Name, o.known); {
 		case ok:
 			problem += "; did you mean " + near + "?"
@@ -238,7 +239,7 @@ func (o *Options) Finish() error {
 		default:
 			problem += "; there are " + strings.Join(slices.Sorted(slices.Values(o.known)), ", ")
 		}
-		o.problem(given{}, problem)
+		o.problem(given{name: strconv.Quote(q.Name)}, problem)
 	}
 	for _, s := range o.files {
 		if s.Stray || o.knows(s.Name) {
@@ -269,21 +270,36 @@ func (o *Options) Log(ctx context.Context, log *slog.Logger) {
 	}
 }
 
-// An OptionsError is everything that is wrong with the options in a URL's query and in configuration files. It holds
+// An OptionsError is everything that is wrong with the options in a URL's query and in a configuration. It holds
 // no secrets.
 type OptionsError struct {
 	Driver   string
-	Problems []string // with those in the URL
-	InFiles  []string // with those in files, each starting with path:line
+	Problems []string         // with those in the URL
+	InFiles  []SettingProblem // with those in the configuration
 }
 
-// Error lists the problems.
+// Error lists the problems: those of the configuration a line each, then one line for the URL.
 func (e *OptionsError) Error() string {
-	list := slices.Clone(e.InFiles)
+	list := make([]string, 0, len(e.InFiles)+1)
+	for _, p := range e.InFiles {
+		list = append(list, p.String())
+	}
 	if len(e.Problems) > 0 {
 		list = append(list, e.Driver+" url: "+strings.Join(e.Problems, "; "))
 	}
-	return strings.Join(list, "; ")
+	return strings.Join(list, "\n")
+}
+
+// A SettingProblem is what is wrong with one option of a configuration. It holds no secrets.
+type SettingProblem struct {
+	At          string // as that of the [Setting]
+	Group, Name string
+	Reason      string
+}
+
+// String is at: [group] name: reason.
+func (p SettingProblem) String() string {
+	return p.At + ": [" + p.Group + "] " + p.Name + ": " + p.Reason
 }
 
 func (o *Options) knows(name string) bool { return o.old[name] || slices.Contains(o.known, name) }
@@ -333,7 +349,7 @@ func (o *Options) find(name string) (given, bool) {
 func (o *Options) inFile(name string) (given, bool) {
 	for _, s := range slices.Backward(o.files) {
 		if s.Name == name {
-			return given{name: name, value: s.Value, at: s.At, stray: s.Stray}, s.Value != ""
+			return given{name: name, value: s.Value, group: s.Group, at: s.At, stray: s.Stray}, s.Value != ""
 		}
 	}
 	return given{}, false
@@ -351,13 +367,13 @@ func (o *Options) refuse(g given, why string) {
 	if isSecret(g.name) {
 		value = strconv.Quote(mask)
 	}
-	o.problem(g, g.name+": "+value+" "+why)
+	o.problem(g, value+" "+why)
 }
 
-func (o *Options) problem(g given, text string) {
+func (o *Options) problem(g given, why string) {
 	if g.at == "" {
-		o.inURL = append(o.inURL, "option "+text)
+		o.inURL = append(o.inURL, "option "+g.name+": "+why)
 		return
 	}
-	o.inFiles = append(o.inFiles, g.at+": option "+text)
+	o.inFiles = append(o.inFiles, SettingProblem{At: g.at, Group: g.group, Name: g.name, Reason: why})
 }

@@ -190,11 +190,11 @@ func TestSettingErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	secret := transport.Setting{Name: "password", Value: "hunter2", At: "a.conf:5"}
+	secret := transport.Setting{Group: "foo", Name: "password", Value: "hunter2", At: "a.conf:5"}
 	o := u.Options().From([]transport.Setting{
-		{Name: "workers", Value: "many", At: "a.conf:2"},
-		{Name: "ssl", Value: "true", At: "a.conf:3"},
-		{Name: "old_policy", Value: "any", At: "a.conf:4"},
+		{Group: "foo", Name: "workers", Value: "many", At: "a.conf:2"},
+		{Group: "foo", Name: "ssl", Value: "true", At: "a.conf:3"},
+		{Group: "foo", Name: "old_policy", Value: "any", At: "a.conf:4"},
 		secret,
 	})
 	o.Formerly("policy", "old_policy")
@@ -205,9 +205,11 @@ func TestSettingErrors(t *testing.T) {
 	o.Wrong("ssl", "there is no certificate")
 	o.OneOf("policy", &s.Policy, "round-robin", "shuffle")
 	o.Int("password", &s.Seed, 1, 2)
-	want := `a.conf:2: option workers: "many" is not a whole number; a.conf:3: option ssl: there is no certificate; ` +
-		`a.conf:4: option old_policy: "any" is not one of round-robin, shuffle; a.conf:5: option password: "***" is not a whole number; ` +
-		`foo url: option delay: "soon" is not a number of seconds`
+	want := `a.conf:2: [foo] workers: "many" is not a whole number
+a.conf:3: [foo] ssl: there is no certificate
+a.conf:4: [foo] old_policy: "any" is not one of round-robin, shuffle
+a.conf:5: [foo] password: "***" is not a whole number
+foo url: option delay: "soon" is not a number of seconds`
 	if err := o.Finish(); err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}

@@ -191,7 +191,7 @@ func TestWhereTheBusComesFrom(t *testing.T) {
 	s.run(t, "ping", "lab", "--config-file", bad).want(t, 0) // $GOSLO_URL comes first
 
 	// conforms: CFG-03
-	without.run(t, "call", "lab", "echo", "--config-file", good, "--config-file", slow).want(t, 2).wantErr(t, slow+":2: option rpc_response_timeout")
+	without.run(t, "call", "lab", "echo", "--config-file", good, "--config-file", slow).want(t, 2).wantErr(t, slow+":2: [DEFAULT] rpc_response_timeout")
 	s.run(t, "call", "lab", "sleep", `{"seconds": 5}`, "--config-file", quick).want(t, 4).wantErr(t, "timed out after")
 
 	for _, test := range []struct {
@@ -211,7 +211,7 @@ func TestWhereTheBusComesFrom(t *testing.T) {
 		{"options of the group", without, 5, []string{"--config-file", tls}, "/?rabbit_login_method=PLAIN (" + tls + ":2)"},
 		{"an option without effect", without, 5, []string{"--config-file", tls, "--log-level", "info"}, "option=rpc_conn_pool_size at=" + tls + ":6"},
 		{"options by their oldest names", without, 5, []string{"--config-file", oldest}, "option=rabbit_password at=" + oldest + ":3 use=transport_url"},
-		{"options of another file", without, 2, []string{"--config-file", tls, "--config-file", badTLS}, badTLS + ":2: option ssl_ca_file: open /nosuch/ca.pem"},
+		{"options of another file", without, 2, []string{"--config-file", tls, "--config-file", badTLS}, badTLS + ":2: [oslo_messaging_rabbit] ssl_ca_file: open /nosuch/ca.pem"},
 		{"a hole in the value", without, 2, []string{"--config-file", holes}, holes + ":2"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

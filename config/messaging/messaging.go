@@ -29,6 +29,7 @@ type RabbitOptions struct {
 	RabbitEncryption
 	RabbitTopology
 	RabbitIgnored
+	RabbitRetired
 }
 
 // RabbitConnection is how brokers are reached, and messages exchanged with them.
@@ -86,4 +87,14 @@ type RabbitIgnored struct {
 	FIPSMode        bool `config:"ssl_enforce_fips_mode" default:"false" help:"Without effect: a Go program is put into FIPS mode by GODEBUG=fips140=on." removal:"it has no effect in oslo.messaging either"`
 	MaxRetries      int  `config:"rabbit_max_retries" default:"0" min:"0" help:"Without effect: the connection is rebuilt for as long as the program runs." removal:"later releases of oslo.messaging do not know it"`
 	InPthread       bool `config:"heartbeat_in_pthread" default:"false" help:"Without effect." removal:"later releases of oslo.messaging do not know it"`
+}
+
+// RabbitRetired are options that named the broker before there was transport_url (CFG-69). A sample leaves them out.
+type RabbitRetired struct {
+	Host        string        `config:"rabbit_host,retired" deprecated:"host,DEFAULT.rabbit_host" removal:"use transport_url"`
+	Port        int           `config:"rabbit_port,retired" type:"port" deprecated:"port,DEFAULT.rabbit_port" removal:"use transport_url"`
+	Hosts       []string      `config:"rabbit_hosts,retired" deprecated:"hosts,DEFAULT.rabbit_hosts" removal:"use transport_url"`
+	UserID      string        `config:"rabbit_userid,retired" deprecated:"userid,DEFAULT.rabbit_userid" removal:"use transport_url"`
+	Password    config.Secret `config:"rabbit_password,retired" deprecated:"password,DEFAULT.rabbit_password" removal:"use transport_url"`
+	VirtualHost string        `config:"rabbit_virtual_host,retired" deprecated:"virtual_host,DEFAULT.rabbit_virtual_host" removal:"use transport_url"`
 }

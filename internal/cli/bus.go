@@ -5,21 +5,19 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/goslo/goslo"
-	"github.com/goslo/goslo/config"
 	"github.com/goslo/goslo/rpc"
 	"github.com/goslo/goslo/transport"
 )
 
 // A busChoice is the bus that the flags, the environment and the configuration files add up to.
 type busChoice struct {
-	url      string // may hold secrets; "" = what files without one mean, else the embedded bus
-	from     string // where the URL comes from, for people
-	exchange string // "" = the transport's default
-	files    config.Files
+	url      string        // may hold secrets; "" = what files without one mean, else the embedded bus
+	from     string        // where the URL comes from, for people
+	exchange string        // "" = the transport's default
+	options  goslo.Options // nil = no files
 }
 
 // String is the URL without its secrets, and where it comes from.
@@ -29,7 +27,7 @@ func (b busChoice) String() string {
 	}
 	url := b.url
 	switch {
-	case url == "" && len(b.files) > 0:
+	case url == "" && b.options != nil:
 		return b.from
 	case url == "":
 		url = "embedded://"
@@ -43,20 +41,16 @@ func (b busChoice) String() string {
 
 // choose applies the order of the global flags.
 func (a *app) choose() (busChoice, error) {
-	files, err := a.readFiles()
+	url, at, err := a.fileOption("transport_url")
 	if err != nil {
 		return busChoice{}, err
 	}
-	url, at, err := fileOption(files, "transport_url")
+	exchange, _, err := a.fileOption("control_exchange")
 	if err != nil {
 		return busChoice{}, err
 	}
-	exchange, _, err := fileOption(files, "control_exchange")
-	if err != nil {
-		return busChoice{}, err
-	}
-	b := busChoice{files: files, exchange: cmp.Or(a.exchange, exchange)}
-	env := a.getenv("GOSLO_URL")
+	b := busChoice{exchange: cmp.Or(a.exchange, exchange), options: a.options}
+	env, _ := a.lookup("GOSLO_URL")
 	switch {
 	case a.url != "":
 		b.url, b.from = a.url, "--url"
@@ -64,8 +58,8 @@ func (a *app) choose() (busChoice, error) {
 		b.url, b.from = env, "$GOSLO_URL"
 	case url != "":
 		b.url, b.from = url, at
-	case len(files) > 0:
-		b.from = strings.Join(files.Paths(), ", ")
+	case a.options != nil:
+		b.from = a.options.String()
 	default:
 		b.from = "the default; --url, $GOSLO_URL or --config-file name another"
 	}
@@ -85,7 +79,7 @@ func (a *app) open(ctx context.Context, program string) (transport.Transport, er
 	if err != nil {
 		return nil, err
 	}
-	return goslo.Config{URL: a.bus.url, Program: program, Files: a.bus.files, Exchange: a.bus.exchange, Logger: log}.Open(ctx)
+	return goslo.Config{URL: a.bus.url, Program: program, Options: a.bus.options, Exchange: a.bus.exchange, Logger: log}.Open(ctx)
 }
 
 // closeTimeout is how long a bus has for what is on its way when a command ends.

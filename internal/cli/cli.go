@@ -18,6 +18,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/goslo/goslo"
 )
 
 // Streams are the process's standard streams.
@@ -27,9 +29,9 @@ type Streams struct {
 }
 
 // Run carries out one command line, without the program's name, and returns the exit code. Environment
-// variables come from getenv.
-func Run(ctx context.Context, args []string, s Streams, getenv func(string) string) int {
-	a := &app{Streams: s, getenv: getenv}
+// variables come from lookup.
+func Run(ctx context.Context, args []string, s Streams, lookup func(string) (string, bool)) int {
+	a := &app{Streams: s, lookup: lookup}
 	root := a.root() //nolint:contextcheck // the commands get it from ExecuteContextC
 	root.SetArgs(args)
 	root.SetIn(s.In)
@@ -60,7 +62,7 @@ func asksForJSON(args []string) bool {
 // app is one run of the program: the global flags and the streams.
 type app struct {
 	Streams
-	getenv func(string) string
+	lookup func(env string) (string, bool)
 
 	url         string
 	configFiles []string
@@ -68,17 +70,19 @@ type app struct {
 	json        bool
 	logLevel    string
 
-	started bool      // the command line was understood
-	command string    // as it was typed, less arguments
-	bus     busChoice // once it was made
+	started bool          // the command line was understood
+	command string        // as it was typed, less arguments
+	options goslo.Options // of the files, once they were read
+	bus     busChoice     // once it was made
 }
 
 const rootHelp = `goslo calls, serves and looks at services on a message bus, in oslo.messaging's wire format: RabbitMQ
 shared with Python services, NATS, or a bus of its own that needs nothing installed.
 
 The bus is --url, else $GOSLO_URL, else [DEFAULT] transport_url of --config-file, else embedded://. Of a configuration
-file goslo also takes control_exchange, rpc_response_timeout where --timeout is not given, and for RabbitMQ all of
-[oslo_messaging_rabbit]; options in the URL come first. It reads no other options.
+file goslo also takes control_exchange, rpc_response_timeout where --timeout is not given, and the transport's group,
+such as [oslo_messaging_rabbit]; options in the URL come first. With --config-file, variables named as
+$OS_DEFAULT__TRANSPORT_URL and $OS_OSLO_MESSAGING_RABBIT__SSL win over the file, as they do for the service.
 
 Exit codes, the same everywhere:
   0  done
@@ -113,7 +117,7 @@ func (a *app) root() *cobra.Command {
 	}
 	flags := c.PersistentFlags()
 	flags.StringVar(&a.url, "url", "", "the bus: rabbit://user:password@host:5672/vhost, nats://host:4222, embedded://, memory://")
-	flags.StringArrayVar(&a.configFiles, "config-file", nil, "an oslo.config file that names the bus, such as /etc/nova/nova.conf; repeatable, later ones win")
+	flags.StringArrayVarP(&a.configFiles, "config-file", "c", nil, "an oslo.config file that names the bus, such as /etc/nova/nova.conf, or a folder of *.conf; repeatable, later ones win")
 	flags.StringVar(&a.exchange, "exchange", "", `the exchange of topics (default: control_exchange of --config-file, else "openstack")`)
 	flags.BoolVar(&a.json, "json", false, "print results, and errors, as JSON")
 	flags.StringVar(&a.logLevel, "log-level", "warn", "what to log on standard error: debug, info, warn, error or off")

@@ -3,7 +3,6 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -126,15 +125,9 @@ func (a *app) check(paths []string, strict bool) error {
 
 // findings reads the files. The error is one of reading none.
 func findings(paths []string) ([]finding, error) {
-	s := config.Source{Env: func(string) (string, bool) { return "", false }}
-	for _, path := range paths {
-		flag := "--config-file="
-		if info, err := os.Stat(path); err == nil && info.IsDir() {
-			flag = "--config-dir="
-		}
-		s.Args = append(s.Args, flag+path)
-	}
-	errs, err := config.Check(s, checkedOptions{})
+	s := configSource(paths)
+	s.Env = func(string) (string, bool) { return "", false }
+	errs, err := config.Check(s, fileOptions{})
 	if err != nil {
 		return nil, err
 	}
@@ -147,24 +140,27 @@ func findings(paths []string) ([]finding, error) {
 	if err != nil {
 		return found, nil //nolint:nilerr // It is among what was found.
 	}
-	bus := slices.DeleteFunc(busFindings(conf.Files()), func(f finding) bool {
+	bus := slices.DeleteFunc(busFindings(conf), func(f finding) bool {
 		return slices.ContainsFunc(found, func(g finding) bool { return !g.Warning && g.At == f.At && g.Option == f.Option })
 	})
 	return append(found, bus...), nil
 }
 
-// busFindings are what the transport says of the files.
-func busFindings(paths []string) []finding {
-	files, err := config.ReadFiles(paths...)
-	if err != nil {
-		return []finding{describe(err)}
-	}
-	bus := goslo.Config{Files: files}
+// busFindings are what the transport, clients and servers say of the configuration.
+func busFindings(options goslo.Options) []finding {
+	bus := goslo.Config{Options: options}
 	url := finding{Group: config.Default, Option: "transport_url"}
-	if _, url.At, err = files.Get(url.Group, url.Option); err != nil || url.At == "" {
+	var err error
+	if _, url.At, err = options.Option(url.Group, url.Option); err != nil || url.At == "" {
 		bus.URL = "rabbit://" // as oslo.messaging has it
 	}
-	err = bus.Check()
+	found := refused(bus.Check(), url)
+	_, err = bus.ServerConfig()
+	return append(found, refused(err, url)...)
+}
+
+// refused are the findings of an error of package goslo; url is what those with the URL begin with.
+func refused(err error, url finding) []finding {
 	var (
 		options *transport.OptionsError
 		problem *config.Problem
@@ -179,10 +175,8 @@ func busFindings(paths []string) []finding {
 		return []finding{url}
 	}
 	var found []finding
-	for _, text := range options.InFiles {
-		at, text, _ := strings.Cut(text, ": option ")
-		name, reason, _ := strings.Cut(text, ": ")
-		found = append(found, finding{At: at, Group: "oslo_messaging_rabbit", Option: name, Reason: reason})
+	for _, p := range options.InFiles {
+		found = append(found, finding{At: p.At, Group: p.Group, Option: p.Name, Reason: p.Reason})
 	}
 	for _, text := range options.Problems {
 		url.Reason = text
@@ -245,19 +239,4 @@ func count(errs, warnings int) string {
 		return strconv.Itoa(n) + " " + word + "s"
 	}
 	return plural(errs, "error") + ", " + plural(warnings, "warning")
-}
-
-// checkedOptions are those that check knows, in a file that holds others: with what a sample does not recommend, options
-// that named the broker before there was transport_url (CFG-69).
-type checkedOptions struct {
-	messaging.Options
-	Others  struct{} `config:"DEFAULT,shared"`
-	Retired struct {
-		Host        string        `config:"rabbit_host" deprecated:"host,DEFAULT.rabbit_host" removal:"use transport_url"`
-		Port        int           `config:"rabbit_port" type:"port" deprecated:"port,DEFAULT.rabbit_port" removal:"use transport_url"`
-		Hosts       []string      `config:"rabbit_hosts" deprecated:"hosts,DEFAULT.rabbit_hosts" removal:"use transport_url"`
-		UserID      string        `config:"rabbit_userid" deprecated:"userid,DEFAULT.rabbit_userid" removal:"use transport_url"`
-		Password    config.Secret `config:"rabbit_password" deprecated:"password,DEFAULT.rabbit_password" removal:"use transport_url"`
-		VirtualHost string        `config:"rabbit_virtual_host" deprecated:"virtual_host,DEFAULT.rabbit_virtual_host" removal:"use transport_url"`
-	} `config:"oslo_messaging_rabbit"`
 }

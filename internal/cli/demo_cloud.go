@@ -94,7 +94,7 @@ func (c *cloud) connect(ctx context.Context) error {
 	for _, n := range c.nodes {
 		opening.Go(func() error {
 			var err error
-			n.bus, err = goslo.Config{URL: url, Files: c.app.bus.files, Program: "goslo-demo-" + n.name, Exchange: c.exchange, Logger: c.log}.Open(ctx)
+			n.bus, err = goslo.Config{URL: url, Options: c.app.bus.options, Program: "goslo-demo-" + n.name, Exchange: c.exchange, Logger: c.log}.Open(ctx)
 			if err != nil {
 				return &busError{cause: err}
 			}
@@ -211,7 +211,7 @@ func (c *cloud) close(ctx context.Context) {
 func temporary(b busChoice) (string, error) {
 	url := b.url
 	if url == "" {
-		if len(b.files) == 0 {
+		if b.options == nil {
 			return "", nil
 		}
 		url = "rabbit://" // the broker that the files name by their older options

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/goslo/goslo"
+	"github.com/goslo/goslo/config"
 	"github.com/goslo/goslo/rpc"
 	"github.com/goslo/goslo/transport"
 )
@@ -128,10 +129,11 @@ func (a *app) advice(code int, err error) string {
 		remote   *rpc.RemoteError
 		bus      *busError
 		options  *transport.OptionsError
+		problem  *config.Problem
 	)
 	switch {
-	case errors.As(err, &options) && len(options.InFiles) > 0:
-		return "correct the files; this lists what is wrong in them: goslo config check " + strings.Join(a.bus.files.Paths(), " ")
+	case len(a.configFiles) > 0 && (errors.As(err, &options) && len(options.InFiles) > 0 || errors.As(err, &problem)):
+		return "correct the files; this lists what is wrong in them: goslo config check " + strings.Join(a.configFiles, " ")
 	case errors.As(err, &version):
 		return "give the version that the service speaks with --version, and its namespace with --namespace"
 	case errors.As(err, &noMethod):
@@ -200,7 +202,13 @@ func (a *app) printFailure(f failure) {
 		return
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "goslo: %s\n", strings.TrimPrefix(f.Message, "goslo: "))
+	for i, line := range strings.Split(f.Message, "\n") {
+		prefix := "goslo: "
+		if i > 0 {
+			prefix = "       " // one of several problems
+		}
+		b.WriteString(prefix + strings.TrimPrefix(strings.TrimPrefix(line, "goslo: "), "config: ") + "\n")
+	}
 	if len(f.Traceback) > 0 {
 		text := strings.TrimRight(strings.Join(f.Traceback, ""), "\n")
 		fmt.Fprintf(&b, "  remote traceback:\n    %s\n", strings.ReplaceAll(text, "\n", "\n    "))

@@ -21,7 +21,7 @@ func settings(lines ...string) []transport.Setting {
 	var list []transport.Setting
 	for i, line := range lines {
 		name, value, _ := strings.Cut(line, " = ")
-		list = append(list, transport.Setting{Name: name, Value: value, At: fmt.Sprintf("nova.conf:%d", i+1)})
+		list = append(list, transport.Setting{Group: "oslo_messaging_rabbit", Name: name, Value: value, At: fmt.Sprintf("nova.conf:%d", i+1)})
 	}
 	return list
 }
@@ -101,13 +101,13 @@ func TestOptionsOfFilesAreChecked(t *testing.T) {
 		t.Fatal("no error")
 	}
 	for _, want := range []string{
-		`nova.conf:1: option heartbeat_timeout_threshold: "65536" is not within 0 to 65535`,
-		`nova.conf:2: option kombu_failover_strategy: "random" is not one of round-robin, shuffle`,
-		`nova.conf:3: option ssl: "maybe" is neither true nor false`,
-		`nova.conf:4: option heartbeat_rate: "0" is not within 1 to `,
-		`nova.conf:5: option rpc_conn_pool_size: "many" is not a whole number`,
-		`nova.conf:6: option rabbit_ha_queues: a queue is mirrored or a quorum queue, not both`,
-		`nova.conf:9: option rabbit_hosts: "h1:x" is not host:port`,
+		`nova.conf:1: [oslo_messaging_rabbit] heartbeat_timeout_threshold: "65536" is not within 0 to 65535`,
+		`nova.conf:2: [oslo_messaging_rabbit] kombu_failover_strategy: "random" is not one of round-robin, shuffle`,
+		`nova.conf:3: [oslo_messaging_rabbit] ssl: "maybe" is neither true nor false`,
+		`nova.conf:4: [oslo_messaging_rabbit] heartbeat_rate: "0" is not within 1 to `,
+		`nova.conf:5: [oslo_messaging_rabbit] rpc_conn_pool_size: "many" is not a whole number`,
+		`nova.conf:6: [oslo_messaging_rabbit] rabbit_ha_queues: a queue is mirrored or a quorum queue, not both`,
+		`nova.conf:9: [oslo_messaging_rabbit] rabbit_hosts: "h1:x" is not host:port`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%v\nlacks %s", err, want)
