@@ -4,10 +4,7 @@ package goslo
 
 import (
 	"context"
-	"slices"
-	"strings"
 
-	"github.com/goslo/goslo/config"
 	"github.com/goslo/goslo/transport"
 	"github.com/goslo/goslo/transport/zmq"
 )
@@ -20,20 +17,9 @@ var zmqStray = []string{"rpc_zmq_", "zmq_"}
 
 // planZMQ is a plan for ZeroMQ.
 func (c Config) planZMQ(u *transport.URL) (plan, error) {
-	var settings []transport.Setting
-	for _, group := range []string{config.Default, zmqGroup} {
-		for _, name := range c.Files.Names(group) {
-			stray := group == config.Default
-			if stray && !slices.ContainsFunc(zmqStray, func(p string) bool { return strings.HasPrefix(name, p) }) {
-				continue
-			}
-			s, err := setting(c.Files, group, name)
-			if err != nil {
-				return plan{}, &ConfigError{err}
-			}
-			s.Stray = stray
-			settings = append(settings, s)
-		}
+	settings, err := c.settings(zmqGroup, zmqStray...)
+	if err != nil {
+		return plan{}, &ConfigError{err}
 	}
 	z := zmq.Config{URL: u, Settings: settings, Program: c.Program, Exchange: c.Exchange, Logger: c.Logger}
 	open := func(ctx context.Context) (transport.Transport, error) { return opened(zmq.Open(ctx, z)) }
