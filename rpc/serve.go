@@ -30,7 +30,7 @@ func (s *Server) serve(base context.Context, d *transport.Delivery) {
 		Mode:    mode(d),
 		Monitor: m.Monitor,
 		Headers: m.Headers,
-		ID:      m.ID, Received: time.Now(), Redelivered: d.Redelivered,
+		ID:      m.ID, Received: time.Now(), Redelivered: d.Redelivered, Known: s.endpoints.knows(m.Method),
 	}
 	s.track(r)
 	ctx := &handlerContext{Context: base, carried: carried{
