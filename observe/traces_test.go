@@ -113,7 +113,7 @@ func withRequest(t *testing.T) context.Context {
 func attributes(s tracetest.SpanStub) map[string]string {
 	all := map[string]string{}
 	for _, a := range s.Attributes {
-		all[string(a.Key)] = a.Value.Emit()
+		all[string(a.Key)] = a.Value.String()
 	}
 	return all
 }
@@ -320,7 +320,7 @@ func TestRequestsFromElsewhere(t *testing.T) {
 	ahead := time.Now().Add(time.Hour).UnixMicro()
 	for method, headers := range map[string]map[string]string{
 		"note": nil,
-		"boot": {"traceparent": "00-0102030405060708090a0b0c0d0e0f10-0102030405060708-01", "goslo-sent": attribute.Int64Value(ahead).Emit()},
+		"boot": {"traceparent": "00-0102030405060708090a0b0c0d0e0f10-0102030405060708-01", "goslo-sent": attribute.Int64Value(ahead).String()},
 	} {
 		if err := peer.Send(t.Context(), transport.Address{Kind: transport.Topic, Topic: "compute"}, &transport.Message{
 			Method: method, Version: "1.0", Headers: headers, Context: json.RawMessage(`{"request_id": "` + requestID + `"}`),
@@ -381,11 +381,11 @@ func TestHeadersThatDoNotFit(t *testing.T) {
 func TestTraceID(t *testing.T) {
 	t.Parallel()
 	for id, want := range map[string]string{
-		requestID: sameTrace,
-		"":        "",
-		"req-":    "",
-		"c7a8a4a2-93c1-4d2c-9b0c-0123456789ab":      "",
-		"req-c7a8a4a293c14d2c9b0c0123456789ab":      "",
+		requestID:                              sameTrace,
+		"":                                     "",
+		"req-":                                 "",
+		"c7a8a4a2-93c1-4d2c-9b0c-0123456789ab": "",
+		"req-c7a8a4a293c14d2c9b0c0123456789ab": "",
 		"req-c7a8a4a2-93c1-4d2c-9b0c-0123456789ag":  "",
 		"req-c7a8a4a2-93c1-4d2c-9b0c-0123456789abc": "",
 		"req-00000000-0000-0000-0000-000000000000":  "",
