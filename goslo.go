@@ -80,7 +80,7 @@ type Config struct {
 }
 
 // schemes are those that Open knows, as they are told to people.
-var schemes = []string{"rabbit", "kombu", "nats", "nats+tls", "embedded", "zmq", "zmq+redis", "zmq+sentinel", "memory", "fake"}
+var schemes = []string{"rabbit", "kombu", "nats", "nats+tls", "embedded", "zmq", "zmq+redis", "memory", "fake"}
 
 // Open connects to the bus, within ctx; each of its hosts is tried once. From then on the transport keeps the
 // connection up by itself, until it is closed.
@@ -136,7 +136,7 @@ func (c Config) plan() (plan, error) {
 		}
 		n.Program, n.Exchange, n.Logger = c.Program, c.Exchange, c.Logger
 		return plan{open: func(ctx context.Context) (transport.Transport, error) { return opened(nats.Open(ctx, n)) }}, nil
-	case "zmq", "zmq+redis", "zmq+sentinel":
+	case "zmq", "zmq+redis":
 		return c.planZMQ(u)
 	case "embedded":
 		e, err := embedded.ConfigFromURL(u)

@@ -11,7 +11,7 @@ import (
 
 func TestZMQSaysHowToBuildIt(t *testing.T) {
 	t.Parallel()
-	for _, url := range []string{"zmq://", "zmq+redis://u:secret@h:6379/", "zmq+sentinel://h/"} {
+	for _, url := range []string{"zmq://", "zmq+redis://u:secret@h:6379/"} {
 		bus, err := goslo.Open(t.Context(), url)
 		if bus != nil || !isA[*goslo.ConfigError](err) {
 			t.Fatalf("%s: Open = %v, %v; want a *goslo.ConfigError", url, bus, err)

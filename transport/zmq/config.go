@@ -25,7 +25,9 @@ import (
 type Config struct {
 	// URL names the directory, which tells who serves what, the virtual host and options:
 	//
-	//	zmq:///vhost            this user's processes on this host, found in rpc_zmq_ipc_dir
+	//	zmq:///vhost                                 this user's processes on this host, found in rpc_zmq_ipc_dir
+	//	zmq+redis://[user:password@]host,.../vhost   a directory in Redis, at port 6379 if none is given
+	//	zmq://host:port,host:port/vhost              a list of those who serve; zmq:///vhost?directory_file=path has it in a file
 	//
 	// Default (nil): zmq://.
 	URL *transport.URL
@@ -50,6 +52,7 @@ type settings struct {
 	vhost     string
 	program   string
 	exchange  string
+	directory directoryOptions
 	tcp       listening
 	ipcDir    string
 	immediate bool
@@ -109,13 +112,14 @@ func (c Config) read() (*settings, *transport.Options, error) {
 		scheme: u.Scheme, vhost: u.VirtualHost, security: open{},
 		program: cmp.Or(c.Program, filepath.Base(os.Args[0])), exchange: cmp.Or(c.Exchange, "openstack"),
 	}
-	if u.Scheme != "zmq" {
-		return nil, nil, fmt.Errorf("zmq: url: scheme %q is not zmq", u.Scheme)
+	if u.Scheme != "zmq" && u.Scheme != schemeRedis {
+		return nil, nil, fmt.Errorf("zmq: url: scheme %q is neither zmq nor %s", u.Scheme, schemeRedis)
 	}
-	if len(u.Hosts) > 0 {
-		return nil, nil, errors.New("zmq: url: zmq:// has no hosts, and means this host")
+	log := c.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
 	}
-	o, err := s.options(u, c.Settings)
+	o, err := s.options(u, c.Settings, log)
 	if err == nil {
 		s.ipcDir, err = ipcDir(s.ipcDir)
 	}
@@ -123,7 +127,13 @@ func (c Config) read() (*settings, *transport.Options, error) {
 }
 
 // openDirectory opens the directory that the URL names.
-func (s *settings) openDirectory(_ context.Context, log *slog.Logger) (directory, error) {
+func (s *settings) openDirectory(ctx context.Context, log *slog.Logger) (directory, error) {
+	switch d := s.directory; {
+	case d.redis != nil:
+		return openRedis(ctx, *d.redis, log)
+	case d.static.given():
+		return openStatic(d.static, log)
+	}
 	return openLocal(filepath.Join(s.ipcDir, "vhost-"+fileName(s.vhost)), log)
 }
 

@@ -4,6 +4,8 @@ package zmq
 
 import (
 	"cmp"
+	"errors"
+	"log/slog"
 	"math"
 	"os"
 	"time"
@@ -18,22 +20,28 @@ const (
 	noThreads    = "a server's workers are rpc.ServerConfig.Workers"
 	noAckOption  = "every request is acknowledged, and lost connections are resumed"
 	noLocal      = "zmq:// without a directory is a bus on this host, over ipc:// sockets alone"
-	noTargets    = "this directory needs no renewal"
 )
 
 // options reads the options of [oslo_messaging_zmq], by their names there, and our own. The result has what is to be said
 // about them.
-func (s *settings) options(u *transport.URL, files []transport.Setting) (*transport.Options, error) {
+func (s *settings) options(u *transport.URL, files []transport.Setting, log *slog.Logger) (*transport.Options, error) {
 	o := u.Options().From(files)
+	directory, err := readDirectory(u, o)
+	s.directory = directory
 	s.listening(o)
 	s.sockets(o)
+	keys, keyErr := readCurve(o)
 	withoutEffect(o)
-	return o, o.Finish()
+	if err = errors.Join(o.Finish(), err, keyErr); err != nil {
+		return o, err
+	}
+	s.security, err = keys.load(log)
+	return o, err
 }
 
 func (s *settings) listening(o *transport.Options) {
 	t := &s.tcp
-	t.on = s.scheme != "zmq"
+	t.on = s.directory.redis != nil
 	t.bind, t.min, t.max, t.trials = "*", 49153, 65536, 100
 	o.Text("rpc_zmq_bind_address", &t.bind)
 	o.Text("rpc_zmq_host", &t.host)
@@ -54,7 +62,7 @@ func (s *settings) listening(o *transport.Options) {
 		}
 		t.host = cmp.Or(name, "localhost")
 	}
-	if !t.on {
+	if !t.on && !s.directory.static.given() {
 		for _, name := range []string{"rpc_zmq_bind_address", "rpc_zmq_host", "rpc_zmq_min_port", "rpc_zmq_max_port", "rpc_zmq_bind_port_retries"} {
 			o.NoEffect(name, noLocal)
 		}
@@ -108,8 +116,6 @@ func withoutEffect(o *transport.Options) {
 	o.Int("rpc_ack_timeout_base", &number, 0, math.MaxInt32)
 	o.Int("rpc_ack_timeout_multiplier", &number, 0, math.MaxInt32)
 	o.Int("rpc_retry_attempts", &number, -1, math.MaxInt32)
-	o.Int("zmq_target_expire", &number, -1, math.MaxInt32)
-	o.Int("zmq_target_update", &number, 0, math.MaxInt32)
 	for name, why := range map[string]string{
 		"rpc_zmq_matchmaker":         noMatchmaker,
 		"rpc_zmq_serialization":      "bodies are JSON",
@@ -127,8 +133,6 @@ func withoutEffect(o *transport.Options) {
 		"rpc_ack_timeout_base":       noAckOption,
 		"rpc_ack_timeout_multiplier": noAckOption,
 		"rpc_retry_attempts":         noAckOption,
-		"zmq_target_expire":          noTargets,
-		"zmq_target_update":          noTargets,
 	} {
 		o.NoEffect(name, why)
 	}
