@@ -20,6 +20,8 @@ type Proxy struct {
 	changed chan struct{} // closed when fault changes
 	links   map[*link]struct{}
 	closed  bool
+	tap     func(connection int, toBroker bool, piece []byte)
+	last    int // number of the last connection
 }
 
 // fault is what the network does at the moment. The zero value is a good network.
@@ -35,6 +37,7 @@ type fault struct {
 // A link is one client's connection and its counterpart to the broker.
 type link struct {
 	client, broker net.Conn
+	number         int
 	dead           bool // forgotten: it swallows for good; guarded by Proxy.mu
 }
 
@@ -108,6 +111,15 @@ func (p *Proxy) Restore() {
 	if lossy {
 		p.drop(false)
 	}
+}
+
+// Tap has f called with each piece before it is passed on, for the connections that come after. They are
+// numbered from 1. f is called from several goroutines at once, must not keep or change the piece, and holds its
+// connection up.
+func (p *Proxy) Tap(f func(connection int, toBroker bool, piece []byte)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.tap = f
 }
 
 // Connections is how many connections are open.
@@ -202,15 +214,34 @@ func (p *Proxy) join(l *link) {
 		return
 	}
 	p.links[l] = struct{}{}
+	p.last++
+	l.number = p.last
+	tap := p.tap
 	p.mu.Unlock()
 
 	var both sync.WaitGroup
-	both.Go(func() { p.pass(l, l.broker, l.client) })
-	both.Go(func() { p.pass(l, l.client, l.broker) })
+	var toBroker, toClient io.Writer = l.broker, l.client
+	if tap != nil {
+		toBroker = tapped{l.broker, func(piece []byte) { tap(l.number, true, piece) }}
+		toClient = tapped{l.client, func(piece []byte) { tap(l.number, false, piece) }}
+	}
+	both.Go(func() { p.pass(l, toBroker, l.client) })
+	both.Go(func() { p.pass(l, toClient, l.broker) })
 	both.Wait()
 	p.mu.Lock()
 	delete(p.links, l)
 	p.mu.Unlock()
+}
+
+// tapped is a writer that shows what it writes.
+type tapped struct {
+	io.Writer
+	show func(piece []byte)
+}
+
+func (w tapped) Write(piece []byte) (int, error) {
+	w.show(piece)
+	return w.Writer.Write(piece)
 }
 
 // pass copies from src to dst under the fault of the moment.

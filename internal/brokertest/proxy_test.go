@@ -193,3 +193,30 @@ func TestProxySlowsAndDrips(t *testing.T) {
 	}
 	p.Restore()
 }
+
+func TestProxyShowsWhatItPasses(t *testing.T) {
+	t.Parallel()
+	p := echo(t)
+	type piece struct {
+		connection int
+		toBroker   bool
+		text       string
+	}
+	pieces := make(chan piece, 4)
+	p.Tap(func(connection int, toBroker bool, b []byte) { pieces <- piece{connection, toBroker, string(b)} })
+	for i := range 2 {
+		c, err := net.Dial("tcp4", p.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := c.Write([]byte("hello")); err != nil {
+			t.Fatal(err)
+		}
+		for _, toBroker := range []bool{true, false} {
+			if got, want := <-pieces, (piece{i + 1, toBroker, "hello"}); got != want {
+				t.Errorf("got %+v, want %+v", got, want)
+			}
+		}
+	}
+}

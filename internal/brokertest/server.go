@@ -93,6 +93,16 @@ func (s *Server) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.It
 // Output is the end of what the server wrote: its log.
 func (s *Server) Output() string { return s.process.output() }
 
+// CPUTime is the CPU time that the server has used since its last start.
+func (s *Server) CPUTime(t testing.TB) time.Duration {
+	t.Helper()
+	used, err := s.process.cpuTime()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return used
+}
+
 // Kill ends the server with SIGKILL. Restart brings it back.
 func (s *Server) Kill() { s.process.kill() }
 
