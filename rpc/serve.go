@@ -203,7 +203,7 @@ func (s *Server) heartbeats(ctx context.Context, request *transport.Message) (st
 				return
 			case <-ticker.C:
 			}
-			if err := s.sendReply(ctx, request, &transport.Message{}); err != nil {
+			if err := s.sendReply(ctx, request, &transport.Message{Monitor: request.Monitor}); err != nil {
 				if ctx.Err() == nil {
 					s.log.Debug("sign of life not sent", "method", request.Method, "id", request.ID, "error", err)
 				}

@@ -212,6 +212,7 @@ type Message struct {
 	Failure json.RawMessage // the remote exception as a JSON object (see wire.Failure); nil = success
 	Ending  bool
 	Answers string // the method that a reply answers, for the sender's log; it does not travel
+	// A heartbeat has the request's Monitor, after which it is of no use; a bus may drop it then. It need not travel.
 
 	// Of both.
 	ID       string // pairs a reply with its call; "" for a cast
