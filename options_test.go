@@ -1,6 +1,7 @@
 package goslo_test
 
 import (
+	"context"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -215,3 +216,49 @@ func TestDefaultsOfClientsAndServers(t *testing.T) {
 		}
 	}
 }
+
+// Files as they are in use open a bus, and set up clients and servers.
+func TestFilesInUse(t *testing.T) {
+	t.Parallel()
+	for path, want := range map[string]struct {
+		timeout  time.Duration
+		workers  int
+		ping     bool
+		warnings int
+	}{
+		"testdata/nova.conf":   {180 * time.Second, 96, true, 6},
+		"testdata/cinder.conf": {60 * time.Second, 64, false, 0},
+	} {
+		log := &lines{}
+		conf, err := config.Load(config.Source{Files: []string{path}, Env: func(string) (string, bool) { return "", false }, Logger: slog.New(log)}, struct {
+			messaging.Options
+			Others struct{} `config:"DEFAULT,shared"`
+		}{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if log.n != want.warnings {
+			t.Errorf("%s: %d warnings, want %d", path, log.n, want.warnings)
+		}
+		bus := goslo.Config{Options: conf}
+		if err := bus.Check(); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+		client, err := bus.ClientConfig()
+		if err != nil || client.Timeout != want.timeout {
+			t.Errorf("%s: client %+v, %v", path, client, err)
+		}
+		server, err := bus.ServerConfig()
+		if err != nil || server.Workers != want.workers || server.Ping != want.ping {
+			t.Errorf("%s: server %+v, %v", path, server, err)
+		}
+	}
+}
+
+// lines counts what is logged.
+type lines struct{ n int }
+
+func (l *lines) Enabled(context.Context, slog.Level) bool  { return true }
+func (l *lines) Handle(context.Context, slog.Record) error { l.n++; return nil }
+func (l *lines) WithAttrs([]slog.Attr) slog.Handler        { return l }
+func (l *lines) WithGroup(string) slog.Handler             { return l }

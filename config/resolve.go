@@ -267,8 +267,12 @@ func (r *resolver) warnUnknown() {
 			if !ours || r.schema.byKey[k] != nil || r.schema.byOld[k] != nil || k == configSource {
 				continue
 			}
+			suggest := nearest.To
+			if shared[k.group] {
+				suggest = nearest.Slip // the names of others are alike too
+			}
 			reason := "no such option"
-			near, ok := nearest.To(k.name, known)
+			near, ok := suggest(k.name, known)
 			switch {
 			case ok:
 				reason += "; did you mean " + near + "?"

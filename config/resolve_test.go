@@ -42,6 +42,7 @@ url = x
 [nova]
 vif_plugging_timeout = 1
 compute_drivr = x
+compute_monitor = x
 `, "[api]\nthreads = 3")
 	found, err := config.Check(s, options{})
 	if err != nil {

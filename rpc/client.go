@@ -25,8 +25,16 @@ type ClientConfig struct {
 	Pin string
 	// Interceptors wrap every call and cast, the first outermost.
 	Interceptors []Interceptor
+	// Late is told of each answer to a call that had ended before, one at a time; the answers to other calls wait until it returns. Default: nil.
+	Late func(LateReply)
 	// Logger gets what no caller sees, such as late replies. Default: nothing is logged.
 	Logger *slog.Logger
+}
+
+// A LateReply is the answer to a call that had ended before, in a TimeoutError or by its caller. The last 1024 such calls are known.
+type LateReply struct {
+	Topic, Method string
+	After         time.Duration // since the call ended
 }
 
 const defaultTimeout = time.Minute // oslo's rpc_response_timeout
@@ -55,7 +63,7 @@ type caller struct {
 
 // NewClient returns a client of the bus. It does no I/O.
 func NewClient(bus transport.Transport, c ClientConfig) *Client {
-	core := &caller{bus: bus, timeout: c.Timeout, replies: newReplies(bus, c.Logger)}
+	core := &caller{bus: bus, timeout: c.Timeout, replies: newReplies(bus, c.Logger, c.Late)}
 	if core.timeout == 0 {
 		core.timeout = defaultTimeout
 	}

@@ -165,6 +165,16 @@ func (d dispatcher) find(r *Request) (method, error) {
 	return method{}, &VersionError{Method: r.Method, Namespace: r.Target.Namespace, Version: r.Target.Version}
 }
 
+// knows reports whether there is a method of that name, in whatever namespace and version.
+func (d dispatcher) knows(name string) bool {
+	for i := range d {
+		if _, ok := d[i].methods[name]; ok {
+			return true
+		}
+	}
+	return false
+}
+
 // dispatch is the innermost Func of a server.
 func (d dispatcher) dispatch(ctx context.Context, r *Request) (json.RawMessage, error) {
 	m, err := d.find(r)

@@ -23,6 +23,7 @@ type Request struct {
 	ID          string    // pairs the reply with the call; "" for casts
 	Received    time.Time // when the transport handed the request over
 	Redelivered bool      // the bus has handed it to some server before
+	Known       bool      // an endpoint has a method of that name; a metric counts all others, which peers make up, under one name
 }
 
 // A Func carries out a request: on the caller's side it sends it (and for a call waits for the result),

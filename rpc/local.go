@@ -13,7 +13,7 @@ import (
 // handler has, which is to heed its context. A cast has run when it returns; its error is dropped, as on a bus. To, On and In are not looked at: every server is this one.
 func Local(endpoints ...Endpoint) *Client {
 	d, err := newDispatcher(Target{}, endpoints)
-	core := &caller{timeout: defaultTimeout, replies: newReplies(nil, nil)}
+	core := &caller{timeout: defaultTimeout, replies: newReplies(nil, nil, nil)}
 	core.run = func(ctx context.Context, r *Request) (json.RawMessage, error) {
 		if err != nil {
 			return nil, err
@@ -25,6 +25,7 @@ func Local(endpoints ...Endpoint) *Client {
 
 func local(ctx context.Context, d dispatcher, r *Request) (json.RawMessage, error) {
 	served := *r
+	served.Known = d.knows(r.Method)
 	if served.Target.Version == "" {
 		served.Target.Version = "1.0" // what a missing version reads on arrival (DISP-05)
 	}

@@ -153,6 +153,9 @@ func asRemote(err error) *RemoteError {
 	return &sent
 }
 
+// ClassOf returns the class of the failure that a caller gets when a handler returns err.
+func ClassOf(err error) ErrorClass { return asRemote(err).Class }
+
 func classOf(err error) ErrorClass {
 	var (
 		class    ErrorClass

@@ -16,8 +16,9 @@ import (
 // replies pairs what comes to this process's reply address with the calls that wait for it. One listener
 // and one goroutine serve all calls; the goroutine never blocks on a caller.
 type replies struct {
-	bus transport.Transport
-	log *slog.Logger
+	bus  transport.Transport
+	log  *slog.Logger
+	late func(LateReply) // may be nil
 
 	opening  chan struct{} // holds one token; whoever has it may open or close the listener
 	listener transport.Listener
@@ -47,11 +48,11 @@ type answer struct {
 	err     error
 }
 
-func newReplies(bus transport.Transport, log *slog.Logger) *replies {
+func newReplies(bus transport.Transport, log *slog.Logger, late func(LateReply)) *replies {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	r := &replies{bus: bus, log: log, opening: make(chan struct{}, 1), pending: map[string]*pending{}}
+	r := &replies{bus: bus, log: log, late: late, opening: make(chan struct{}, 1), pending: map[string]*pending{}}
 	r.opening <- struct{}{}
 	return r
 }
@@ -153,8 +154,11 @@ func (r *replies) loop(ctx context.Context, l transport.Listener) {
 		// The caller goes first: an acknowledgement may have to wait for the connection, and a lost one only
 		// means that the reply comes twice, and the second finds nobody waiting.
 		if late, ok := r.take(d); ok {
-			r.log.Warn("late reply", "method", late.method, "target", late.target,
-				"after_giving_up", time.Since(late.at), "id", d.Message.ID)
+			after := time.Since(late.at)
+			r.log.Warn("late reply", "method", late.method, "target", late.target, "after_giving_up", after, "id", d.Message.ID)
+			if r.late != nil {
+				r.late(LateReply{late.topic, late.method, after})
+			}
 		}
 		if err := d.Ack(ctx); err != nil {
 			r.log.Debug("reply not acknowledged", "id", d.Message.ID, "error", err)
@@ -224,7 +228,7 @@ func (r *replies) withdraw(p *pending) bool {
 		return false
 	}
 	delete(r.pending, p.id)
-	r.gone.add(p.id, givenUp{p.request.Method, p.request.address().String(), time.Now()})
+	r.gone.add(p.id, givenUp{p.request.Target.Topic, p.request.Method, p.request.address().String(), time.Now()})
 	return true
 }
 
@@ -249,8 +253,8 @@ type abandoned struct {
 }
 
 type givenUp struct {
-	method, target string
-	at             time.Time
+	topic, method, target string
+	at                    time.Time
 }
 
 const abandonedKept = 1024

@@ -30,9 +30,8 @@ func (s *Server) serve(base context.Context, d *transport.Delivery) {
 		Mode:    mode(d),
 		Monitor: m.Monitor,
 		Headers: m.Headers,
-		ID:      m.ID, Received: time.Now(), Redelivered: d.Redelivered,
+		ID:      m.ID, Received: time.Now(), Redelivered: d.Redelivered, Known: s.endpoints.knows(m.Method),
 	}
-	s.track(r)
 	ctx := &handlerContext{Context: base, carried: carried{
 		request: r,
 		context: RequestContext{raw: m.Context, arrived: true, monitor: m.Monitor},
@@ -40,6 +39,7 @@ func (s *Server) serve(base context.Context, d *transport.Delivery) {
 	if m.Expires > 0 {
 		ctx.deadline = r.Received.Add(m.Expires + afterCaller)
 	}
+	s.track(ctx)
 	quiet := s.heartbeats(base, m)
 	var (
 		result json.RawMessage
@@ -49,7 +49,7 @@ func (s *Server) serve(base context.Context, d *transport.Delivery) {
 		quiet()
 		s.conclude(ctx, r, d, result, err)
 		ctx.release()
-		s.untrack(r)
+		s.untrack(ctx)
 	}()
 	if s.unacked != nil {
 		defer s.unacked.watch(r, s.log)()
@@ -245,14 +245,14 @@ func (s *Server) logFailure(ctx context.Context, r *Request, err error) {
 	s.log.LogAttrs(ctx, level, "request failed", attrs...)
 }
 
-func (s *Server) track(r *Request) {
+func (s *Server) track(c *handlerContext) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.running[r] = struct{}{}
+	s.running[c] = struct{}{}
 }
 
-func (s *Server) untrack(r *Request) {
+func (s *Server) untrack(c *handlerContext) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.running, r)
+	delete(s.running, c)
 }

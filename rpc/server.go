@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/goslo/goslo/transport"
@@ -22,8 +22,8 @@ type ServerConfig struct {
 	// Workers is the most handlers that run at a time; further requests wait on the bus. Default: 64 (oslo's
 	// executor_thread_pool_size).
 	Workers int
-	// Drain is how long Run, once its ctx has ended, waits for running handlers before it cancels their contexts.
-	// Default: 60 s. Negative: no wait.
+	// Drain is how long Run, once its ctx has ended, waits for running handlers before it cancels their contexts; see
+	// Server.Run. Default: 60 s. Negative: no wait.
 	Drain time.Duration
 	// AckAfter has requests acknowledged after they have run and been answered for, instead of before: at least once. Of a server
 	// that dies, or that cancels a handler at the end of Drain, the bus gives the request to another, and it runs again. A failure
@@ -52,14 +52,28 @@ type Server struct {
 	seen      *duplicates
 	unacked   *unacknowledged // nil unless AckAfter
 
+	listener transport.Listener // written by Listen, under mu
+	lifetime
+	pool
+}
+
+// A lifetime is how far a server is.
+type lifetime struct {
 	mu       sync.Mutex
 	ran      bool
 	draining bool
-	listener transport.Listener
-	running  map[*Request]struct{}
+	aborted  bool
+	abort    func() // ends the drain that is going on
+	running  map[*handlerContext]struct{}
+}
 
+// A pool is a server's workers.
+type pool struct {
 	work    chan *transport.Delivery // to a worker that is idle
 	workers sync.WaitGroup
+	made    int                    // workers; accept's
+	busy    atomic.Int64           // deliveries in hand or running
+	idle    atomic.Pointer[func()] // called when there are none any more; nil = nobody asks
 }
 
 // duplicatesKept is how many requests a server remembers: what one process can have in flight on a reconnect, with room.
@@ -82,9 +96,9 @@ func NewServer(bus transport.Transport, c ServerConfig, endpoints ...Endpoint) *
 	}
 	s := &Server{
 		bus: bus, config: c, log: c.Logger,
-		seen:    newDuplicates(duplicatesKept),
-		running: map[*Request]struct{}{},
-		work:    make(chan *transport.Delivery),
+		seen:     newDuplicates(duplicatesKept),
+		lifetime: lifetime{running: map[*handlerContext]struct{}{}},
+		pool:     pool{work: make(chan *transport.Delivery)},
 	}
 	s.endpoints, s.invalid = newDispatcher(c.Target, endpoints)
 	switch {
@@ -151,9 +165,13 @@ func (s *Server) Ready() error {
 	return nil
 }
 
-// Run serves until ctx ends, then drains: it takes nothing more, waits for running handlers for Drain,
-// cancels what still runs, gives that 5 s to return, and returns nil; or, if handlers had to be cancelled, a *DrainError.
-// With AckAfter a cancelled handler that returns an error has its request given back to the bus.
+// Run serves until ctx ends, then drains, and returns nil; or, if handlers had to be cancelled, a *DrainError.
+//
+// To drain is to leave the topic to the other servers first, if the bus can (see transport.Leaver); to go on with what runs, and with
+// what is sent to this server itself, such as the follow-up calls of what runs; and once nothing runs, or Drain has passed, to
+// take nothing more. Then handlers that still run are cancelled, and have 5 s to return. What was handed over and not begun goes
+// back to the bus. With AckAfter a cancelled handler that returns an error has its request given back as well.
+//
 // A server runs once: a second Run is an error.
 // Handlers' contexts carry ctx's values but not its end, so that running work may still call others.
 func (s *Server) Run(ctx context.Context) error {
@@ -169,72 +187,42 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	base, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
-	err := s.accept(ctx, base)
-	return errors.Join(err, s.drain(ctx, cancel))
+	left, err := s.accept(ctx, base, nil)
+	return errors.Join(err, s.drain(base, left, err == nil, cancel))
 }
 
-// accept hands deliveries to workers until ctx ends, which is not an error, or the listener fails, as when its bus is closed.
-func (s *Server) accept(ctx, base context.Context) error {
-	workers := 0
-	for {
-		d, err := s.listener.Next(ctx)
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil //nolint:nilerr // the end was asked for
+// accept hands deliveries to workers, left first, until ctx ends, which is not an error, or the listener fails, as when its bus is
+// closed. It returns the delivery for which no worker was free before the end.
+func (s *Server) accept(ctx, base context.Context, left *transport.Delivery) (*transport.Delivery, error) {
+	for d := left; ; d = nil {
+		if d == nil {
+			var err error
+			if d, err = s.listener.Next(ctx); err != nil {
+				if ctx.Err() != nil {
+					return nil, nil //nolint:nilerr // the end was asked for
+				}
+				return nil, fmt.Errorf("rpc: serve %s as %s: %w", s.config.Target.Topic, s.config.Server, err)
 			}
-			return fmt.Errorf("rpc: serve %s as %s: %w", s.config.Target.Topic, s.config.Server, err)
-		}
-		if s.unacked != nil && !s.admit(base, d) {
-			continue
+			if s.unacked != nil && !s.admit(base, d) {
+				continue
+			}
+			s.busy.Add(1)
 		}
 		select {
 		case s.work <- d:
 			continue
 		default:
 		}
-		if workers < s.config.Workers {
-			workers++
+		if s.made < s.config.Workers {
+			s.made++
 			s.workers.Go(func() { s.worker(base, d) })
 			continue
 		}
 		select {
 		case s.work <- d:
-		case <-ctx.Done(): // no worker was free before the end; another server shall have it
-			s.giveBack(base, d, false)
-			return nil
+		case <-ctx.Done():
+			return d, nil
 		}
-	}
-}
-
-// giveBack returns a delivery to the bus, for another server. Where the bus cannot take it back (a plain NATS request), its
-// caller is told what became of it. A fanout was this server's own copy, and its queue goes with the server.
-func (s *Server) giveBack(ctx context.Context, d *transport.Delivery, begun bool) {
-	m := d.Message
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleWithin)
-	defer cancel()
-	var err error
-	if d.To.Kind == transport.Fanout {
-		err = errors.Join(fmt.Errorf("%w: it was this server's own copy", errors.ErrUnsupported), d.Ack(ctx))
-	} else {
-		err = d.Requeue(ctx)
-	}
-	if err == nil {
-		return
-	}
-	if !errors.Is(err, errors.ErrUnsupported) {
-		s.log.Info("request not given back at the stop; the bus delivers it again by itself", "method", m.Method, "id", m.ID, "error", err)
-		return
-	}
-	s.log.Warn("request dropped at the stop", "method", m.Method, "id", m.ID, "begun", begun, "error", err)
-	if answerable(m) {
-		when := "before"
-		if begun {
-			when = "while"
-		}
-		ctx, cancel := context.WithTimeout(ctx, lateReplyWithin) // the drain waits for it
-		defer cancel()
-		s.reply(ctx, &Request{Method: m.Method, ID: m.ID}, m, nil,
-			classDeliveryFailure.Errorf("server %s stopped %s %s ran; send it again", s.config.Server, when, m.Method))
 	}
 }
 
@@ -248,70 +236,23 @@ func (s *Server) worker(base context.Context, d *transport.Delivery) {
 	}()
 	for ok := true; ok; d, ok = <-s.work {
 		if d != nil {
-			s.serve(base, d)
+			s.serveOne(base, d)
 		}
 	}
 	ended = true
 }
 
-// afterCancel is how long handlers have to return once they are cancelled.
-const afterCancel = 5 * time.Second
-
-// drain ends the subscription and the workers.
-func (s *Server) drain(ctx context.Context, cancel context.CancelCauseFunc) error {
-	s.mu.Lock()
-	s.draining = true
-	s.mu.Unlock()
-	timer := time.NewTimer(max(s.config.Drain, 0))
-	defer timer.Stop()
-	closing, done := context.WithTimeout(context.WithoutCancel(ctx), max(s.config.Drain, time.Second))
-	defer done()
-	err := s.listener.Close(closing)
-	close(s.work)
-	finished := make(chan struct{})
-	go func() {
-		s.workers.Wait()
-		close(finished)
-	}()
-	var late []string
-	select {
-	case <-finished:
-	case <-timer.C:
-		late = s.runningNow()
-		cancel(errDraining)
-		timer.Reset(afterCancel)
-		select {
-		case <-finished:
-		case <-timer.C: // a handler that ignores its context must not keep the process from ending
-		}
-	}
-	if len(late) > 0 {
-		err = errors.Join(err, &DrainError{Server: s.config.Server, Topic: s.config.Target.Topic, After: s.config.Drain, Running: late})
-	}
-	return err
+func (s *Server) serveOne(base context.Context, d *transport.Delivery) {
+	defer s.finished()
+	s.serve(base, d)
 }
 
-// errDraining is the cause of the end of a handler's context when its server could wait no longer.
-var errDraining = errors.New("the server is stopping")
-
-// A DrainError says that handlers were still running when a stopping server's Drain had passed, and were cancelled.
-type DrainError struct {
-	Server, Topic string
-	After         time.Duration
-	Running       []string // method and how long it had been running
-}
-
-func (e *DrainError) Error() string {
-	return fmt.Sprintf("rpc: server %s on %s: cancelled after draining for %s: %v", e.Server, e.Topic, e.After, e.Running)
-}
-
-func (s *Server) runningNow() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	out := make([]string, 0, len(s.running))
-	for r := range s.running {
-		out = append(out, fmt.Sprintf("%s for %s", r.Method, round(time.Since(r.Received))))
+// finished counts a delivery that is neither in hand nor running any more.
+func (s *Server) finished() {
+	if s.busy.Add(-1) > 0 {
+		return
 	}
-	slices.Sort(out)
-	return out
+	if idle := s.idle.Load(); idle != nil {
+		(*idle)()
+	}
 }

@@ -408,7 +408,7 @@ func TestDrain(t *testing.T) {
 		}()
 		synctest.Wait()
 		var drain *rpc.DrainError
-		if err := stop(); !errors.As(err, &drain) || len(drain.Running) != 1 || drain.Running[0] != "sleep for 2s" {
+		if err := stop(); !errors.As(err, &drain) || len(drain.Running) != 1 || drain.Running[0].String() != "sleep for 2s" {
 			t.Errorf("a handler longer than the drain: %v", err)
 		}
 		var remote *rpc.RemoteError

@@ -72,6 +72,23 @@ type Readier interface {
 	Ready() error
 }
 
+// A Leaver is a Listener at a Topic address that can leave the topic to its other servers, as one that is about to stop does
+// while work that it has begun still runs (lame duck).
+//
+// What it leaves is what it shares. Its own address stays open, because running work gets follow-up calls there; so does its
+// fanout copy, which nobody else could have instead of it, and which running work may need to hear (that a cache is stale, or
+// that it shall end). See docs/adr/0019.
+type Leaver interface {
+	// Leave gives the topic up, for good: also after a connection was rebuilt. When it returns nil the bus hands over nothing
+	// more that was sent to the topic without a server, and what it had handed over and Next not returned is back on the
+	// bus, for others. Deliveries that Next has returned are settled as before. Next goes on with what is sent to the server
+	// itself, and to the topic's fanout. Leave may be called from any goroutine, and again; after Close it does nothing.
+	//
+	// An error is ctx's, errors.ErrUnsupported from a listener that cannot leave, or the bus's; the listener then still leaves
+	// as soon as the bus lets it.
+	Leave(ctx context.Context) error
+}
+
 // A Delivery is one message on arrival. Its Message belongs to the receiver.
 type Delivery struct {
 	Message *Message

@@ -189,6 +189,10 @@ func TestWhereTheBusComesFrom(t *testing.T) {
 	without.run(t, "ping", "lab", "--config-file", good).want(t, 0)
 	without.run(t, "ping", "lab", "--config-file", bad, "--config-file", good).want(t, 0)
 	s.run(t, "ping", "lab", "--config-file", bad).want(t, 0) // $GOSLO_URL comes first
+	without.with("OS_DEFAULT__TRANSPORT_URL="+own).run(t, "ping", "lab", "-c", bad).want(t, 0)
+	for _, inUse := range []string{"../../testdata/nova.conf", "../../testdata/cinder.conf"} {
+		without.with("OS_DEFAULT__TRANSPORT_URL="+own).run(t, "ping", "lab", "-c", inUse, "--exchange", "openstack").want(t, 0)
+	}
 
 	// conforms: CFG-03
 	without.run(t, "call", "lab", "echo", "--config-file", good, "--config-file", slow).want(t, 2).wantErr(t, slow+":2: [DEFAULT] rpc_response_timeout")

@@ -25,6 +25,7 @@ type listener struct {
 
 	// Guarded by bus.mu.
 	queues      []*queue
+	shared      *queue    // of a topic, until it was left
 	turn        int       // index of the queue to ask first
 	outstanding int       // handed over and not settled
 	idle        bool      // Next waits, and ready is empty
@@ -63,6 +64,7 @@ func (t *Transport) listen(ctx context.Context, from transport.Address, o transp
 		topic, server := t.bus.declare(t.name(from), from.Server)
 		fanout := &queue{}
 		topic.fanouts = append(topic.fanouts, fanout)
+		l.shared = topic.shared
 		l.queues = []*queue{topic.shared, server, fanout}
 		l.leave = func() {
 			topic.fanouts = slices.DeleteFunc(topic.fanouts, func(q *queue) bool { return q == fanout })
@@ -183,6 +185,20 @@ func (l *listener) deliver(q *queue, w waiting) *delivery {
 func (l *listener) wake() {
 	l.idle = false
 	l.ready <- struct{}{}
+}
+
+// Leave gives up the topic's queue; see transport.Leaver. It never waits, so ctx does not matter.
+func (l *listener) Leave(context.Context) error {
+	l.bus.mu.Lock()
+	defer l.bus.mu.Unlock()
+	if l.closed || l.shared == nil {
+		return nil
+	}
+	q := l.shared
+	l.shared = nil
+	l.queues = slices.DeleteFunc(l.queues, func(o *queue) bool { return o == q })
+	q.leave(l)
+	return nil
 }
 
 // Close ends the subscription. It never waits, so ctx does not matter. A second Close does nothing.

@@ -158,3 +158,72 @@ func TestInspectSilentListener(t *testing.T) {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
 }
+
+// TestLastServerToLeaveTellsCallers: the node tells only who makes a request that nobody listens, and the one that gives calls
+// back did not make them.
+func TestLastServerToLeaveTellsCallers(t *testing.T) {
+	t.Parallel()
+	node := brokertest.NewNATS(t, brokertest.NATSOptions{})
+	client, bus := open(t, node.URL()), open(t, node.URL())
+	answers := listen(t, client, transport.Address{Kind: transport.Reply})
+	told := func(id string) {
+		t.Helper()
+		d, err := answers.Next(testContext(t))
+		if err != nil || d.Message.ID != id || !errors.Is(d.Undelivered, transport.ErrNoListener) {
+			t.Fatalf("the caller got %+v, %v, want that nobody listens for call %s", d, err, id)
+		}
+	}
+	call := func(to transport.Address, id string) {
+		t.Helper()
+		if err := client.Send(testContext(t), to, &transport.Message{Method: "m", ID: id, UniqueID: id, ReplyTo: answers.Addr()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l := listen(t, bus, server)
+	call(topic, "before")
+	d, err := l.Next(testContext(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	call(topic, "1")
+	call(server, "2")
+	if err := l.(transport.Leaver).Leave(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	told("1")
+	if err := d.Requeue(testContext(t)); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("requeue of a call that nobody else can have: %v, want ErrUnsupported", err)
+	}
+	if err := l.Close(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	told("2")
+}
+
+// TestRequeuedCallGoesToAnother: it is sent again with its caller's address.
+func TestRequeuedCallGoesToAnother(t *testing.T) {
+	t.Parallel()
+	node := brokertest.NewNATS(t, brokertest.NATSOptions{})
+	client, bus := open(t, node.URL()), open(t, node.URL())
+	answers := listen(t, client, transport.Address{Kind: transport.Reply})
+	l := listen(t, bus, server)
+	m := transport.Message{Method: "m", ID: "1", UniqueID: "1", ReplyTo: answers.Addr(), Expires: time.Hour}
+	if err := client.Send(testContext(t), topic, &m); err != nil {
+		t.Fatal(err)
+	}
+	d, err := l.Next(testContext(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.(transport.Leaver).Leave(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	other := listen(t, open(t, node.URL()), transport.Address{Kind: transport.Topic, Topic: "compute", Server: "h2"})
+	if err := d.Requeue(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	again, err := other.Next(testContext(t))
+	if err != nil || again.Message.ID != "1" || again.Message.ReplyTo != m.ReplyTo || again.Message.Expires <= 0 || again.Message.Expires > time.Hour {
+		t.Errorf("the other server got %+v, %v, want the call", again, err)
+	}
+}

@@ -43,7 +43,7 @@
 // # Goroutines
 //
 // Per connection: those of nats.go, one for its callbacks, one that writes to the socket, and one keeper, which
-// rebuilds queues after the connection came back, renews the claim on unsettled casts, and re-opens pulls. Per topic listener: four
+// rebuilds queues after the connection came back, renews the claim on unsettled casts, and re-opens pulls. Per topic listener: five
 // of nats.go, one for each subscription, which put messages into the listener's backlog and never block.
 // [Conn.Close] waits for all of them.
 package nats

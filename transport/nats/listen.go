@@ -28,12 +28,11 @@ type topicListener struct {
 	conn     *Conn
 	from     transport.Address
 	prefetch int
-	subs     []*nats.Subscription
-	ended    sync.WaitGroup // the subscriptions' goroutines
-	done     chan struct{}  // closed once
+	subs     []*subscription
+	done     chan struct{} // closed once
 	once     sync.Once
 	wake     chan struct{}
-	inbox    string // where pulled casts' status comes to, with a token for the queue
+	inbox    string // where pulled casts and word of them come to, with a token for the queue
 
 	mu        sync.Mutex
 	backlog   fifo[arrival]
@@ -43,7 +42,15 @@ type topicListener struct {
 	dropped   int
 	queues    [2]castQueue
 	held      map[string]time.Time // acknowledgement subjects of casts in backlog or unsettled, and when they were claimed last
-	given     bool                 // the backlog went back; what still comes follows
+	left      bool                 // what the topic's servers share is not to be taken any more; see Leave
+	given     func(arrival) bool   // what went back of the backlog; what still comes follows. nil = nothing
+}
+
+// A subscription is one of a listener's, with its end.
+type subscription struct {
+	*nats.Subscription
+	shared bool          // with the topic's other servers
+	ended  chan struct{} // closed when its goroutine has ended
 }
 
 // An arrival is a message in the backlog.
@@ -54,6 +61,9 @@ type arrival struct {
 	queue  *castQueue // nil for calls and fanout messages
 	at     time.Time
 }
+
+// shared says that any server of the topic could have had it.
+func (a arrival) shared() bool { return a.kind == transport.Topic && !a.server }
 
 // Listen implements [transport.Transport].
 func (c *Conn) Listen(ctx context.Context, from transport.Address, o transport.ListenOptions) (transport.Listener, error) {
@@ -112,20 +122,22 @@ func (l *topicListener) open(ctx context.Context, shared transport.Address) erro
 	c := l.conn
 	for _, s := range []struct {
 		subject, group string
+		shared         bool
 		receive        nats.MsgHandler
 	}{
-		{c.subject(callToken, shared), queueGroup, func(m *nats.Msg) { l.receive(m, transport.Topic, false) }},
-		{c.subject(callToken, l.from), queueGroup, func(m *nats.Msg) { l.receive(m, transport.Topic, true) }},
-		{c.subject(fanoutToken, shared), "", func(m *nats.Msg) { l.receive(m, transport.Fanout, false) }},
-		{l.inbox + "*", "", l.receiveCast},
+		{c.subject(callToken, shared), queueGroup, true, func(m *nats.Msg) { l.receive(m, transport.Topic, false) }},
+		{c.subject(callToken, l.from), queueGroup, false, func(m *nats.Msg) { l.receive(m, transport.Topic, true) }},
+		{c.subject(fanoutToken, shared), "", false, func(m *nats.Msg) { l.receive(m, transport.Fanout, false) }},
+		{l.queues[0].inbox, "", true, l.receiveCast},
+		{l.queues[1].inbox, "", false, l.receiveCast},
 	} {
 		sub, err := c.nc.QueueSubscribe(s.subject, s.group, s.receive)
 		if err != nil {
 			return err
 		}
-		l.ended.Add(1)
-		onEnd(sub, l.ended.Done)
-		l.subs = append(l.subs, sub)
+		own := &subscription{sub, s.shared, make(chan struct{})}
+		onEnd(sub, func() { close(own.ended) })
+		l.subs = append(l.subs, own)
 		if err := sub.SetPendingLimits(-1, -1); err != nil {
 			return err
 		}
@@ -163,9 +175,9 @@ func (l *topicListener) receive(m *nats.Msg, kind transport.Kind, server bool) {
 	}
 	a := arrival{msg: m, kind: kind, server: server, at: time.Now()}
 	l.mu.Lock()
-	if l.given {
+	if l.given != nil && l.given(a) {
 		l.mu.Unlock()
-		l.giveBackOne(a)
+		l.giveBackLate(a)
 		return
 	}
 	if l.backlog.len() < MaxWaitingCalls && l.bytes < MaxWaitingBytes {
@@ -251,7 +263,7 @@ func (l *topicListener) take(ctx context.Context) (arrival, error) {
 
 // delivery decodes an arrival. Nil when it has expired, or cannot be read, which is logged; it is settled then.
 func (l *topicListener) delivery(a arrival) *transport.Delivery {
-	d := &delivery{listener: l, queue: a.queue, ack: a.msg.Reply}
+	d := &delivery{listener: l, arrival: a}
 	waited := time.Since(a.at)
 	var ttl time.Duration
 	if a.queue == nil {
@@ -327,24 +339,33 @@ func milliseconds(s string) time.Duration {
 // A delivery settles itself.
 type delivery struct {
 	transport.Delivery
+	arrival
 	listener *topicListener
-	queue    *castQueue
-	ack      string // subject to settle a cast on
 	settled  atomic.Bool
 }
 
 // Ack implements [transport.Settler].
 func (d *delivery) Ack(context.Context) error { return d.settle("+ACK") }
 
-// Requeue implements [transport.Settler]. Calls and fanout messages are not stored: errors.ErrUnsupported.
-func (d *delivery) Requeue(context.Context) error {
+// Requeue implements [transport.Settler]. A call is sent again, with its caller's address, to whoever listens now. One to
+// which nobody listens cannot go back, nor can a fanout message: errors.ErrUnsupported.
+func (d *delivery) Requeue(ctx context.Context) error {
 	if d.queue != nil {
 		return d.settle("-NAK")
 	}
 	if err := d.settle(""); err != nil {
 		return err
 	}
-	return fmt.Errorf("nats: requeue a call or fanout message: %w", errors.ErrUnsupported)
+	if d.kind != transport.Topic {
+		return fmt.Errorf("nats: requeue a fanout message: %w", errors.ErrUnsupported)
+	}
+	if d.listener.deserted(ctx, d.msg.Subject) {
+		return fmt.Errorf("nats: requeue a call to which nobody else listens: %w", errors.ErrUnsupported)
+	}
+	if err := d.listener.giveBackOne(d.arrival); err != nil {
+		return fmt.Errorf("nats: requeue a call: %w", d.listener.conn.publishError(err, len(d.msg.Data)))
+	}
+	return nil
 }
 
 // drop removes a message that nobody is to have from its queue.
@@ -365,8 +386,8 @@ func (d *delivery) settle(verdict string) error {
 		l.signal()
 		return nil
 	}
-	claimed, mine := l.held[d.ack]
-	delete(l.held, d.ack)
+	claimed, mine := l.held[d.msg.Reply]
+	delete(l.held, d.msg.Reply)
 	d.queue.held--
 	pull := d.queue.want()
 	idle := len(l.held) == 0
@@ -381,7 +402,7 @@ func (d *delivery) settle(verdict string) error {
 		d.queue.pull(pull)
 		return fmt.Errorf("nats: settle: nothing was heard of this process for %v, so the message went back to its queue", age.Round(time.Second))
 	}
-	err := l.conn.nc.Publish(d.ack, []byte(verdict))
+	err := l.conn.nc.Publish(d.msg.Reply, []byte(verdict))
 	d.queue.pull(pull)
 	if err != nil {
 		return fmt.Errorf("nats: settle: %w", l.conn.publishError(err, len(verdict)))
@@ -438,112 +459,3 @@ func (l *topicListener) isDone() bool {
 
 // end implements listener.
 func (l *topicListener) end() { l.once.Do(func() { close(l.done) }) }
-
-// Close implements [transport.Listener].
-func (l *topicListener) Close(ctx context.Context) error {
-	l.end()
-	leave := (*nats.Subscription).Drain
-	if l.conn.link.Load() == nil {
-		leave = (*nats.Subscription).Unsubscribe // draining would wait for a server that is away
-	}
-	for _, sub := range l.subs {
-		// A subscription that has ended already, with the connection or by an earlier Close, needs neither.
-		if err := leave(sub); err != nil && !errors.Is(err, nats.ErrBadSubscription) && !errors.Is(err, nats.ErrConnectionClosed) {
-			l.conn.log.Debug("nats: unsubscribe", "subject", sub.Subject, "error", err)
-		}
-	}
-	err := waitGroup(ctx, &l.ended)
-	l.giveBack()
-	l.forget()
-	if err != nil {
-		return fmt.Errorf("nats: close listener %s: %w", l.Addr(), err)
-	}
-	if l.conn.link.Load() == nil {
-		return nil
-	}
-	if err := flush(ctx, l.conn.nc); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
-		return fmt.Errorf("nats: close listener %s: %w", l.Addr(), err)
-	}
-	return nil
-}
-
-// giveBack returns what Next never returned: casts to their queues, calls to the topic's other servers.
-func (l *topicListener) giveBack() {
-	l.mu.Lock()
-	l.given = true
-	left := make([]arrival, 0, l.backlog.len())
-	for l.backlog.len() > 0 {
-		a := l.backlog.pop()
-		if a.queue != nil {
-			delete(l.held, a.msg.Reply)
-		}
-		left = append(left, a)
-	}
-	l.mu.Unlock()
-	for _, a := range left {
-		l.giveBackOne(a)
-	}
-}
-
-func (l *topicListener) giveBackOne(a arrival) {
-	var err error
-	switch {
-	case a.queue != nil:
-		err = l.conn.nc.Publish(a.msg.Reply, []byte("-NAK"))
-	case a.kind == transport.Topic:
-		if reply, alive := remainingTTL(a.msg.Reply, time.Since(a.at)); alive {
-			err = l.conn.hand(a.msg.Subject, reply, a.msg.Header, a.msg.Data)
-		}
-	}
-	if err != nil {
-		l.conn.log.Error("nats: message not given back", "subject", a.msg.Subject, "error", err)
-	}
-}
-
-// remainingTTL is a call's reply subject with the time that it waited taken off.
-func remainingTTL(reply string, waited time.Duration) (rest string, alive bool) {
-	ttl := callTTL(reply)
-	if ttl == 0 {
-		return reply, true
-	}
-	left := (ttl - waited).Milliseconds()
-	return reply[:strings.LastIndexByte(reply, '.')+1] + strconv.FormatInt(left, 10), left > 0
-}
-
-// forget leaves the connection's care, unless claims on unsettled casts must be renewed.
-func (l *topicListener) forget() {
-	l.mu.Lock()
-	idle := len(l.held) == 0
-	l.mu.Unlock()
-	if idle {
-		l.conn.remove(l)
-	}
-}
-
-// release implements listener.
-func (l *topicListener) release() {
-	l.mu.Lock()
-	claims := make([]string, 0, len(l.held))
-	for ack := range l.held {
-		claims = append(claims, ack)
-	}
-	clear(l.held)
-	l.mu.Unlock()
-	for _, ack := range claims {
-		if err := l.conn.nc.Publish(ack, []byte("-NAK")); err != nil {
-			return // the queue notices that no claim is renewed
-		}
-	}
-}
-
-// waitGroup waits for wg until ctx ends.
-func waitGroup(ctx context.Context, wg *sync.WaitGroup) error {
-	done := make(chan struct{})
-	go func() { wg.Wait(); close(done) }() // ends with the subscriptions, at the latest with the connection
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}

@@ -50,7 +50,7 @@ func newCastQueue(l *topicListener, a transport.Address, token string) castQueue
 // want says how many messages to ask for now, and counts them as asked for. The mutex is held.
 func (q *castQueue) want() int {
 	n := q.listener.prefetch - q.held - q.asked
-	if n <= 0 || q.asked > q.listener.prefetch/2 || !q.ready || q.listener.isDone() {
+	if n <= 0 || q.asked > q.listener.prefetch/2 || !q.ready || q.over() {
 		return 0
 	}
 	q.asked += n
@@ -76,8 +76,9 @@ func (q *castQueue) rebuild(ctx context.Context) error {
 	l := q.listener
 	l.mu.Lock()
 	q.ready, q.asked = false, 0
+	over := q.over()
 	l.mu.Unlock()
-	if l.isDone() {
+	if over {
 		return nil
 	}
 	err := l.conn.ensureQueue(ctx, q.subject)
@@ -105,8 +106,11 @@ func (q *castQueue) overdue(now time.Time) bool {
 	if q.asked > 0 && now.After(q.deadline) {
 		q.ready = false
 	}
-	return !q.ready && !q.listener.isDone()
+	return !q.ready && !q.over()
 }
+
+// over says that no more is to be taken. The mutex is held.
+func (q *castQueue) over() bool { return q.listener.isDone() || q.listener.left && !q.server }
 
 // receiveCast takes a pulled cast, or word of what became of a pull. It runs on the subscription's goroutine
 // and never blocks.
@@ -116,9 +120,9 @@ func (l *topicListener) receiveCast(m *nats.Msg) {
 		case q.subject:
 			a := arrival{msg: m, kind: transport.Topic, server: q.server, queue: q, at: time.Now()}
 			l.mu.Lock()
-			if l.given {
+			if l.given != nil && l.given(a) {
 				l.mu.Unlock()
-				l.giveBackOne(a)
+				l.giveBackLate(a)
 				return
 			}
 			q.asked = max(q.asked-1, 0)

@@ -26,6 +26,7 @@ type listener struct {
 	probing  probing
 	health   health
 	lifetime
+	leaving
 	intake
 	position position // in a stream
 
@@ -75,6 +76,7 @@ func (t *Transport) Listen(ctx context.Context, from transport.Address, o transp
 		link: t.in, declarer: &t.declarer, log: t.log,
 		queues: t.settings.topology.queues(from, unique), addr: addr, prefetch: o.Prefetch,
 		lifetime: lifetime{stopping: make(chan struct{}), stopped: make(chan struct{}), done: make(chan struct{})},
+		leaving:  leaving{asked: make(chan struct{}), left: make(chan struct{})},
 		strays:   make(chan int, 1), changed: make(chan struct{}),
 	}
 	l.fresh = l.changed

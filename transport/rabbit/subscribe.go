@@ -45,9 +45,11 @@ func (l *listener) run(ctx context.Context, first chan<- error) (last *subscript
 	var lost time.Time
 	refusal := "" // that was logged
 	for nth := 0; ; {
+		l.unsubscribed()
 		s, err := l.link.session(ctx)
 		var made rebuilt
 		if err == nil {
+			l.subscribing()
 			var sub *subscription
 			if sub, made, err = l.subscribe(ctx, s, nth); err == nil {
 				last = sub
@@ -64,7 +66,7 @@ func (l *listener) run(ctx context.Context, first chan<- error) (last *subscript
 			first = nil
 		case err == nil:
 			refusal = ""
-			l.tell(ctx, slog.LevelInfo, last, made, len(l.queues), why, time.Since(lost))
+			l.tell(ctx, slog.LevelInfo, last, made, len(last.tags), why, time.Since(lost))
 		case errors.Is(err, transport.ErrClosed) && s == nil:
 			if first != nil {
 				first <- err
@@ -124,8 +126,8 @@ func (l *listener) subscribe(ctx context.Context, s *session, nth int) (*subscri
 		in:      make([][]<-chan *amqp.Delivery, len(l.queues)),
 	}
 	err = wrap(ch.Qos(l.prefetch, 0, false), "set prefetch")
-	for i := range l.queues {
-		if err == nil {
+	for i, q := range l.queues {
+		if err == nil && !l.hasLeft(q) {
 			err = l.consume(sub, i)
 		}
 	}
@@ -157,7 +159,7 @@ func (l *listener) declareOnce(ctx context.Context, s *session, again bool) (reb
 			result <- rebuilt{}
 			return l.declarer.queues(su, l.queues)
 		}
-		made, err := l.declarer.restore(su, l.queues)
+		made, err := l.declarer.restore(su, l.kept())
 		for _, q := range l.queues {
 			if !slices.Contains(made.queues, q.name) {
 				continue
@@ -197,7 +199,7 @@ func (l *listener) consume(sub *subscription, i int) error {
 // give them every other message. The queue that a topic's servers share is left out: there, whoever was rebuilt most
 // often would get everybody's load.
 func (q queue) preferring(nth int) amqp.Table {
-	if nth == 0 || q.to.Kind == transport.Topic && q.to.Server == "" {
+	if nth == 0 || q.everyones() {
 		return q.consume
 	}
 	args := amqp.Table{"x-priority": int32(nth)}
@@ -213,10 +215,15 @@ var errCancelled = errors.New("the broker ended the consumer: the queue was dele
 func (l *listener) watch(ctx context.Context, sub *subscription) error {
 	c := l.newChecks()
 	defer c.end()
+	leave := l.asked
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-leave:
+			leave = nil
+			c.abort()
+			l.leave(sub)
 		case err, ok := <-sub.closes:
 			if !ok || err == nil {
 				return errors.New("the channel was closed")
@@ -304,17 +311,9 @@ func (l *listener) wind(ctx context.Context, sub *subscription) {
 	}
 	// A broker that does not answer must not hold us; the consumers go with the connection then.
 	limit := time.AfterFunc(windWait, func() { _ = sub.session.sock.Close() })
-	for tag, i := range sub.tags {
-		if err := sub.ch.cancel(tag); err != nil {
-			break // the channel has gone, and its consumers with it
-		}
-		l.mu.Lock()
-		all := slices.Clone(sub.in[i])
-		l.mu.Unlock()
-		for _, in := range all {
-			for d := range in {
-				_ = sub.acks.back(d.DeliveryTag, true) // a closed channel has given it back already
-			}
+	for tag := range sub.tags {
+		if !l.endConsumer(sub, tag) {
+			break
 		}
 	}
 	l.deleteOwn(ctx, sub.session)
@@ -327,6 +326,23 @@ func (l *listener) wind(ctx context.Context, sub *subscription) {
 	case <-sub.session.gone:
 	case <-ctx.Done():
 	}
+}
+
+// endConsumer ends one consumer, and gives back what it had brought and Next not returned. It returns false when the channel
+// has gone, and its consumers with it.
+func (l *listener) endConsumer(sub *subscription, tag string) bool {
+	if err := sub.ch.cancel(tag); err != nil {
+		return false
+	}
+	l.mu.Lock()
+	all := slices.Clone(sub.in[sub.tags[tag]])
+	l.mu.Unlock()
+	for _, in := range all {
+		for d := range in {
+			_ = sub.acks.back(d.DeliveryTag, true) // a closed channel has given it back already
+		}
+	}
+	return true
 }
 
 func (l *listener) deleteOwn(ctx context.Context, s *session) {

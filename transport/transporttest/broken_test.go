@@ -23,6 +23,7 @@ type broken struct {
 	next    func(l *listener, ctx context.Context) (*transport.Delivery, error)
 	settler func(d *transport.Delivery, l *listener) transport.Settler
 	stop    func(l *listener, ctx context.Context) error // closes a listener
+	leave   func(l *listener, ctx context.Context) error
 	close   func(t *memory.Transport, ctx context.Context) error
 	inspect func(s transport.AddressState, err error) (transport.AddressState, error)
 	topics  func(names []string) []string
@@ -104,6 +105,13 @@ func (l *listener) Close(ctx context.Context) error {
 		return l.broken.stop(l, ctx)
 	}
 	return l.Listener.Close(ctx)
+}
+
+func (l *listener) Leave(ctx context.Context) error {
+	if l.broken.leave != nil {
+		return l.broken.leave(l, ctx)
+	}
+	return l.Listener.(transport.Leaver).Leave(ctx)
 }
 
 // A settler is one with replaced methods.
@@ -404,6 +412,48 @@ var breakages = []struct {
 				}
 			}
 		}}
+	}},
+	{"leaves in name only", "Leave", func(*shared) broken {
+		return broken{leave: func(*listener, context.Context) error { return nil }}
+	}},
+	{"leaves everything", "Leave LeaveGivesBack", func(*shared) broken {
+		return broken{leave: func(l *listener, ctx context.Context) error { return l.Listener.Close(ctx) }}
+	}},
+	{"claims to leave, but does not", "Leave", func(*shared) broken {
+		return broken{leave: func(*listener, context.Context) error { return errors.ErrUnsupported }}
+	}},
+	{"loses what it had been handed when it leaves", "LeaveGivesBack", func(*shared) broken {
+		return broken{leave: func(l *listener, ctx context.Context) error {
+			short, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
+			defer cancel()
+			d, err := l.Listener.Next(short)
+			if err == nil {
+				err = d.Ack(ctx)
+			}
+			if err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, transport.ErrClosed) {
+				return err
+			}
+			return l.Listener.(transport.Leaver).Leave(ctx)
+		}}
+	}},
+	{"gives everything back when it leaves", "LeaveKeepsWhatIsTaken", func(*shared) broken {
+		return broken{
+			settler: func(d *transport.Delivery, l *listener) transport.Settler {
+				if l.kept == nil {
+					l.kept = d
+				}
+				return d.Settler
+			},
+			leave: func(l *listener, ctx context.Context) error {
+				if l.kept != nil && l.count == 0 {
+					l.count++
+					if err := l.kept.Requeue(ctx); err != nil {
+						return err
+					}
+				}
+				return l.Listener.(transport.Leaver).Leave(ctx)
+			},
+		}
 	}},
 	{"keeps nothing while nobody is there", "KeptWhileAway CallKeptWhileAway", func(*shared) broken {
 		return broken{send: func(t *memory.Transport, ctx context.Context, to transport.Address, m *transport.Message) error {

@@ -60,6 +60,8 @@ const (
 	Inspect
 	// Topics: the transport is a transport.Namer. Not claimed: it is none, or its method says ErrUnsupported.
 	Topics
+	// Leave: its listeners at Topic addresses are transport.Leavers. Not claimed: they are none, or the method says ErrUnsupported.
+	Leave
 
 	// Redelivery: what a listener holds unsettled goes back to the bus when the listener, or the transport
 	// under it, is closed. Not claimed: it is lost, and the cases do not run, as nothing is there to say so.
@@ -94,7 +96,7 @@ type Case struct {
 // Cases are all promises.
 func Cases() []Case {
 	var all []Case
-	for _, group := range [][]Case{routing(), replies(), content(), settling(), lifetime(), names()} {
+	for _, group := range [][]Case{routing(), replies(), content(), settling(), leaving(), lifetime(), names()} {
 		all = append(all, group...)
 	}
 	return all

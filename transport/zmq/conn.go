@@ -23,6 +23,7 @@ var (
 	_ transport.Transport = (*Conn)(nil)
 	_ transport.Inspector = (*Conn)(nil)
 	_ transport.Namer     = (*Conn)(nil)
+	_ transport.Leaver    = (*topicListener)(nil)
 )
 
 // A Conn is a member of the bus: it can be connected to, and connects to others. It implements [transport.Transport],
@@ -37,15 +38,14 @@ type Conn struct {
 	life       context.Context //nolint:containedctx // It ends what runs in the background, by Close.
 	endLife    context.CancelFunc
 	background sync.WaitGroup
-	closing    chan struct{} // closed under mu
+	closing    chan struct{}
+	close      sync.Once
 
 	sessions sync.Map // string to *session; the loop writes
 
-	mu        sync.Mutex
-	links     map[string]*link
-	routes    map[topicName]*route
-	seen      map[service]struct{} // for Inspect
-	listeners listeners
+	announcing chan struct{} // a token: who has it tells the directory what we serve
+	peers      *peers
+	listeners  listeners
 }
 
 // Open becomes a member of the bus: it binds its sockets, and tells the directory. A directory that is away is an error.
@@ -59,9 +59,8 @@ func Open(ctx context.Context, cfg Config) (*Conn, error) {
 		log:     cfg.Logger,
 		self:    member{ID: wire.NewID(), Host: hostID(), Key: s.security.public()},
 		closing: make(chan struct{}),
-		links:   map[string]*link{},
-		routes:  map[topicName]*route{},
-		seen:    map[service]struct{}{},
+
+		announcing: make(chan struct{}, 1),
 	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
@@ -71,6 +70,7 @@ func Open(ctx context.Context, cfg Config) (*Conn, error) {
 		return nil, fmt.Errorf("zmq: open: %w", context.Cause(ctx))
 	}
 	c.life, c.endLife = context.WithCancel(context.WithoutCancel(ctx))
+	c.peers = newPeers(c)
 	c.listeners.init(c)
 	if err := c.start(ctx); err != nil {
 		c.endLife()
@@ -103,7 +103,7 @@ func (c *Conn) start(ctx context.Context) error {
 // newLoop makes the sockets that are there from the start.
 func newLoop(c *Conn) (l *loop, err error) {
 	l = &loop{
-		conn: c, ended: make(chan struct{}), poller: zmq4.NewPoller(),
+		sockets: sockets{poller: zmq4.NewPoller()}, conn: c, ended: make(chan struct{}),
 		links: map[*link]struct{}{}, sources: map[*zmq4.Socket]*link{}, sessions: map[string]*session{},
 	}
 	if l.context, err = zmq4.NewContext(); err != nil {
@@ -115,9 +115,15 @@ func newLoop(c *Conn) (l *loop, err error) {
 			for _, s := range made {
 				err = errors.Join(err, s.Close())
 			}
+			if l.unguard != nil {
+				err = errors.Join(err, l.unguard())
+			}
 			err = errors.Join(err, l.context.Term())
 		}
 	}()
+	if l.unguard, err = c.cfg.security.start(l.context); err != nil {
+		return nil, err
+	}
 	for _, s := range []struct {
 		socket **zmq4.Socket
 		kind   zmq4.Type
@@ -156,35 +162,6 @@ func (c *Conn) reach(m member) []string {
 	})
 }
 
-// linkTo returns the way to a member, making it if need be.
-func (c *Conn) linkTo(m member) *link {
-	key := m.ID
-	if key == "" {
-		key = strings.Join(m.Endpoints, " ")
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	k := c.links[key]
-	if k == nil {
-		k = &link{member: m, key: key}
-		c.links[key] = k
-		if !c.loop.inbox.order(func() { c.loop.open(k) }) {
-			k.state.Store(linkDead)
-		}
-	}
-	return k
-}
-
-// forget has a link used no more.
-func (c *Conn) forget(k *link) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.links[k.key] == k {
-		delete(c.links, k.key)
-	}
-	clear(c.routes)
-}
-
 func (c *Conn) isClosed() bool {
 	select {
 	case <-c.closing:
@@ -197,15 +174,15 @@ func (c *Conn) isClosed() bool {
 // Close implements [transport.Transport]. Senders that wait have a moment to hear what became of their messages; those who
 // connect to us are told that we leave, and what waits here goes to other servers.
 func (c *Conn) Close(ctx context.Context) error {
-	c.mu.Lock()
-	if c.isClosed() {
-		c.mu.Unlock()
+	first := false
+	c.close.Do(func() {
+		first = true
+		close(c.closing)
+	})
+	if !first {
 		<-c.loop.ended
 		return nil
 	}
-	close(c.closing)
-	c.mu.Unlock()
-
 	var errs []error
 	for _, l := range c.listeners.all() {
 		if err := l.Close(ctx); err != nil {

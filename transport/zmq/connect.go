@@ -30,7 +30,7 @@ func (l *loop) open(k *link) {
 	if err := l.connect(k); err != nil {
 		l.conn.log.Error("zmq: connect", "to", k.member.Endpoints, "error", err)
 		k.state.Store(linkDead)
-		l.conn.forget(k)
+		l.conn.peers.forget(k)
 		k.release(outcomeDead, true)
 		return
 	}
@@ -141,13 +141,13 @@ func (l *loop) welcomed(k *link, h header, r *reader) {
 }
 
 // services takes what a server says that it serves.
-func (l *loop) services(k *link, leaving bool, list []service) {
+func (l *loop) services(k *link, leaving bool, list []offer) {
 	k.services.Store(&list)
 	if !leaving {
 		return
 	}
 	k.state.Store(linkLeaving)
-	l.conn.forget(k)
+	l.conn.peers.forget(k)
 	k.release(outcomeDead, true)
 	frame := appendRecord(k.stream.frame(), recordLeave)
 	k.stream.add(frame)
@@ -156,7 +156,7 @@ func (l *loop) services(k *link, leaving bool, list []service) {
 // dead ends a link whose server has ended.
 func (l *loop) dead(k *link, reason string) {
 	l.conn.log.Info("zmq: server has ended", "server", k.server, "endpoint", k.wire.endpoint, "why", reason)
-	l.conn.forget(k)
+	l.conn.peers.forget(k)
 	l.conn.directory.gone(k.member)
 	l.drop(k, outcomeDead, "the server has ended: "+reason)
 }

@@ -229,24 +229,34 @@ func letter(b byte) string {
 	return ""
 }
 
-func appendServices(b []byte, leaving bool, list []service) []byte {
+// An offer is a service as its server tells it. Of one that it has left, it takes only what is addressed to the server.
+type offer struct {
+	service
+	left bool
+}
+
+func appendServices(b []byte, leaving bool, list []offer) []byte {
 	flag := byte(0)
 	if leaving {
 		flag = 1
 	}
 	b = binary.AppendUvarint(append(b, flag), uint64(len(list)))
 	for _, s := range list {
-		b = appendText(appendText(appendText(b, s.Exchange), s.Topic), s.Server)
+		left := byte(0)
+		if s.left {
+			left = 1
+		}
+		b = append(appendText(appendText(appendText(b, s.Exchange), s.Topic), s.Server), left)
 	}
 	return b
 }
 
-func parseServices(r *reader) (leaving bool, list []service, ok bool) {
+func parseServices(r *reader) (leaving bool, list []offer, ok bool) {
 	leaving = r.number() == 1
 	n := r.count()
-	list = make([]service, 0, n)
+	list = make([]offer, 0, n)
 	for range n {
-		list = append(list, service{r.text(), r.text(), r.text()})
+		list = append(list, offer{service{r.text(), r.text(), r.text()}, r.number() == 1})
 	}
 	return leaving, list, r.ok
 }

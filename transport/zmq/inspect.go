@@ -12,9 +12,6 @@ import (
 	"github.com/goslo/goslo/transport"
 )
 
-// seenMost is how many addresses are remembered for Inspect.
-const seenMost = 10000
-
 // Inspect implements [transport.Inspector]. Exists is whether somebody listens, or this process has seen somebody listen; nobody
 // else remembers. Listeners of one name in one process count once. Waiting is -1: nobody can tell. A reply address is
 // errors.ErrUnsupported.
@@ -30,7 +27,7 @@ func (c *Conn) Inspect(ctx context.Context, at transport.Address) (transport.Add
 	if at.Kind == transport.Fanout {
 		of.Server = ""
 	}
-	list, err := c.candidates(ctx, of, true)
+	list, err := c.peers.candidates(ctx, of, true)
 	if err != nil {
 		return s, fmt.Errorf("zmq: inspect %s: %w", at, err)
 	}
@@ -40,49 +37,15 @@ func (c *Conn) Inspect(ctx context.Context, at transport.Address) (transport.Add
 		switch {
 		case k.state.Load() == linkDead:
 		case list[i].Unasked:
-			s.Listeners += k.count(of)
+			s.Listeners += k.count(of, false) + k.count(of, true)
 		case of.Server == "":
 			s.Listeners += len(list[i].Servers)
 		case slices.Contains(list[i].Servers, of.Server):
 			s.Listeners++
 		}
 	}
-	s.Exists = s.Listeners > 0 || c.hasSeen(of)
+	s.Exists = s.Listeners > 0 || c.peers.hasSeen(of)
 	return s, nil
-}
-
-// count returns how many listeners the server has said to have.
-func (k *link) count(of service) (n int) {
-	list := k.services.Load()
-	if list == nil {
-		return 0
-	}
-	for _, s := range *list {
-		if s.Exchange == of.Exchange && s.Topic == of.Topic && (of.Server == "" || s.Server == of.Server) {
-			n++
-		}
-	}
-	return n
-}
-
-// saw remembers who serves a topic. The caller holds mu.
-func (c *Conn) saw(name topicName, list []candidate) {
-	if len(c.seen) > seenMost {
-		clear(c.seen)
-	}
-	for i := range list {
-		for _, server := range list[i].Servers {
-			c.seen[service{name.exchange, name.topic, server}] = struct{}{}
-			c.seen[service{name.exchange, name.topic, ""}] = struct{}{}
-		}
-	}
-}
-
-func (c *Conn) hasSeen(s service) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	_, ok := c.seen[s]
-	return ok
 }
 
 // Topics implements [transport.Namer].

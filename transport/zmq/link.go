@@ -25,7 +25,7 @@ type link struct {
 	key      string // in Conn.links
 	state    atomic.Int32
 	load     atomic.Int32 // requests on their way
-	services atomic.Pointer[[]service]
+	services atomic.Pointer[[]offer]
 
 	wire    wiring
 	stream  stream

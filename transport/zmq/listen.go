@@ -48,6 +48,7 @@ type topicListener struct {
 	unsettled int            // returned by Next
 	waiting   bool           // Next waits on wake
 	closed    bool
+	left      bool // the topic: what is for any of its servers goes to others
 }
 
 // An arrival is a request that has come. What is not atomic is guarded by its listener's mu.
@@ -104,8 +105,8 @@ func (c *Conn) listen(ctx context.Context, from transport.Address, o transport.L
 	if err := c.listeners.add(l); err != nil {
 		return nil, err
 	}
-	if err := c.directory.serve(ctx, l.service); err != nil {
-		return nil, errors.Join(fmt.Errorf("tell the directory: %w", err), l.Close(ctx))
+	if err := c.announce(ctx, l.service); err != nil {
+		return nil, errors.Join(err, l.Close(ctx))
 	}
 	c.loop.inbox.order(c.loop.tellServices)
 	return l, nil
@@ -120,8 +121,11 @@ func (l *topicListener) push(a *arrival) {
 	l.mu.Lock()
 	load := l.load()
 	switch {
-	case l.closed:
+	case l.closed, l.left && a.shared():
 		l.mu.Unlock()
+		if a.answered && a.shared() {
+			l.conn.listeners.handOver([]*arrival{a})
+		}
 		l.conn.answer(a, answerNobody, 0)
 		return
 	case keep && (l.backlog.len() >= MaxWaiting || l.bytes >= MaxWaitingBytes):
@@ -283,7 +287,7 @@ func (d *delivery) Requeue(context.Context) error {
 	again := &arrival{from: a.from, envelope: a.envelope, body: a.body, at: a.at, answered: true}
 	again.envelope.flags |= flagAgain
 	l.mu.Lock()
-	if l.closed {
+	if l.closed || l.left && a.shared() {
 		l.mu.Unlock()
 		if a.envelope.to == toFanout {
 			return fmt.Errorf("zmq: requeue a fanout message: %w: its listener is closed", errors.ErrUnsupported)
@@ -335,32 +339,76 @@ func (l *topicListener) Close(ctx context.Context) error {
 	}
 	l.closed = true
 	close(l.done)
-	var ours []*arrival
-	var back []answer
-	for l.backlog.len() > 0 {
+	ours, back := l.giveBack(func(*arrival) bool { return true })
+	l.mu.Unlock()
+	l.conn.listeners.remove(l)
+	err := l.conn.announce(ctx, l.service)
+	l.send(ours, back)
+	return wrap(err, "zmq: close listener "+l.Addr())
+}
+
+// Leave implements [transport.Leaver]: what comes from now on for any server of the topic goes to the others, as does what
+// waits here.
+func (l *topicListener) Leave(context.Context) error {
+	l.mu.Lock()
+	if l.closed || l.left {
+		l.mu.Unlock()
+		return nil
+	}
+	l.left = true
+	ours, back := l.giveBack((*arrival).shared)
+	l.mu.Unlock()
+	l.send(ours, back)
+	return nil
+}
+
+// giveBack takes out of the backlog what some are: ours to hand over, and what its senders give to others when they have the answer.
+// The caller holds mu.
+func (l *topicListener) giveBack(some func(*arrival) bool) (ours []*arrival, back []answer) {
+	for range l.backlog.len() {
 		a := l.backlog.pop()
 		switch {
 		case a.gone:
+			l.gone--
+			continue
+		case !some(a):
+			l.backlog.push(a)
+			continue
 		case a.answered && a.envelope.to != toFanout:
 			ours = append(ours, a)
 		case !a.answered:
 			a.answered = true
 			back = append(back, answer{to: a.from, id: a.envelope.id, code: answerNobody})
 		}
+		l.bytes -= len(a.body)
 	}
-	l.gone, l.bytes = 0, 0
-	l.mu.Unlock()
-	last := l.conn.listeners.remove(l)
-	var err error
-	if last {
-		err = l.conn.directory.unserve(ctx, l.service)
-	}
+	return ours, back
+}
+
+// send sends back and hands over what was given back, and tells our clients what we serve now.
+func (l *topicListener) send(ours []*arrival, back []answer) {
 	l.conn.loop.inbox.put(func(w *work) {
 		w.answers = append(w.answers, back...)
 		w.orders = append(w.orders, l.conn.loop.tellServices)
 	})
 	l.conn.listeners.handOver(ours)
-	return wrap(err, "zmq: close listener "+l.Addr()+": tell the directory")
+}
+
+// shared says whether a request is for any server of its topic.
+func (a *arrival) shared() bool { return a.envelope.to == toTopic && a.envelope.service.Server == "" }
+
+// announce tells the directory whether we serve something.
+func (c *Conn) announce(ctx context.Context, s service) error {
+	select {
+	case c.announcing <- struct{}{}:
+		defer func() { <-c.announcing }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if c.serves(s) {
+		return wrap(c.directory.serve(ctx, s), "tell the directory")
+	}
+	return wrap(c.directory.unserve(ctx, s), "tell the directory")
 }
 
 // answer says to a request what becomes of it, if its sender does not know yet.
@@ -400,8 +448,7 @@ func (s *listeners) add(l *topicListener) error {
 	return nil
 }
 
-// remove returns whether l was the last listener of its service.
-func (s *listeners) remove(l *topicListener) bool {
+func (s *listeners) remove(l *topicListener) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	name := topicName{l.service.Exchange, l.service.Topic}
@@ -410,7 +457,6 @@ func (s *listeners) remove(l *topicListener) bool {
 	if len(rest) == 0 {
 		delete(s.topics, name)
 	}
-	return !slices.ContainsFunc(rest, func(o *topicListener) bool { return o.service == l.service })
 }
 
 // all returns the listeners, none of which will be joined by another one.
@@ -446,14 +492,21 @@ func (s *listeners) every() (all []*topicListener) {
 }
 
 // served lists what is listened to.
-func (c *Conn) served() []service {
-	var list []service
+func (c *Conn) served() []offer {
+	var list []offer
 	for _, l := range c.listeners.every() {
-		if !slices.Contains(list, l.service) {
-			list = append(list, l.service)
+		l.mu.Lock()
+		o := offer{l.service, l.left}
+		l.mu.Unlock()
+		if !slices.Contains(list, o) {
+			list = append(list, o)
 		}
 	}
 	return list
+}
+
+func (c *Conn) serves(s service) bool {
+	return slices.ContainsFunc(c.listeners.every(), func(l *topicListener) bool { return l.service == s })
 }
 
 // overdue runs on the loop.
@@ -505,6 +558,9 @@ func (s *listeners) freest(to service) (best *topicListener) {
 		}
 		l.mu.Lock()
 		load := l.load()
+		if l.left && to.Server == "" {
+			load += 1 << 30
+		}
 		l.mu.Unlock()
 		if best == nil || load < least {
 			best, least = l, load

@@ -23,13 +23,10 @@ const (
 // A loop owns all sockets of a transport: the ROUTER that others connect to, a DEALER and its monitor for each server that we
 // connect to, and one end of a PAIR by which it is woken. No other goroutine touches them.
 type loop struct {
-	conn    *Conn
-	context *zmq4.Context
-	router  *zmq4.Socket
-	bell    *zmq4.Socket
-	poller  *zmq4.Poller
-	inbox   inbox
-	ended   chan struct{}
+	sockets
+	conn  *Conn
+	inbox inbox
+	ended chan struct{}
 
 	links    map[*link]struct{}
 	sources  map[*zmq4.Socket]*link // both sockets of a link
@@ -41,6 +38,15 @@ type loop struct {
 	leaving  time.Time // since when clients are to leave us; zero = not at all
 	stop     bool
 	deferred atomic.Int64 // deliveries that wait for an answer, see listener.overdue
+}
+
+// Sockets are those that are there from the start, and what they need.
+type sockets struct {
+	context *zmq4.Context
+	router  *zmq4.Socket
+	bell    *zmq4.Socket
+	poller  *zmq4.Poller
+	unguard func() error // ends the check of who connects
 }
 
 // run ends when stop is set. It closes the sockets.
@@ -388,7 +394,7 @@ func (l *loop) end() {
 	l.inbox.ringing.Lock()
 	err = errors.Join(err, l.inbox.bell.Close())
 	l.inbox.ringing.Unlock()
-	if err := errors.Join(err, l.context.Term()); err != nil {
+	if err := errors.Join(err, l.unguard(), l.context.Term()); err != nil {
 		l.conn.log.Error("zmq: close", "error", err)
 	}
 	for _, f := range w.orders { // nothing is left that they could change; who waits for them is to go on

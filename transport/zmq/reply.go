@@ -63,12 +63,9 @@ func (a replyAddress) String() string {
 }
 
 func parseReplyAddress(s string) (a replyAddress, ok bool) {
+	n, _, ok := callerOf(s)
 	parts := strings.Split(s, ",")
-	if len(parts) < 5 {
-		return a, false
-	}
-	n, err := strconv.ParseUint(parts[0], 10, 64)
-	if err != nil {
+	if !ok || len(parts) < 5 {
 		return a, false
 	}
 	for i, p := range parts {
@@ -205,24 +202,15 @@ func (taken) Requeue(context.Context) error { return errors.ErrUnsupported }
 // reply sends a reply back on the connection by which its caller has reached us or, where there is none, over one to the caller's
 // own sockets.
 func (c *Conn) reply(ctx context.Context, to string, m *transport.Message) error {
+	number, id, ok := callerOf(to)
+	if s, connected := c.sessions.Load(id); ok && connected && s.(*session).connected.Load() {
+		return c.replyBack(s.(*session), number, m)
+	}
 	at, ok := parseReplyAddress(to)
 	if !ok {
 		return fmt.Errorf("%w: %q is no reply address", transport.ErrNoListener, to)
 	}
 	buffer := buffers.Get().(*[]byte)
-	if s, ok := c.sessions.Load(at.member.ID); ok && s.(*session).connected.Load() {
-		body, err := wire.AppendMessage((*buffer)[:0], m)
-		*buffer = body
-		if err != nil {
-			keepBuffer(buffer)
-			return fmt.Errorf("%w: %w", transport.ErrRejected, err)
-		}
-		o := outgoing{to: s.(*session), number: at.number, body: buffer}
-		if !c.loop.inbox.put(func(w *work) { w.replies = append(w.replies, o) }) {
-			return transport.ErrClosed
-		}
-		return nil
-	}
 	defer keepBuffer(buffer)
 	e := envelope{to: toReply, service: service{Topic: strconv.FormatUint(at.number, 10)}}
 	fields, err := wire.AppendMessage(appendRequest((*buffer)[:0], &e), m)
@@ -232,7 +220,7 @@ func (c *Conn) reply(ctx context.Context, to string, m *transport.Message) error
 	*buffer = fields
 	ctx, cancel := context.WithTimeout(ctx, replyTime)
 	defer cancel()
-	o := c.ask(ctx, c.linkTo(at.member), fields, flagKeep, true)
+	o := c.ask(ctx, c.peers.linkTo(at.member), fields, flagKeep, true)
 	switch o.code {
 	case answerTaken:
 		return nil
@@ -240,6 +228,30 @@ func (c *Conn) reply(ctx context.Context, to string, m *transport.Message) error
 		return transport.ErrNoListener
 	}
 	return o.err(ctx)
+}
+
+// replyBack sends a reply on the connection of a session.
+func (c *Conn) replyBack(s *session, number uint64, m *transport.Message) error {
+	buffer := buffers.Get().(*[]byte)
+	body, err := wire.AppendMessage((*buffer)[:0], m)
+	*buffer = body
+	if err != nil {
+		keepBuffer(buffer)
+		return fmt.Errorf("%w: %w", transport.ErrRejected, err)
+	}
+	o := outgoing{to: s, number: number, body: buffer}
+	if !c.loop.inbox.put(func(w *work) { w.replies = append(w.replies, o) }) {
+		return transport.ErrClosed
+	}
+	return nil
+}
+
+// callerOf reads the first two parts of a reply address.
+func callerOf(s string) (number uint64, id string, ok bool) {
+	first, rest, _ := strings.Cut(s, ",")
+	id, _, ok = strings.Cut(rest, ",")
+	number, err := strconv.ParseUint(first, 10, 64)
+	return number, id, ok && err == nil
 }
 
 // escape writes a text in letters, digits and a few signs, none of which is a comma.

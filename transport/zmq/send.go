@@ -7,8 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/goslo/goslo/transport"
@@ -16,27 +14,12 @@ import (
 )
 
 const (
-	routeTime  = 250 * time.Millisecond // for which a route is used without a look into the directory
 	busyTries  = 3                      // servers that are asked before one has to keep what it has no room for
 	fullPause  = 50 * time.Millisecond  // before servers are asked again that are all full
 	lookPause  = 100 * time.Millisecond // before a directory is asked again that could not be
 	fanoutTime = 2 * time.Second        // for which a fanout waits for a server that is connected to and does not answer
 	replyTime  = 30 * time.Second       // for which a reply waits for its caller
 )
-
-type topicName struct{ exchange, topic string }
-
-// A route is who serves a topic, as far as was known some time ago.
-type route struct {
-	at         time.Time
-	candidates []candidate
-}
-
-// A candidate is a server that may serve what is sent.
-type candidate struct {
-	provider
-	link *link
-}
 
 // Send implements [transport.Transport]. Nil means, of a call or cast: a server has it; of a fanout: every live server has; of a
 // reply: it is on its way back to a caller that is connected, or the caller has it.
@@ -107,7 +90,7 @@ type attempt struct {
 func (c *Conn) toOne(ctx context.Context, e envelope, fields []byte, who anybody) error {
 	var a attempt
 	for {
-		list, err := c.candidates(ctx, e.service, a.fresh)
+		list, err := c.peers.candidates(ctx, e.service, a.fresh)
 		if err != nil {
 			return err
 		}
@@ -159,99 +142,6 @@ func with[K comparable, V any](m map[K]V, key K, value V) map[K]V {
 	}
 	m[key] = value
 	return m
-}
-
-// pick chooses a server: one that is connected rather than one that is not, of these the one with the least on its way.
-// Those that said to be busy are asked again only when enough others are too: the one that is least so then has to
-// keep the request. stay: there is none but such as do not answer.
-func (a *attempt) pick(list []candidate, s service, who anybody) (best *link, keep, stay bool) {
-	var score, least int
-	busiest, n := (*link)(nil), 0
-	turn := rand.IntN(len(list) + 1)
-	for i := range list {
-		cand := &list[(i+turn)%len(list)]
-		k := cand.link
-		if !cand.serves(s) || slices.Contains(a.out, k) || cand.ID != "" && cand.ID == who.but {
-			continue
-		}
-		n++
-		if load, busy := a.busy[k]; busy {
-			if busiest == nil || load < least {
-				busiest, least = k, load
-			}
-			continue
-		}
-		points := int(k.load.Load())
-		_, down := a.down[k]
-		switch state := k.state.Load(); {
-		case down || state == linkDown:
-			points += 1 << 24
-		case state != linkUp:
-			points += 1 << 20
-		}
-		if cand.Unasked && !k.serves(s) {
-			points += 1 << 22
-		}
-		if best == nil || points < score {
-			best, score = k, points
-		}
-	}
-	if busiest != nil && (best == nil || len(a.busy) >= busyTries || score >= 1<<22) {
-		return busiest, true, false
-	}
-	return best, n == 1 && !who.room, score >= 1<<24
-}
-
-// serves says whether the member is known to serve s, or nothing is known.
-func (p *provider) serves(s service) bool {
-	return p.Unasked || s.Server == "" || slices.Contains(p.Servers, s.Server)
-}
-
-// serves says whether the server has told to serve s.
-func (k *link) serves(s service) bool {
-	list := k.services.Load()
-	return list != nil && slices.ContainsFunc(*list, func(o service) bool {
-		return o.Exchange == s.Exchange && o.Topic == s.Topic && (s.Server == "" || o.Server == s.Server)
-	})
-}
-
-// candidates returns who may serve a topic.
-func (c *Conn) candidates(ctx context.Context, s service, fresh bool) ([]candidate, error) {
-	name := topicName{s.Exchange, s.Topic}
-	if !fresh {
-		c.mu.Lock()
-		r := c.routes[name]
-		c.mu.Unlock()
-		if r != nil && time.Since(r.at) < routeTime {
-			return r.candidates, nil
-		}
-	}
-	for {
-		providers, err := c.directory.find(ctx, s.Exchange, s.Topic, fresh)
-		if err == nil {
-			return c.remember(name, providers), nil
-		}
-		if p := c.pause(ctx, lookPause); p != nil {
-			return nil, fmt.Errorf("%w: the directory: %w", p, err)
-		}
-	}
-}
-
-// remember makes a route of what the directory says.
-func (c *Conn) remember(name topicName, providers []provider) []candidate {
-	r := &route{at: time.Now(), candidates: make([]candidate, 0, len(providers))}
-	for _, p := range providers {
-		r.candidates = append(r.candidates, candidate{p, c.linkTo(p.member)})
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.saw(name, r.candidates)
-	if len(r.candidates) > 0 {
-		c.routes[name] = r
-	} else {
-		delete(c.routes, name)
-	}
-	return r.candidates
 }
 
 // ask sends a request to a server and waits for what becomes of it.
@@ -323,7 +213,7 @@ func (c *Conn) pause(ctx context.Context, d time.Duration) error {
 
 // fanout gives a request to every server of a topic.
 func (c *Conn) fanout(ctx context.Context, e envelope, fields []byte) error {
-	list, err := c.candidates(ctx, e.service, true)
+	list, err := c.peers.candidates(ctx, e.service, true)
 	if err != nil {
 		return err
 	}

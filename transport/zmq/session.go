@@ -50,7 +50,7 @@ func (s *session) reply(o *outgoing) bool {
 	return true
 }
 
-func (s *session) services(leaving bool, list []service) {
+func (s *session) services(leaving bool, list []offer) {
 	s.frame = appendRecord(s.open(), recordServices, appendServices(nil, leaving, list))
 }
 

@@ -93,7 +93,7 @@ func (l *topicListener) excess() *arrival {
 func (l *topicListener) putBack(a *arrival) {
 	again := &arrival{from: a.from, envelope: a.envelope, body: a.body, at: a.at, answered: true}
 	l.mu.Lock()
-	if l.closed {
+	if l.closed || l.left && a.shared() {
 		l.mu.Unlock()
 		l.conn.listeners.handOver([]*arrival{again})
 		return

@@ -1,0 +1,189 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/goslo/goslo/transport"
+)
+
+// afterCancel is how long handlers have to return once they are cancelled.
+const afterCancel = 5 * time.Second
+
+// errDraining is the cause of the end of a handler's context when its server could wait no longer.
+var errDraining = errors.New("the server is stopping")
+
+// Abort ends the drain: what still runs is cancelled now, as if Drain had passed. Before the drain it makes that one short. It does
+// not end Run by itself.
+func (s *Server) Abort() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.aborted = true
+	if s.abort != nil {
+		s.abort()
+	}
+}
+
+// drain ends the subscription and the workers, in stages; see Run. Follow says whether the listener works.
+func (s *Server) drain(base context.Context, left *transport.Delivery, follow bool, cancel context.CancelCauseFunc) error {
+	until, over := context.WithTimeout(base, max(s.config.Drain, 0))
+	defer over()
+	s.mu.Lock()
+	s.draining, s.abort = true, over
+	if s.aborted {
+		over()
+	}
+	s.mu.Unlock()
+	began := time.Now()
+	var errs []error
+	if follow && until.Err() == nil && s.busy.Load() > 0 {
+		var err error
+		left, err = s.lameDuck(until, base, left)
+		errs = append(errs, err)
+	}
+	within := time.Second
+	if end, _ := until.Deadline(); time.Until(end) > within && until.Err() == nil {
+		within = time.Until(end)
+	}
+	closing, done := context.WithTimeout(base, within)
+	defer done()
+	errs = append(errs, s.listener.Close(closing))
+	if left != nil {
+		s.giveBack(base, left, false) // only now, so that it does not come here again
+		s.finished()
+	}
+	close(s.work)
+	finished := make(chan struct{})
+	go func() {
+		s.workers.Wait()
+		close(finished)
+	}()
+	select {
+	case <-finished:
+		return errors.Join(errs...)
+	case <-until.Done():
+	}
+	late, after := s.Running(), time.Since(began)
+	cancel(errDraining)
+	timer := time.NewTimer(afterCancel)
+	defer timer.Stop()
+	select {
+	case <-finished:
+	case <-timer.C: // a handler that ignores its context must not keep the process from ending
+	}
+	if len(late) > 0 {
+		errs = append(errs, &DrainError{Server: s.config.Server, Topic: s.config.Target.Topic, After: after, Running: late})
+	}
+	return errors.Join(errs...)
+}
+
+// lameDuck leaves the topic and serves what is sent to the server itself until nothing runs any more, or until is over. It returns
+// what waits for a worker then.
+func (s *Server) lameDuck(until, base context.Context, left *transport.Delivery) (*transport.Delivery, error) {
+	l, ok := s.listener.(transport.Leaver)
+	if !ok {
+		return left, nil
+	}
+	if err := l.Leave(until); err != nil {
+		if !errors.Is(err, errors.ErrUnsupported) {
+			s.log.Warn("topic not left before the stop: what is sent to this server now waits", "topic", s.config.Target.Topic, "server", s.config.Server, "error", err)
+		}
+		return left, nil
+	}
+	s.log.Info("server has left its topic and ends what runs", "topic", s.config.Target.Topic, "server", s.config.Server, "running", s.busy.Load())
+	if left != nil && left.To.Kind == transport.Topic && left.To.Server == "" {
+		s.giveBack(base, left, false)
+		s.finished()
+		left = nil
+	}
+	ctx, idle := context.WithCancel(until)
+	defer idle()
+	stop := func() { idle() }
+	s.idle.Store(&stop)
+	if s.busy.Load() == 0 {
+		idle()
+	}
+	return s.accept(ctx, base, left)
+}
+
+// giveBack returns a delivery to the bus, for another server. Where the bus cannot take it back (a plain NATS request), its
+// caller is told what became of it. A fanout was this server's own copy, and its queue goes with the server.
+func (s *Server) giveBack(ctx context.Context, d *transport.Delivery, begun bool) {
+	m := d.Message
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleWithin)
+	defer cancel()
+	var err error
+	if d.To.Kind == transport.Fanout {
+		err = errors.Join(fmt.Errorf("%w: it was this server's own copy", errors.ErrUnsupported), d.Ack(ctx))
+	} else {
+		err = d.Requeue(ctx)
+	}
+	if err == nil {
+		return
+	}
+	if !errors.Is(err, errors.ErrUnsupported) {
+		s.log.Info("request not given back at the stop; the bus delivers it again by itself", "method", m.Method, "id", m.ID, "error", err)
+		return
+	}
+	s.log.Warn("request dropped at the stop", "method", m.Method, "id", m.ID, "begun", begun, "error", err)
+	if answerable(m) {
+		when := "before"
+		if begun {
+			when = "while"
+		}
+		ctx, cancel := context.WithTimeout(ctx, lateReplyWithin) // the drain waits for it
+		defer cancel()
+		s.reply(ctx, &Request{Method: m.Method, ID: m.ID}, m, nil,
+			classDeliveryFailure.Errorf("server %s stopped %s %s ran; send it again", s.config.Server, when, m.Method))
+	}
+}
+
+// A DrainError says that handlers were still running when a stopping server's Drain had passed, or it was aborted, and were cancelled.
+type DrainError struct {
+	Server, Topic string
+	After         time.Duration // how long the drain took
+	Running       []RunningRequest
+}
+
+func (e *DrainError) Error() string {
+	running := make([]string, len(e.Running))
+	for i, r := range e.Running {
+		running[i] = r.String()
+	}
+	return fmt.Sprintf("rpc: server %s on %s: cancelled after draining for %s: %s", e.Server, e.Topic, round(e.After), strings.Join(running, "; "))
+}
+
+// A RunningRequest is one that a server's handler works on.
+type RunningRequest struct {
+	*Request // not to be changed
+
+	Context RequestContext // of whom it runs for
+	For     time.Duration  // since Request.Received
+}
+
+// String is the method, the request id, if there is one, and how long it has been running.
+func (r RunningRequest) String() string {
+	id := r.Context.RequestID()
+	if id != "" {
+		id = " (" + id + ")"
+	}
+	return fmt.Sprintf("%s%s for %s", r.Method, id, round(r.For))
+}
+
+// Running returns what the server's handlers work on now, the oldest first.
+func (s *Server) Running() []RunningRequest {
+	now := time.Now()
+	s.mu.Lock()
+	all := make([]RunningRequest, 0, len(s.running))
+	for c := range s.running {
+		r := c.carried.request
+		all = append(all, RunningRequest{Request: r, Context: c.carried.context, For: now.Sub(r.Received)})
+	}
+	s.mu.Unlock()
+	slices.SortFunc(all, func(a, b RunningRequest) int { return a.Received.Compare(b.Received) })
+	return all
+}

@@ -1,0 +1,44 @@
+//go:build zmq
+
+package zmq
+
+// BreakConnections breaks the connections to servers, as a network would that is back at once. It returns how many there were.
+func (c *Conn) BreakConnections() int {
+	n := make(chan int, 1)
+	c.loop.inbox.order(func() {
+		for k := range c.loop.links {
+			_ = k.wire.dealer.Disconnect(k.wire.endpoint)
+			_ = k.wire.dealer.Connect(k.wire.endpoint)
+		}
+		n <- len(c.loop.links)
+	})
+	return <-n
+}
+
+// InFlight is how many requests have left and were not answered.
+func (c *Conn) InFlight() int {
+	n := make(chan int, 1)
+	c.loop.inbox.order(func() {
+		sum := 0
+		for k := range c.loop.links {
+			sum += len(k.inflight)
+		}
+		n <- sum
+	})
+	return <-n
+}
+
+// Down is how many servers are connected to and do not answer.
+func (c *Conn) Down() int {
+	n := make(chan int, 1)
+	c.loop.inbox.order(func() {
+		sum := 0
+		for k := range c.loop.links {
+			if k.state.Load() == linkDown {
+				sum++
+			}
+		}
+		n <- sum
+	})
+	return <-n
+}
