@@ -56,7 +56,7 @@ func (r row) counts() bool {
 
 var (
 	headingPattern = regexp.MustCompile(`^## (\d+)\. (.+)$`)
-	idPattern      = regexp.MustCompile(`^[A-Z]+(-[A-Z]+)*-[0-9]+$`)
+	idPattern      = regexp.MustCompile(`^[A-Z]+[0-9]*(-[A-Z]+)*-[0-9]+$`)
 	tagPattern     = regexp.MustCompile(`^[WAL]·[TCDV]+$`)
 )
 
