@@ -107,6 +107,27 @@ type encoder struct {
 }
 
 func (e *encoder) request(m *transport.Message) error {
+	if err := e.bare(m); err != nil {
+		return err
+	}
+	if m.ID != "" || m.ReplyTo != "" {
+		e.next("_msg_id")
+		e.string(m.ID)
+		e.next("_reply_q")
+		e.string(m.ReplyTo)
+		e.next("_timeout")
+		e.seconds(m.Monitor)
+	}
+	e.unique(m)
+	if err := e.context(m.Context); err != nil {
+		return err
+	}
+	e.dst = append(e.dst, '}')
+	return nil
+}
+
+// bare writes what a request is about, and leaves its object open.
+func (e *encoder) bare(m *transport.Message) error {
 	if m.Monitor < 0 {
 		return fmt.Errorf("wire: monitor: %v is negative", m.Monitor)
 	}
@@ -125,19 +146,6 @@ func (e *encoder) request(m *transport.Message) error {
 		e.next("version")
 		e.string(m.Version)
 	}
-	if m.ID != "" || m.ReplyTo != "" {
-		e.next("_msg_id")
-		e.string(m.ID)
-		e.next("_reply_q")
-		e.string(m.ReplyTo)
-		e.next("_timeout")
-		e.seconds(m.Monitor)
-	}
-	e.unique(m)
-	if err := e.context(m.Context); err != nil {
-		return err
-	}
-	e.dst = append(e.dst, '}')
 	return nil
 }
 

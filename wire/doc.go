@@ -11,6 +11,8 @@
 //
 //	{"oslo.version":"2.0","oslo.message":"{\"method\":\"restock\",\"args\":{\"sku\":7},...}"}
 //
+// On AMQP 1.0 a body has another form and no envelope, see [AppendAMQP1].
+//
 // Text is ASCII with \uXXXX escapes and surrogate pairs, and keys come in the order in which Python
 // writes them. Separators are the short ones ("," and ":"), where Python writes a space after each:
 // no receiver may depend on that (ENV-17), arguments arrive here in the short form from encoding/json,
