@@ -27,6 +27,9 @@ func newFixture(tb testing.TB, c Config) *fixture {
 	return &fixture{TB: tb, config: c, topic: unique(tb)}
 }
 
+// lacks says whether the transport does not claim a feature, for what cannot be proved then in a case about more.
+func (f *fixture) lacks(feature Feature) bool { return f.config.Lacks&feature != 0 }
+
 // unique makes a plain name from the test's, which no other test has, nor the next run of this one.
 func unique(tb testing.TB) string {
 	name := tb.Name()

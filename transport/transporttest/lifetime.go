@@ -258,7 +258,7 @@ func inspect(f *fixture) {
 	check(f.to(""), true, 1, 0)
 	check(f.to("two"), true, 0, 0)
 	f.close(one)
-	if f.config.Lacks&Keeps != 0 {
+	if f.lacks(Keeps) {
 		return
 	}
 	for _, server := range []string{"", "one", "one"} {

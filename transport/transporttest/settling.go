@@ -213,7 +213,7 @@ func callKeptWhileAway(f *fixture) {
 	l := f.listen(first, f.to("one"), 0)
 	f.close(l)
 	f.close(first)
-	if f.config.Lacks&KeepsCalls != 0 {
+	if f.lacks(KeepsCalls) {
 		f.noListener(client, answers, "")
 		f.noListener(client, answers, "one")
 		return

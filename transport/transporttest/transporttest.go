@@ -80,6 +80,12 @@ const (
 	// wildcards on some buses are plain names. Not claimed: the case does not run. (RabbitMQ as oslo uses it
 	// joins topic and server by a dot and binds names as they are.)
 	LiteralNames
+	// Multicast: a fanout reaches every server of its topic. Not claimed: it reaches one of them, and the
+	// cases do not run. (A broker of AMQP 1.0 may know queues only.)
+	Multicast
+	// Absence: that nobody ever listened at an address is an error for who sends there. Not claimed: such a message
+	// waits for whoever comes, and the cases do not run. (Brokers of AMQP 1.0 make queues for senders, too.)
+	Absence
 )
 
 // A Case is one promise of the contract.

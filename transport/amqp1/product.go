@@ -1,0 +1,26 @@
+package amqp1
+
+import (
+	"slices"
+
+	"github.com/Azure/go-amqp"
+)
+
+// A product is what a broker calls itself in its Open; "" = it does not say.
+type product string
+
+func productOf(conn *amqp.Conn) product {
+	name, _ := conn.Properties()["product"].(string)
+	return product(name)
+}
+
+func (p product) rabbit() bool { return p == "RabbitMQ" }
+
+// legacy says whether upstream uses legacy addresses with it.
+func (p product) legacy() bool { return p == "" || p == "qpid-cpp" }
+
+// brokers are those that keep a message until its receiver has settled it, and hand it to another one where it does not.
+// A router keeps nothing; of any other we do not know.
+var brokers = []product{"qpid-cpp", "RabbitMQ", "ActiveMQ", "apache-activemq-artemis"}
+
+func (p product) redelivers() bool { return slices.Contains(brokers, p) }

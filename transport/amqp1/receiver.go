@@ -1,0 +1,346 @@
+package amqp1
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/Azure/go-amqp"
+
+	"github.com/goslo/goslo/transport"
+	"github.com/goslo/goslo/wire"
+)
+
+// A subscription keeps one link in attached, on one connection after another.
+type subscription struct {
+	listener *listener
+	at       transport.Address
+	window   int
+	id       string // of a reply address that we have to make
+
+	mu      sync.Mutex
+	current *receiver // nil while there is none
+	why     error     // what went wrong last
+	since   time.Time // when current last changed
+	changed chan struct{}
+}
+
+func newSubscription(l *listener, at transport.Address, window int) *subscription {
+	return &subscription{listener: l, at: at, window: window, since: time.Now(), changed: make(chan struct{})}
+}
+
+// run attaches, takes what arrives, and attaches again. first hears how it went the first time.
+func (s *subscription) run(ctx context.Context, first chan<- error) {
+	c := s.listener.conn
+	attached := false
+	tell := func(err error) {
+		if !attached {
+			attached = true
+			first <- err
+		}
+	}
+	var told string
+	pause := firstPause
+	for {
+		n, err := c.await(ctx)
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			tell(err)
+			return
+		}
+		r, err := s.attach(ctx, n)
+		if err == nil {
+			told, pause = "", firstPause
+			if !s.begin(r) { // closed meanwhile
+				r.detach(ctx)
+				return
+			}
+			tell(nil)
+			err = r.pump()
+			s.finish(err)
+			if r.over() || ctx.Err() != nil {
+				r.detach(ctx)
+				return
+			}
+			r.end()
+			if n.isGone() {
+				continue
+			}
+			c.log.Warn("link lost, will attach again", "listener", s.listener.name, "address", r.source, "error", err)
+		} else if n.isGone() || ctx.Err() != nil {
+			continue
+		}
+		if !attached && !errors.Is(err, context.DeadlineExceeded) {
+			tell(err) // an answer, and not a broker that is slow
+			return
+		}
+		s.finish(err)
+		if text := err.Error(); text != told && r == nil {
+			told = text
+			c.log.Warn("cannot attach a link, will try on", "listener", s.listener.name, "error", err)
+		}
+		sleep(ctx, pause)
+		pause = min(pause*2, c.settings.retry.link)
+	}
+}
+
+// attach opens a session and the link, and gives the broker credit.
+func (s *subscription) attach(ctx context.Context, n *connection) (*receiver, error) {
+	r := &receiver{subscription: s, conn: n}
+	var err error
+	if s.at.Kind == transport.Reply {
+		if err = r.attach(ctx, "", true); err == nil {
+			r.send = r.link.Address()
+		} else if _, ok := refused(err); ok {
+			s.listener.conn.remark("dynamic", "the broker has no dynamic addresses: replies come to a named queue", "broker", n.addr, "error", err)
+			var source string
+			source, r.send = n.addresses.reply(s.id)
+			err = r.attach(ctx, source, false)
+		}
+	} else {
+		var source string
+		if source, err = n.addresses.from(s.at); err == nil {
+			err = r.attach(ctx, source, false)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if s.at.Kind == transport.Reply {
+		s.listener.conn.own.add(r.send, s.listener)
+	}
+	return r, r.link.IssueCredit(uint32(s.window))
+}
+
+// begin makes r the current one, unless the listener was closed.
+func (s *subscription) begin(r *receiver) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.listener.ending:
+		return false
+	default:
+	}
+	s.current, s.why, s.since = r, nil, time.Now()
+	close(s.changed)
+	s.changed = make(chan struct{})
+	return true
+}
+
+// finish notes that there is no link, and why.
+func (s *subscription) finish(why error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current != nil {
+		s.current, s.since = nil, time.Now()
+	}
+	s.why = why
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// address is where to send to s; "" while it has no link.
+func (s *subscription) address() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current == nil {
+		return ""
+	}
+	return s.current.send
+}
+
+// addressOn waits until s is attached on n and returns its address there.
+func (s *subscription) addressOn(ctx context.Context, n *connection) (string, error) {
+	for {
+		s.mu.Lock()
+		r, changed := s.current, s.changed
+		s.mu.Unlock()
+		if r != nil && r.conn == n {
+			return r.send, nil
+		}
+		select {
+		case <-changed:
+		case <-n.gone():
+			return "", errAgain
+		case <-s.listener.ending:
+			return "", reject(errors.New("the reply listener was closed"))
+		case <-ctx.Done():
+			return "", fmt.Errorf("%w: waited for a reply address: %w", transport.ErrNotSent, context.Cause(ctx))
+		}
+	}
+}
+
+// ready returns why the link has been away for longer than a moment.
+func (s *subscription) ready() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	away := time.Since(s.since)
+	switch {
+	case s.current != nil || away < unready:
+		return nil
+	case s.why != nil:
+		return fmt.Errorf("no messages for %s: %w", away.Round(time.Millisecond), s.why)
+	}
+	return fmt.Errorf("no messages for %s", away.Round(time.Millisecond))
+}
+
+// stop has the broker send no more, and the link go when all is settled.
+func (s *subscription) stop(ctx context.Context) {
+	s.mu.Lock()
+	r := s.current
+	s.mu.Unlock()
+	if r != nil {
+		r.stop(ctx)
+	} else {
+		s.listener.cancel() // it is looking for a connection, or attaching
+	}
+}
+
+// A receiver is one link in, with its session.
+type receiver struct {
+	*subscription
+	conn    *connection
+	source  string // where it listens
+	send    string // of a reply address: where to send
+	link    *amqp.Receiver
+	session *amqp.Session
+	pumping context.Context    //nolint:containedctx // pump's own
+	idle    context.CancelFunc // ends it
+
+	state sync.Mutex // guards what follows
+	flow
+}
+
+// flow counts the messages of a link: the broker may send as many as its window has room for.
+type flow struct {
+	unsettled int  // have arrived
+	freed     int  // were settled since credit was last given
+	closing   bool // no more is wanted
+	dead      bool // the link is gone
+}
+
+// attach opens the session and the link.
+func (r *receiver) attach(ctx context.Context, source string, dynamic bool) error {
+	within, cancel := context.WithTimeout(ctx, attachTimeout)
+	defer cancel()
+	session, err := r.conn.amqp.NewSession(within, nil)
+	if err != nil {
+		return err
+	}
+	target := source
+	if dynamic {
+		target = "rpc-response"
+	}
+	o := &amqp.ReceiverOptions{
+		Credit:         -1, // ours to give
+		Name:           "openstack.org/om/receiver/[" + target + "]/" + wire.NewID(),
+		DynamicAddress: dynamic,
+		TargetAddress:  target,
+	}
+	if r.conn.product.rabbit() && r.at.Kind == transport.Topic {
+		o.SourceDurability = amqp.DurabilityConfiguration
+	}
+	link, err := session.NewReceiver(within, source, o)
+	if err != nil {
+		end(ctx, session)
+		return err
+	}
+	r.source, r.session, r.link = source, session, link
+	r.pumping, r.idle = context.WithCancel(ctx)
+	return nil
+}
+
+// pump takes what arrives until the link ends, or nothing more is to come.
+func (r *receiver) pump() error {
+	for {
+		m, err := r.link.Receive(r.pumping, nil)
+		if err != nil {
+			return err
+		}
+		a := arrival{r, m}
+		if r.took() {
+			r.listener.inbox.push(a)
+		} else {
+			a.giveBack(r.pumping)
+		}
+	}
+}
+
+// took counts a message in, and says whether it is wanted.
+func (r *receiver) took() bool {
+	r.state.Lock()
+	defer r.state.Unlock()
+	r.unsettled++
+	return !r.closing
+}
+
+// settled counts a message out, and gives the broker credit when it has little.
+func (r *receiver) settled() {
+	r.state.Lock()
+	r.unsettled--
+	r.freed++
+	give := 0
+	switch {
+	case r.closing:
+		if r.unsettled == 0 {
+			r.idle()
+		}
+	case !r.dead && r.freed >= r.window-r.unsettled-r.freed:
+		give, r.freed = r.freed, 0
+	}
+	r.state.Unlock()
+	if give > 0 {
+		_ = r.link.IssueCredit(uint32(give)) // of a link that is not being drained
+	}
+}
+
+// over says whether the link was to end.
+func (r *receiver) over() bool {
+	r.state.Lock()
+	defer r.state.Unlock()
+	return r.closing
+}
+
+// stop takes the broker's credit back. Messages on their way by then are given back as they come.
+func (r *receiver) stop(ctx context.Context) {
+	r.state.Lock()
+	r.closing = true
+	r.state.Unlock()
+	limit := goodbye
+	if r.conn.product == "" {
+		limit = unknownGoodbye
+	}
+	within, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	if err := r.link.DrainCredit(within, nil); err != nil {
+		r.listener.conn.log.Debug("credit not taken back", "listener", r.listener.name, "address", r.source, "error", err)
+	}
+	r.state.Lock()
+	defer r.state.Unlock()
+	if r.unsettled == 0 {
+		r.idle()
+	}
+}
+
+// end notes that the link is gone.
+func (r *receiver) end() {
+	r.state.Lock()
+	r.dead = true
+	r.state.Unlock()
+	r.idle()
+}
+
+func (r *receiver) isDead() bool {
+	r.state.Lock()
+	defer r.state.Unlock()
+	return r.dead
+}
+
+func (r *receiver) detach(ctx context.Context) {
+	detach(ctx, r.conn.product, r.link, r.session)
+	r.end()
+}
