@@ -11,6 +11,7 @@
 //	rpc                 calls, casts, servers, errors; what programs are written against
 //	transport           the seam between rpc and a bus, and transport URLs
 //	transport/rabbit    RabbitMQ, on one wire with Python oslo.messaging
+//	transport/amqp1     AMQP 1.0, on one wire with Python oslo.messaging
 //	transport/nats      NATS; transport/nats/embedded is the bus that needs nothing installed
 //	transport/zmq       ZeroMQ, from process to process without a broker; behind the build tag zmq
 //	transport/memory    a bus inside one process, for tests
@@ -43,6 +44,7 @@ import (
 
 	"github.com/goslo/goslo/internal/nearest"
 	"github.com/goslo/goslo/transport"
+	"github.com/goslo/goslo/transport/amqp1"
 	"github.com/goslo/goslo/transport/memory"
 	"github.com/goslo/goslo/transport/nats"
 	"github.com/goslo/goslo/transport/nats/embedded"
@@ -60,6 +62,7 @@ type Config struct {
 	//
 	//	rabbit, kombu     RabbitMQ; see package transport/rabbit
 	//	nats, nats+tls    NATS; see package transport/nats
+	//	amqp, amqps, qpid AMQP 1.0: qpidd, the dispatch router, RabbitMQ's plugin; see package transport/amqp1
 	//	embedded          the bus on this machine that needs nothing installed; see package transport/nats/embedded
 	//	zmq, zmq+redis    no broker at all; in programs built with -tags zmq; see package transport/zmq
 	//	memory, fake      a bus inside this process; see package transport/memory
@@ -80,7 +83,7 @@ type Config struct {
 }
 
 // schemes are those that Open knows, as they are told to people.
-var schemes = []string{"rabbit", "kombu", "nats", "nats+tls", "embedded", "zmq", "zmq+redis", "memory", "fake"}
+var schemes = []string{"rabbit", "kombu", "nats", "nats+tls", "amqp", "amqps", "qpid", "embedded", "zmq", "zmq+redis", "memory", "fake"}
 
 // Open connects to the bus, within ctx; each of its hosts is tried once. From then on the transport keeps the
 // connection up by itself, until it is closed.
@@ -136,6 +139,14 @@ func (c Config) plan() (plan, error) {
 		}
 		n.Program, n.Exchange, n.Logger = c.Program, c.Exchange, c.Logger
 		return plan{open: func(ctx context.Context) (transport.Transport, error) { return opened(nats.Open(ctx, n)) }}, nil
+	case "amqp", "amqps", "qpid":
+		settings, err := c.settings(amqpGroup, amqpStrays...)
+		if err != nil {
+			return plan{}, &ConfigError{err}
+		}
+		a := amqp1.Config{URL: u, Settings: settings, Program: c.Program, Exchange: c.Exchange, Logger: c.Logger}
+		open := func(ctx context.Context) (transport.Transport, error) { return opened(amqp1.Open(ctx, a)) }
+		return plan{open, a.Check}, nil
 	case "zmq", "zmq+redis":
 		return c.planZMQ(u)
 	case "embedded":

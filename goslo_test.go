@@ -26,7 +26,8 @@ func TestOpenRefusesWhatCannotWork(t *testing.T) {
 		{"rabit://h/", config, []string{`"rabit"`, "rabbit, kombu, nats", "did you mean rabbit://?"}},
 		{"rabbitmq://h/", config, []string{"did you mean rabbit://?"}},
 		{"embedde://", config, []string{"did you mean embedded://?"}},
-		{"amqp://u:secret@h/", config, []string{`no transport is called "amqp"`}},
+		{"amqp+ssl://u:secret@h/", config, []string{`no transport is called "amqp+ssl"`}},
+		{"amqp://u:secret@h/?nosuch=1", options, []string{"nosuch"}},
 		{"kafka://h/", config, []string{`no transport is called "kafka"`}},
 		{"localhost:5672", url, []string{"after the scheme"}},
 		{"bogus://h", config, []string{"there are rabbit"}},
@@ -66,7 +67,7 @@ func TestOpenRefusesWhatCannotWork(t *testing.T) {
 
 func TestCheckConnectsNowhere(t *testing.T) {
 	t.Parallel()
-	for _, url := range []string{"", "embedded://", "memory://", "rabbit://127.0.0.1:1/", "nats://127.0.0.1:1/"} {
+	for _, url := range []string{"", "embedded://", "memory://", "rabbit://127.0.0.1:1/", "nats://127.0.0.1:1/", "qpid://127.0.0.1:1/"} {
 		if err := (goslo.Config{URL: url}).Check(); err != nil {
 			t.Errorf("%q: %v", url, err)
 		}
@@ -80,7 +81,7 @@ func isA[E error](err error) bool {
 
 func TestOpenSaysThatTheBusIsAway(t *testing.T) {
 	t.Parallel()
-	for _, scheme := range []string{"rabbit", "kombu", "nats"} {
+	for _, scheme := range []string{"rabbit", "kombu", "nats", "amqp", "qpid"} {
 		bus, err := goslo.Open(t.Context(), fmt.Sprintf("%s://127.0.0.1:%d/", scheme, freePort(t)))
 		var config *goslo.ConfigError
 		if err == nil || bus != nil || errors.As(err, &config) || !strings.Contains(err.Error(), "refused") {

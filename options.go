@@ -30,6 +30,12 @@ const rabbitGroup = "oslo_messaging_rabbit"
 // rabbitStrays begin the names of RabbitMQ's options that stood in [DEFAULT] before they had a group (CFG-69).
 var rabbitStrays = []string{"rabbit_", "kombu_", "amqp_"}
 
+// amqpGroup is where oslo.messaging's driver for AMQP 1.0 has its options.
+const amqpGroup = "oslo_messaging_amqp"
+
+// amqpStrays begin the names of options for Qpid that stood in [DEFAULT] before they had a group.
+var amqpStrays = []string{"qpid_"}
+
 // hostNames are options by which a file named the broker before there was transport_url (CFG-69).
 var hostNames = []string{"rabbit_host", "rabbit_hosts", "host", "hosts"}
 

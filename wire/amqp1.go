@@ -119,7 +119,7 @@ func (p *amqp1Parser) scan(body []byte) error {
 	}
 	var m member
 	for first := true; ; first = false {
-		more, err := s.member(&m, first, 1)
+		more, err := s.member(&m, first)
 		if err != nil {
 			return err
 		}

@@ -267,7 +267,7 @@ func (e *encoder) context(value json.RawMessage) error {
 	}
 	var m member
 	for first := true; ; first = false {
-		more, err := s.member(&m, first, 1)
+		more, err := s.member(&m, first)
 		if err != nil {
 			return in(err, "context", "")
 		}

@@ -77,7 +77,7 @@ func ParseFailure(b []byte) (*Failure, error) {
 	f := new(Failure)
 	var m member
 	for first := true; ; first = false {
-		more, err := s.member(&m, first, 1)
+		more, err := s.member(&m, first)
 		if err != nil {
 			return nil, in(err, "failure", "")
 		}

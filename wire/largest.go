@@ -36,7 +36,7 @@ func largestMember(value json.RawMessage, l level) (key string, bytes int) {
 	}
 	var m member
 	for first := true; ; first = false {
-		more, err := s.member(&m, first, 1)
+		more, err := s.member(&m, first)
 		if err != nil || !more {
 			return key, bytes
 		}

@@ -90,14 +90,13 @@ func (s *scanner) object() error {
 	return nil
 }
 
-// member reads the next member of the object entered before, whose nesting is depth. It reports false at
-// the object's end.
-func (s *scanner) member(m *member, first bool, depth int) (bool, error) {
+// member reads the next member of the outermost object, entered before. It reports false at the object's end.
+func (s *scanner) member(m *member, first bool) (bool, error) {
 	more, err := s.key(m, first)
 	if !more || err != nil {
 		return false, err
 	}
-	if err := s.value(depth); err != nil {
+	if err := s.value(1); err != nil {
 		return false, in(err, "", shown(m.name()))
 	}
 	m.value = s.data[m.at:s.pos]

@@ -25,7 +25,12 @@ const (
 	remind = time.Minute
 )
 
-var _ transport.Transport = (*Conn)(nil)
+var (
+	_ transport.Transport   = (*Conn)(nil)
+	_ transport.Inspector   = (*Conn)(nil)
+	_ transport.Redeliverer = (*Conn)(nil)
+	_ transport.Meter       = (*Conn)(nil)
+)
 
 // A Conn is a process's access to one AMQP 1.0 broker or router. It is safe for concurrent use.
 type Conn struct {
@@ -33,6 +38,7 @@ type Conn struct {
 	log      *slog.Logger
 	said     sync.Map // remarks that are made once; see remark
 	sending  inflight
+	counts   counts
 	own      replyNames
 	cancel   context.CancelFunc
 	done     chan struct{} // closed when the goroutine has ended
@@ -45,9 +51,10 @@ type Conn struct {
 // condition is what is known of the connection, guarded by Conn.mu.
 type condition struct {
 	live    *connection
-	last    product       // of the last connection
+	last    *product      // of the last connection
 	why     error         // while there is none: what went wrong last
 	since   time.Time     // when live last changed
+	away    time.Duration // the sum of former absences
 	closed  bool          // for good
 	changed chan struct{} // closed and replaced with every change of the above
 }
@@ -164,7 +171,13 @@ func (c *Conn) adopt(n *connection) {
 		c.remark("rabbit", "RabbitMQ has no dynamic addresses and no multicast: replies go by named queues, fanouts by amq.direct; "+
 			"give such queues an expiry by a policy for ^(reply_|amq\\.gen-)", "broker", n.addr)
 	}
-	c.update(func() { c.live, c.last, c.why = n, n.product, nil })
+	c.update(func() {
+		if c.last != nil {
+			c.counts.reconnects.Add(1)
+			c.away += time.Since(c.since)
+		}
+		c.live, c.last, c.why = n, &n.product, nil
+	})
 }
 
 // drop ends n and waits for its goroutines.

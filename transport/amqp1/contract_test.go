@@ -17,7 +17,7 @@ func TestContractOnProton(t *testing.T) { //nolint:paralleltest // One case coun
 	transporttest.Run(t, transporttest.Config{
 		Open: func(t testing.TB) transport.Transport { return dial(t, node.URL()) },
 		// What the broker does not do, see brokertest.ProtonNode, and legacy addresses join names by dots.
-		Lacks: transporttest.Requeue | transporttest.Redelivery | transporttest.Inspect | transporttest.Topics | transporttest.LiteralNames |
+		Lacks: transporttest.Requeue | transporttest.Leave | transporttest.Redelivery | transporttest.Inspect | transporttest.Topics | transporttest.LiteralNames |
 			transporttest.Multicast | transporttest.Absence,
 	})
 }
@@ -46,4 +46,12 @@ func config(t testing.TB, url string) amqp1.Config {
 		t.Fatal(err)
 	}
 	return amqp1.Config{URL: u, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
+}
+
+func TestContractOnRabbitMQ(t *testing.T) { //nolint:paralleltest // One case counts goroutines.
+	node := brokertest.NewRabbit(t, brokertest.RabbitOptions{Plugins: []string{brokertest.AMQP1Plugin}})
+	transporttest.Run(t, transporttest.Config{
+		Open:  func(t testing.TB) transport.Transport { return dial(t, node.AMQP1URL()) },
+		Lacks: transporttest.Topics,
+	})
 }

@@ -17,6 +17,11 @@ const (
 	replyCredit   = 200
 )
 
+var (
+	_ transport.Readier = (*listener)(nil)
+	_ transport.Leaver  = (*listener)(nil)
+)
+
 // unready is for how long a listener's link may be away before the listener says so.
 const unready = 5 * time.Second
 
@@ -72,7 +77,12 @@ func (c *Conn) listen(ctx context.Context, from transport.Address, o transport.L
 	first := make(chan error, len(l.links))
 	var running sync.WaitGroup
 	for _, s := range l.links {
-		running.Go(func() { s.run(own, first) })
+		alone, stop := context.WithCancel(own)
+		s.cancel = stop
+		running.Go(func() {
+			defer stop()
+			s.run(alone, first)
+		})
 	}
 	go func() {
 		running.Wait()
@@ -150,13 +160,21 @@ func (l *listener) Close(ctx context.Context) error {
 		stopping.Go(func() { s.stop(ctx) })
 	}
 	stopping.Wait()
-	for {
-		a, ok := l.inbox.pop()
-		if !ok {
-			return nil
-		}
-		a.giveBack(ctx)
+	return nil
+}
+
+// Leave is part of transport.Leaver. A broker that forgets what is given back leaves a listener no choice but to stay.
+func (l *listener) Leave(ctx context.Context) error {
+	select {
+	case <-l.ending:
+		return nil
+	default:
 	}
+	if !l.conn.product().redelivers() || len(l.links) < 2 {
+		return fmt.Errorf("amqp1: listener %s: leave the topic: %w", l.name, errors.ErrUnsupported)
+	}
+	l.links[1].stop(ctx)
+	return ctx.Err()
 }
 
 // Ready is part of transport.Readier.
@@ -200,6 +218,22 @@ func (b *inbox) pop() (a arrival, ok bool) {
 		b.queue, b.head = b.queue[:0], 0
 	}
 	return a, true
+}
+
+// remove takes out what came by the links of a subscription.
+func (b *inbox) remove(s *subscription) []arrival {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var out, rest []arrival
+	for _, a := range b.queue[b.head:] {
+		if a.link.subscription == s {
+			out = append(out, a)
+		} else {
+			rest = append(rest, a)
+		}
+	}
+	b.queue, b.head = rest, 0
+	return out
 }
 
 // replyNames are the addresses that reply listeners of this transport have or had.

@@ -13,8 +13,9 @@ import (
 	"github.com/goslo/goslo/wire"
 )
 
-// uniqueID is the application property that carries Message.UniqueID. Upstream has no such thing, and does not look.
-const uniqueID = "goslo-unique-id"
+// uniqueID is the application property that carries Message.UniqueID; the others are Message.Headers, of which none can
+// have this name. Upstream has no such things, and does not look.
+const uniqueID = "x-goslo-unique-id"
 
 // believable is the earliest moment that an absolute-expiry-time can mean. Upstream gives the reading of a clock that
 // began when its machine did, some day in January 1970 (AMQP1-12).
@@ -31,6 +32,9 @@ type parcel struct {
 
 // pack puts m into AMQP's form (AMQP1-01 to AMQP1-04, AMQP1-12). What depends on the connection is address's.
 func pack(m *transport.Message) (*parcel, error) {
+	if err := transport.CheckHeaders(m.Headers); err != nil {
+		return nil, err
+	}
 	p := new(parcel)
 	p.Properties = &p.properties
 	if m.Method == "" && !m.Ending {
@@ -56,8 +60,14 @@ func pack(m *transport.Message) (*parcel, error) {
 			p.properties.AbsoluteExpiryTime = &p.expiry
 		}
 	}
-	if m.UniqueID != "" {
-		p.ApplicationProperties = map[string]any{uniqueID: m.UniqueID}
+	if m.UniqueID != "" || len(m.Headers) > 0 {
+		p.ApplicationProperties = make(map[string]any, 1+len(m.Headers))
+		if m.UniqueID != "" {
+			p.ApplicationProperties[uniqueID] = m.UniqueID
+		}
+		for name, value := range m.Headers {
+			p.ApplicationProperties[name] = value
+		}
 	}
 	return p, nil
 }
@@ -110,7 +120,26 @@ func unpack(in *amqp.Message) (*transport.Message, error) {
 		m.Expires = in.Header.TTL
 	}
 	m.UniqueID, _ = in.ApplicationProperties[uniqueID].(string)
+	if m.Method != "" {
+		m.Headers = headers(in.ApplicationProperties)
+	}
 	return m, nil
+}
+
+// headers are the application properties that are a message's; nil = none.
+func headers(properties map[string]any) map[string]string {
+	var list map[string]string
+	for name, value := range properties {
+		text, ok := value.(string)
+		if !ok || !transport.HeaderName(name) {
+			continue
+		}
+		if list == nil {
+			list = make(map[string]string, len(properties))
+		}
+		list[name] = text
+	}
+	return list
 }
 
 // text returns the body, nil where there is none. Upstream writes a string; some libraries write bytes.

@@ -19,6 +19,9 @@ type subscription struct {
 	at       transport.Address
 	window   int
 	id       string // of a reply address that we have to make
+	cancel   context.CancelFunc
+	ending   chan struct{} // closed when no messages are wanted any more
+	once     sync.Once
 
 	mu      sync.Mutex
 	current *receiver // nil while there is none
@@ -28,7 +31,7 @@ type subscription struct {
 }
 
 func newSubscription(l *listener, at transport.Address, window int) *subscription {
-	return &subscription{listener: l, at: at, window: window, since: time.Now(), changed: make(chan struct{})}
+	return &subscription{listener: l, at: at, window: window, ending: make(chan struct{}), since: time.Now(), changed: make(chan struct{})}
 }
 
 // run attaches, takes what arrives, and attaches again. first hears how it went the first time.
@@ -62,7 +65,7 @@ func (s *subscription) run(ctx context.Context, first chan<- error) {
 			tell(nil)
 			err = r.pump()
 			s.finish(err)
-			if r.over() || ctx.Err() != nil {
+			if s.over() || ctx.Err() != nil {
 				r.detach(ctx)
 				return
 			}
@@ -120,10 +123,8 @@ func (s *subscription) attach(ctx context.Context, n *connection) (*receiver, er
 func (s *subscription) begin(r *receiver) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	select {
-	case <-s.listener.ending:
+	if s.over() {
 		return false
-	default:
 	}
 	s.current, s.why, s.since = r, nil, time.Now()
 	close(s.changed)
@@ -166,7 +167,7 @@ func (s *subscription) addressOn(ctx context.Context, n *connection) (string, er
 		case <-changed:
 		case <-n.gone():
 			return "", errAgain
-		case <-s.listener.ending:
+		case <-s.ending:
 			return "", reject(errors.New("the reply listener was closed"))
 		case <-ctx.Done():
 			return "", fmt.Errorf("%w: waited for a reply address: %w", transport.ErrNotSent, context.Cause(ctx))
@@ -180,7 +181,7 @@ func (s *subscription) ready() error {
 	defer s.mu.Unlock()
 	away := time.Since(s.since)
 	switch {
-	case s.current != nil || away < unready:
+	case s.current != nil || away < unready || s.over():
 		return nil
 	case s.why != nil:
 		return fmt.Errorf("no messages for %s: %w", away.Round(time.Millisecond), s.why)
@@ -188,15 +189,29 @@ func (s *subscription) ready() error {
 	return fmt.Errorf("no messages for %s", away.Round(time.Millisecond))
 }
 
-// stop has the broker send no more, and the link go when all is settled.
+// over says whether no messages are wanted any more.
+func (s *subscription) over() bool {
+	select {
+	case <-s.ending:
+		return true
+	default:
+		return false
+	}
+}
+
+// stop has the broker send no more, and the link go when all is settled. What had arrived and was not taken is given back.
 func (s *subscription) stop(ctx context.Context) {
+	s.once.Do(func() { close(s.ending) })
 	s.mu.Lock()
 	r := s.current
 	s.mu.Unlock()
 	if r != nil {
 		r.stop(ctx)
 	} else {
-		s.listener.cancel() // it is looking for a connection, or attaching
+		s.cancel() // it is looking for a connection, or attaching
+	}
+	for _, a := range s.listener.inbox.remove(s) {
+		a.giveBack(ctx)
 	}
 }
 
@@ -296,13 +311,6 @@ func (r *receiver) settled() {
 	if give > 0 {
 		_ = r.link.IssueCredit(uint32(give)) // of a link that is not being drained
 	}
-}
-
-// over says whether the link was to end.
-func (r *receiver) over() bool {
-	r.state.Lock()
-	defer r.state.Unlock()
-	return r.closing
 }
 
 // stop takes the broker's credit back. Messages on their way by then are given back as they come.

@@ -131,14 +131,27 @@ func (c *Conn) attempt(ctx context.Context, n *connection, to transport.Address,
 		defer cancel()
 	}
 	receipt, err := n.hand(waiting, s, p, settled)
-	if err != nil || settled {
+	if err != nil {
 		return err
+	}
+	c.counts.published.Add(1)
+	if settled {
+		return nil
 	}
 	state, err := receipt.Wait(ctx)
 	if err != nil {
 		return fmt.Errorf("%w: waited for %s to say what became of it: %w", transport.ErrInDoubt, n.addr, err)
 	}
-	return outcome(state, to)
+	err = outcome(state, to)
+	switch {
+	case err == nil:
+		c.counts.confirmed.Add(1)
+	case errors.Is(err, transport.ErrRejected):
+		c.counts.refused.Add(1)
+	default:
+		c.counts.returned.Add(1)
+	}
+	return err
 }
 
 // notAttached says what it means for a message that its link could not be attached.
@@ -258,6 +271,7 @@ func givenBack(to transport.Address) error {
 		return nil
 	case transport.Reply:
 		return fmt.Errorf("%w: the reply was released", transport.ErrNoListener)
+	default:
+		return fmt.Errorf("%w: it was released", errAgain)
 	}
-	return fmt.Errorf("%w: it was released", errAgain)
 }
