@@ -19,8 +19,6 @@ const (
 	attachTimeout = 15 * time.Second
 	// goodbye is how long detaching waits for the broker's answer: RabbitMQ's plugin never gives one.
 	goodbye = 2 * time.Second
-	// unknownGoodbye is how long a broker of which we know nothing may take to take back what it may send: some never do.
-	unknownGoodbye = 100 * time.Millisecond
 	// remind is how often a problem that stays the same is logged again.
 	remind = time.Minute
 )

@@ -23,4 +23,8 @@ func (p product) legacy() bool { return p == "" || p == "qpid-cpp" }
 // A router keeps nothing; of any other we do not know.
 var brokers = []product{"qpid-cpp", "RabbitMQ", "ActiveMQ", "apache-activemq-artemis"}
 
+// drains says whether a link's credit can be taken back. RabbitMQ 3.10 loses the session when it is asked to while it has messages out;
+// who does not say what it is may never answer, as Proton's example broker.
+func (p product) drains() bool { return p != "" && !p.rabbit() }
+
 func (p product) redelivers() bool { return slices.Contains(brokers, p) }

@@ -313,19 +313,18 @@ func (r *receiver) settled() {
 	}
 }
 
-// stop takes the broker's credit back. Messages on their way by then are given back as they come.
+// stop takes the broker's credit back where that can be done. Otherwise, and of messages on their way by then, what comes
+// is given back; the broker's credit is not renewed.
 func (r *receiver) stop(ctx context.Context) {
 	r.state.Lock()
 	r.closing = true
 	r.state.Unlock()
-	limit := goodbye
-	if r.conn.product == "" {
-		limit = unknownGoodbye
-	}
-	within, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	if err := r.link.DrainCredit(within, nil); err != nil {
-		r.listener.conn.log.Debug("credit not taken back", "listener", r.listener.name, "address", r.source, "error", err)
+	if r.conn.product.drains() {
+		within, cancel := context.WithTimeout(ctx, goodbye)
+		defer cancel()
+		if err := r.link.DrainCredit(within, nil); err != nil {
+			r.listener.conn.log.Debug("credit not taken back", "listener", r.listener.name, "address", r.source, "error", err)
+		}
 	}
 	r.state.Lock()
 	defer r.state.Unlock()
