@@ -165,6 +165,11 @@ func (s *Server) Ready() error {
 	return nil
 }
 
+// String names the server and its topic.
+func (s *Server) String() string {
+	return "server " + s.config.Server + " on " + s.config.Target.Topic
+}
+
 // Run serves until ctx ends, then drains, and returns nil; or, if handlers had to be cancelled, a *DrainError.
 //
 // To drain is to leave the topic to the other servers first, if the bus can (see transport.Leaver); to go on with what runs, and with

@@ -1,0 +1,320 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/goslo/goslo/rpc"
+)
+
+// A Runner is a part of a program. Run works until ctx ends and then returns nil, as soon as what it has begun has ended. A Runner that
+// returns nil before is done, and the others go on; an error stops them all.
+//
+// A Runner may have further methods. What fmt prints of it (String) is its name.
+//
+//	Listen(ctx context.Context) error   called before Run, and before the next runner is started
+//	Ready() error                       for /readyz: nil, or why it cannot do its work now; it does no I/O
+//	Running() []rpc.RunningRequest      for /debug/requests
+//	Abort()                             called when the end is forced: what Run waits for is to be given up
+type Runner interface {
+	Run(ctx context.Context) error
+}
+
+type (
+	listener interface {
+		Listen(ctx context.Context) error
+	}
+	readier interface{ Ready() error }
+	worker  interface{ Running() []rpc.RunningRequest }
+	aborter interface{ Abort() }
+	starter interface{ started() <-chan struct{} } // closed when the next runner may be started
+)
+
+// A Phase is how far a Service is.
+type Phase string
+
+// The phases, in their order.
+const (
+	Starting Phase = "starting"
+	Running  Phase = "running"
+	Draining Phase = "draining" // it stops, and waits for what it has begun
+	Stopped  Phase = "stopped"
+)
+
+// A Service is runners that are started and stopped together. It runs once. Its methods may be called from any goroutine.
+type Service struct {
+	log     *slog.Logger
+	members []*member
+	force   chan struct{} // closed when nothing is waited for any more
+	up      chan struct{} // closed when all runners are
+	ending  chan struct{} // closed when they are to end
+
+	mu     sync.Mutex
+	phase  Phase
+	next   string // the runner that is being started
+	forced bool
+}
+
+// A member is a runner of a service.
+type member struct {
+	Runner
+	name   string
+	cancel context.CancelFunc // nil = it was not started
+	ended  chan struct{}
+	err    error // of Run; read when ended
+}
+
+// New returns a service of the runners. Logger hears of their ends; nil means nobody does.
+func New(log *slog.Logger, runners ...Runner) *Service {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	s := &Service{log: log, phase: Starting, force: make(chan struct{}), up: make(chan struct{}), ending: make(chan struct{})}
+	for _, r := range runners {
+		s.members = append(s.members, &member{Runner: r, name: name(r), ended: make(chan struct{})})
+	}
+	return s
+}
+
+// Run starts the runners in their order, and runs them until ctx ends; see [Service.Run].
+func Run(ctx context.Context, runners ...Runner) error { return New(nil, runners...).Run(ctx) }
+
+func name(r Runner) string {
+	if s, ok := r.(fmt.Stringer); ok {
+		return s.String()
+	}
+	return strings.TrimPrefix(fmt.Sprintf("%T", r), "*")
+}
+
+// afterForce is how long runners have to return when the end is forced. A server gives its handlers 5 s then.
+const afterForce = 6 * time.Second
+
+// A ForcedError says which runners had not returned when a forced end did not wait for them any longer.
+type ForcedError struct{ Runners []string }
+
+func (e *ForcedError) Error() string {
+	if len(e.Runners) == 0 {
+		return "service: stopped by force"
+	}
+	return "service: stopped by force, while these still ran: " + strings.Join(e.Runners, ", ")
+}
+
+// Run starts the runners in their order: what Listen of one subscribes to is there before the next is started, and a [Hook] has
+// returned. It runs them until ctx ends, or one fails, or all are done. Then it stops them in the reverse order, each when the one
+// after it has returned, so that what others build on is there until the end.
+//
+// The error joins those of the runners, and a *ForcedError after [Service.Force]; nil is a clean end. Runners' contexts carry ctx's values,
+// and end one by one.
+func (s *Service) Run(ctx context.Context) error {
+	failed := make(chan *member, len(s.members))
+	up, err := s.start(ctx, failed)
+	if up {
+		s.enter(Running)
+		close(s.up)
+		s.log.Info("service is up", "runners", len(s.members))
+		s.wait(ctx, failed)
+	}
+	s.enter(Draining)
+	close(s.ending)
+	err = errors.Join(err, s.stop())
+	s.enter(Stopped)
+	return err
+}
+
+func (s *Service) enter(p Phase) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.phase = p
+}
+
+// Phase returns how far the service is.
+func (s *Service) Phase() Phase {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.phase
+}
+
+// start tells whether all run. If not, ctx has ended, or one has failed, or cannot be started, which is the error.
+func (s *Service) start(ctx context.Context, failed chan *member) (bool, error) {
+	for _, m := range s.members {
+		if ctx.Err() != nil {
+			return false, nil
+		}
+		s.mu.Lock()
+		s.next = m.name
+		s.mu.Unlock()
+		if l, ok := m.Runner.(listener); ok {
+			if err := l.Listen(ctx); err != nil {
+				if ctx.Err() != nil {
+					return false, nil //nolint:nilerr // the end was asked for
+				}
+				return false, fmt.Errorf("service: start %s: %w", m.name, err)
+			}
+		}
+		var own context.Context
+		own, m.cancel = context.WithCancel(context.WithoutCancel(ctx))
+		go func() {
+			defer close(m.ended)
+			if m.err = m.Run(own); m.err != nil {
+				m.err = fmt.Errorf("service: %s: %w", m.name, m.err)
+				failed <- m
+			}
+		}()
+		if up, ok := m.Runner.(starter); ok {
+			select {
+			case <-up.started():
+			case m := <-failed:
+				s.log.Error("service cannot start", "runner", m.name)
+				return false, nil // stop returns the runner's own
+			case <-ctx.Done():
+				return false, nil
+			}
+		}
+	}
+	return true, nil
+}
+
+// wait returns when the service is to stop.
+func (s *Service) wait(ctx context.Context, failed <-chan *member) {
+	all := make(chan struct{})
+	quit := make(chan struct{})
+	defer func() { close(quit); <-all }()
+	go func() {
+		defer close(all)
+		for _, m := range s.members {
+			select {
+			case <-m.ended:
+			case <-quit:
+				return
+			}
+		}
+	}()
+	select {
+	case <-ctx.Done():
+		s.log.Info("service stops")
+	case m := <-failed:
+		s.log.Error("service stops: a part of it failed", "runner", m.name)
+	case <-all:
+	}
+}
+
+// stop ends what was started, the last first.
+func (s *Service) stop() error {
+	errs := make([]error, 0, len(s.members))
+	for i := len(s.members) - 1; i >= 0; i-- {
+		m := s.members[i]
+		if m.cancel == nil {
+			continue
+		}
+		m.cancel()
+		select {
+		case <-m.ended:
+			errs = append(errs, m.err)
+		case <-s.force:
+			return errors.Join(append(errs, s.abandon(i))...)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// abandon ends all from the i'th down at once.
+func (s *Service) abandon(i int) error {
+	limit := time.NewTimer(afterForce)
+	defer limit.Stop()
+	for j := i; j >= 0; j-- {
+		m := s.members[j]
+		if m.cancel == nil {
+			continue
+		}
+		if a, ok := m.Runner.(aborter); ok {
+			a.Abort()
+		}
+		m.cancel()
+	}
+	var errs []error
+	forced := &ForcedError{}
+	over := false
+	for j := i; j >= 0; j-- {
+		m := s.members[j]
+		if m.cancel == nil {
+			continue
+		}
+		if !over {
+			select {
+			case <-m.ended:
+			case <-limit.C:
+				over = true
+			}
+		}
+		select {
+		case <-m.ended:
+			errs = append(errs, m.err)
+		default:
+			forced.Runners = append(forced.Runners, m.name)
+		}
+	}
+	return errors.Join(append(errs, forced)...)
+}
+
+// Force makes Run, once its ctx has ended, wait for nothing that can be given up: it aborts all runners at once, and returns when they
+// have, or after 6 s.
+func (s *Service) Force() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.forced {
+		s.forced = true
+		close(s.force)
+	}
+}
+
+// Running returns the requests that the service's servers work on now.
+func (s *Service) Running() []rpc.RunningRequest {
+	var all []rpc.RunningRequest
+	for _, m := range s.members {
+		if w, ok := m.Runner.(worker); ok {
+			all = append(all, w.Running()...)
+		}
+	}
+	return all
+}
+
+// startingNow is the runner that is being started.
+func (s *Service) startingNow() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.next
+}
+
+// A hook is a function that runs once.
+type hook struct {
+	name string
+	run  func(ctx context.Context) error
+	done chan struct{}
+}
+
+// Hook returns a Runner that calls f once, after the runners before it are up: nova's init_host, behind a server. The runners after it
+// are started, and /startupz says that the service is up, when f has returned nil. Its error ends the service. The ctx
+// ends when the service stops.
+func Hook(name string, f func(ctx context.Context) error) Runner {
+	return &hook{name, f, make(chan struct{})}
+}
+
+func (h *hook) Run(ctx context.Context) error {
+	if err := h.run(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // it was stopped
+		}
+		return err
+	}
+	close(h.done)
+	<-ctx.Done()
+	return nil
+}
+
+func (h *hook) String() string           { return h.name }
+func (h *hook) started() <-chan struct{} { return h.done }
