@@ -98,9 +98,10 @@ type Config[T any] struct {
 
 	// reload serialises reloads, and is held while they read files: nothing that they wait for takes it.
 	reload sync.Mutex
-	state  atomic.Pointer[state] // written under reload, together with current
-	hooks  []func(old, new *T)   // guarded by reload
-	told   map[string]bool       // guarded by reload; warnings that were logged
+	state  atomic.Pointer[state]       // written under reload, together with current
+	looked atomic.Pointer[fingerprint] // of the files when they were read last, for better or worse
+	hooks  []func(old, new *T)         // guarded by reload
+	told   map[string]bool             // guarded by reload; warnings that were logged
 }
 
 // Load reads the configuration that T declares. Fields of defaults that are not zero are defaults.
@@ -127,6 +128,7 @@ func Load[T any](s Source, defaults T) (*Config[T], error) {
 	c.warn(read.warnings)
 	c.current.Store(&value)
 	c.state.Store(read)
+	c.looked.Store(&read.sum)
 	return c, nil
 }
 

@@ -14,12 +14,13 @@ type Change struct {
 
 // Reload reads the files again; the command line and the environment are those of the start. When all is well it makes
 // the new values of mutable options what [Config.Get] returns, all at once, then calls what [Config.OnChange] was given,
-// logs each change, and returns them. Options that are not mutable keep their values; where they are set otherwise now,
+// logs each change and that it is done, and returns them. Options that are not mutable keep their values; where they are set otherwise now,
 // that is reported too. When anything is wrong nothing changes, and the error is as [Load]'s.
 func (c *Config[T]) Reload() ([]Change, error) {
 	c.reload.Lock()
 	defer c.reload.Unlock()
 	fresh := c.loader.read()
+	c.looked.Store(&fresh.sum)
 	if len(fresh.errs) > 0 {
 		return nil, fresh.problems(nil)
 	}
@@ -41,11 +42,12 @@ func (c *Config[T]) Reload() ([]Change, error) {
 	for _, change := range changes {
 		c.logChange(change)
 	}
+	c.log.Info("configuration: reloaded", "files", c.Files(), "changes", len(changes)) // also none: whoever asked for it looks for this
 	return changes, nil
 }
 
 // OnChange makes every reload that changes a value call f, once that value is in force. Calls come one at a time, those
-// of one reload in the order of OnChange; f must not reload.
+// of one reload in the order of OnChange; f must neither reload nor call OnChange.
 func (c *Config[T]) OnChange(f func(old, new *T)) {
 	c.reload.Lock()
 	defer c.reload.Unlock()

@@ -100,9 +100,11 @@ func TestReload(t *testing.T) {
 		t.Error(diff)
 	}
 	if diff := cmp.Diff([]string{
+		"INFO configuration: reloaded files=[" + path + "] changes=0",
 		"INFO configuration: option changed group=DEFAULT option=level old=info new=debug from=" + path + ":3",
 		"INFO configuration: option changed group=DEFAULT option=token old=*** new=*** from=" + path + ":4",
 		"WARN configuration: option changed, which needs a restart group=DEFAULT option=workers old=4 new=8 from=" + path + ":2",
+		"INFO configuration: reloaded files=[" + path + "] changes=3",
 	}, log.all()); diff != "" {
 		t.Error(diff)
 	}
@@ -246,8 +248,31 @@ func TestWatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	await("new=3")
+
+	await("configuration: reloaded")
 	if got := conf.Get().Limit; got != 3 {
 		t.Errorf("limit = %d, want 3", got)
+	}
+}
+
+// What somebody else has made be read, for better or worse, is not read again.
+func TestWatchBesideReload(t *testing.T) {
+	t.Parallel()
+	log := &logged{heard: make(chan string, 100)}
+	s := source(t, "[DEFAULT]\nlimit = 1\n")
+	s.Logger = slog.New(log)
+	conf := mustLoad(t, s, reloadable{})
+	await := watched(t, conf.Watch, log)
+	overwrite(t, s.Files[0], "[DEFAULT]\nlimit = 2\n")
+	await("changes=1")
+	overwrite(t, s.Files[0], "[DEFAULT]\nlimit = three\n")
+	if _, err := conf.Reload(); err == nil {
+		t.Error("a reload of a broken file")
+	}
+	select {
+	case line := <-log.heard:
+		t.Errorf("the watcher has read the file again: %s", line)
+	case <-time.After(time.Second): // many times as long as the watcher waits
 	}
 }
 

@@ -51,8 +51,7 @@ func (c *Config[T]) watch(ctx context.Context, hangups <-chan os.Signal) error {
 	if err := c.loader.follow(w); err != nil {
 		return err
 	}
-	loaded := c.state.Load().sum
-	last := loaded
+	last := *c.looked.Load()
 	timer := time.NewTimer(0) // files may have changed since they were loaded
 	defer timer.Stop()
 	waiting := true
@@ -67,7 +66,6 @@ func (c *Config[T]) watch(ctx context.Context, hangups <-chan os.Signal) error {
 		case <-ctx.Done():
 			return nil
 		case <-hangups:
-			loaded = c.loader.sum()
 			c.reloadLogged()
 		case <-w.Events:
 			look()
@@ -84,10 +82,9 @@ func (c *Config[T]) watch(ctx context.Context, hangups <-chan os.Signal) error {
 			settled := now == last
 			last = now
 			switch {
-			case now == loaded:
+			case now == *c.looked.Load(): // somebody else may have called Reload
 			case settled:
 				c.reloadLogged()
-				loaded = now
 			default:
 				look()
 			}
@@ -95,14 +92,10 @@ func (c *Config[T]) watch(ctx context.Context, hangups <-chan os.Signal) error {
 	}
 }
 
-// reloadLogged tells of success too: whoever fixed a file, or sent a signal, is waiting for it.
 func (c *Config[T]) reloadLogged() {
-	changes, err := c.Reload()
-	if err != nil {
+	if _, err := c.Reload(); err != nil {
 		c.log.Error("configuration: not reloaded, the old one stays in force", "err", err)
-		return
 	}
-	c.log.Info("configuration: reloaded", "files", c.Files(), "changes", len(changes))
 }
 
 // A fingerprint is of the names and bytes of all files.
