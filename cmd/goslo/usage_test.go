@@ -42,7 +42,10 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"serve"}, "usage: goslo serve TOPIC"},
 		{[]string{"version", "--log-level", "loud"}, "debug, info, warn, error and off"},
 		{[]string{"ping", "lab", "--url", "rabit://h/"}, "did you mean rabbit://?"},
-		{[]string{"ping", "lab", "--url", "zmq://h/"}, "goslo: url zmq://h/: no transport is called \"zmq\"; there are rabbit, kombu, nats"},
+		{[]string{"ping", "lab", "--url", "kafka://h/"}, "goslo: url kafka://h/: no transport is called \"kafka\"; there are rabbit, kombu, nats"},
+		{[]string{"zmq", "nosuch"}, `unknown command "nosuch" for "goslo zmq"`},
+		{[]string{"zmq", "keys"}, "usage: goslo zmq keys NAME"},
+		{[]string{"zmq", "keys", "../a"}, "--folder"},
 		{[]string{"ping", "lab", "--url", "localhost"}, "rabbit://"},
 		{[]string{"ping", "lab", "--url", "rabbit://u:secret@h/?sls=1"}, "did you mean ssl?"},
 		{[]string{"ping", "lab", "--config-file", "/nosuch.conf"}, "/nosuch.conf"},
@@ -105,7 +108,7 @@ func TestUsageErrorAsJSON(t *testing.T) {
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	s := newShell(t)
-	for _, command := range []string{"", "demo", "serve", "call", "cast", "fanout", "ping", "broker", "config", "config check", "config sample", "version"} {
+	for _, command := range []string{"", "demo", "serve", "call", "cast", "fanout", "ping", "broker", "config", "config check", "config sample", "zmq", "zmq keys", "version"} {
 		args := append(strings.Fields(command), "--help")
 		got := s.run(t, args...).want(t, 0)
 		for _, part := range []string{"Usage:", "Examples:", "--url", "goslo " + command} {

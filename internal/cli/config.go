@@ -21,12 +21,7 @@ func (a *app) config() *cobra.Command {
 		Short: "Check configuration files, and write a sample of one",
 		Example: `  goslo config check /etc/nova/nova.conf
   goslo config sample > project.conf`,
-		Args: func(c *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return fmt.Errorf("unknown command %q for %q", args[0], c.CommandPath())
-			}
-			return nil
-		},
+		Args: subcommandsOnly,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(a.configCheck(), a.configSample())
