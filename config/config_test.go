@@ -83,6 +83,7 @@ func TestSyntaxErrors(t *testing.T) {
 		{"leading continuation", " a = secret\n", 1, "continuation"},
 		{"continuation after a blank line", "[DEFAULT]\na = 1\n\n  secret\n", 4, "continuation"},
 		{"continuation after a comment", "[DEFAULT]\na = 1\n# c\n  secret\n", 4, "continuation"},
+		{"byte order mark", "\uFEFF[DEFAULT]\na = secret\n", 1, "byte order mark"},
 		{"not UTF-8", "[DEFAULT]\na = \xff\n", 2, "UTF-8"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -28,6 +28,10 @@ type parser struct {
 }
 
 func (p *parser) parse(text []byte) error {
+	if rest, marked := bytes.CutPrefix(text, []byte("\uFEFF")); marked {
+		text = rest
+		p.errs = append(p.errs, &SyntaxError{Path: p.path, Line: 1, Problem: "begins with a byte order mark, which an editor hides; save the file without it"})
+	}
 	for len(text) > 0 {
 		var raw []byte
 		raw, text = cutLine(text)
