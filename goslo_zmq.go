@@ -13,7 +13,7 @@ import (
 const zmqGroup = "oslo_messaging_zmq"
 
 // zmqStray begin the names of its options that stood in [DEFAULT] before they had a group.
-var zmqStray = []string{"rpc_zmq_", "zmq_"}
+var zmqStray = []string{"rpc_zmq_", "zmq_", "rpc_poll_timeout", "rpc_cast_timeout", "use_pub_sub", "use_router_proxy"}
 
 // planZMQ is a plan for ZeroMQ.
 func (c Config) planZMQ(u *transport.URL) (plan, error) {

@@ -1,4 +1,4 @@
-// Package messaging declares oslo.messaging's options for RPC and RabbitMQ, for package config: their names, types,
+// Package messaging declares oslo.messaging's options for RPC, RabbitMQ and ZeroMQ, for package config: their names, types,
 // limits and defaults (conformance rows CFG-01 to CFG-47), with help of our own. A program embeds [Options] in its own
 // options, so that its files can hold them, and its sample explains them:
 //
@@ -21,6 +21,7 @@ type Options struct {
 	PingEnabled     bool          `config:"rpc_ping_enabled" default:"false" help:"Whether servers answer oslo_rpc_server_ping."`
 
 	Rabbit RabbitOptions `config:"oslo_messaging_rabbit"`
+	ZMQ    ZMQOptions    `config:"oslo_messaging_zmq"`
 }
 
 // RabbitOptions are those of the transport for RabbitMQ.

@@ -123,6 +123,9 @@ func (c Config) read() (*settings, *transport.Options, error) {
 	if err == nil {
 		s.ipcDir, err = ipcDir(s.ipcDir)
 	}
+	if most := maxSocketPath - len("/") - len(wire.NewID()); err == nil && len(s.ipcDir) > most {
+		err = fmt.Errorf("the folder of sockets %s has %d bytes, and may have %d; give a shorter rpc_zmq_ipc_dir", s.ipcDir, len(s.ipcDir), most)
+	}
 	return s, o, wrap(err, "zmq")
 }
 
@@ -155,9 +158,6 @@ func (s *settings) dress(socket *zmq4.Socket) error {
 // bind opens the places where others reach us, and returns them.
 func (s *settings) bind(router *zmq4.Socket, id string) ([]string, error) {
 	path := filepath.Join(s.ipcDir, id)
-	if len(path) > maxSocketPath {
-		return nil, fmt.Errorf("the path %s has %d bytes, and a socket's may have %d; give a shorter rpc_zmq_ipc_dir", path, len(path), maxSocketPath)
-	}
 	if err := router.Bind("ipc://" + path); err != nil {
 		return nil, fmt.Errorf("bind ipc://%s: %w", path, err)
 	}

@@ -101,8 +101,8 @@ func (c *Conn) start(ctx context.Context) error {
 }
 
 // newLoop makes the sockets that are there from the start.
-func newLoop(c *Conn) (l *loop, err error) {
-	l = &loop{
+func newLoop(c *Conn) (_ *loop, err error) {
+	l := &loop{
 		sockets: sockets{poller: zmq4.NewPoller()}, conn: c, ended: make(chan struct{}),
 		links: map[*link]struct{}{}, sources: map[*zmq4.Socket]*link{}, sessions: map[string]*session{},
 	}
@@ -118,6 +118,7 @@ func newLoop(c *Conn) (l *loop, err error) {
 			if l.unguard != nil {
 				err = errors.Join(err, l.unguard())
 			}
+			c.cfg.unbind(c.self.ID)
 			err = errors.Join(err, l.context.Term())
 		}
 	}()

@@ -26,6 +26,7 @@ const (
 // about them.
 func (s *settings) options(u *transport.URL, files []transport.Setting, log *slog.Logger) (*transport.Options, error) {
 	o := u.Options().From(files)
+	o.Formerly("zmq_linger", "rpc_cast_timeout")
 	directory, err := readDirectory(u, o)
 	s.directory = directory
 	s.listening(o)
