@@ -226,7 +226,7 @@ func TestFilesInUse(t *testing.T) {
 		ping     bool
 		warnings int
 	}{
-		"testdata/nova.conf":   {180 * time.Second, 96, true, 6},
+		"testdata/nova.conf":   {180 * time.Second, 96, true, 8},
 		"testdata/cinder.conf": {60 * time.Second, 64, false, 0},
 	} {
 		log := &lines{}
