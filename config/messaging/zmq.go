@@ -2,10 +2,32 @@ package messaging
 
 // ZMQOptions are those of the transport for ZeroMQ, which programs built with -tags zmq have.
 type ZMQOptions struct {
+	ZMQDirectory
+	ZMQEncryption
 	ZMQPlaces
 	ZMQSockets
 	ZMQDelivery
 	ZMQProxies
+}
+
+// ZMQDirectory is where processes find each other. The transport_url says which kind of directory that is.
+type ZMQDirectory struct {
+	File          string  `config:"directory_file" help:"A file with an endpoint, host:port, on each line, instead of hosts in the transport_url. Goslo only."`
+	RedisDB       int     `config:"redis_db" default:"0" min:"0" help:"The number of the database in Redis. Goslo only."`
+	TargetExpire  float64 `config:"zmq_target_expire" default:"10" deprecated:"DEFAULT.zmq_target_expire" help:"After how many seconds Redis forgets a server that does not renew its entry."`
+	TargetUpdate  float64 `config:"zmq_target_update" deprecated:"DEFAULT.zmq_target_update" help:"How many seconds lie between renewals. A third of zmq_target_expire when empty."`
+	TLS           bool    `config:"tls" default:"false" help:"Whether connections to Redis are encrypted. Goslo only."`
+	TLSCA         string  `config:"tls_ca" help:"The authorities that may have signed its certificate. The system's when empty. Goslo only."`
+	TLSCert       string  `config:"tls_cert" help:"Our own certificate for Redis. Goslo only."`
+	TLSKey        string  `config:"tls_key" help:"Its private key. Goslo only."`
+	TLSServerName string  `config:"tls_server_name" help:"The name in Redis's certificate, when it is not the host's. Goslo only."`
+}
+
+// ZMQEncryption is CURVE between processes. All of it is Goslo's.
+type ZMQEncryption struct {
+	Key     string `config:"curve_key" help:"The file with our own keys, from goslo zmq keys. Connections are neither encrypted nor checked when empty."`
+	Servers string `config:"curve_servers" help:"A file or folder with the public keys of those whom we may call."`
+	Clients string `config:"curve_clients" help:"A file or folder with the public keys of those who may call us."`
 }
 
 // ZMQPlaces is where a process can be reached.
@@ -45,11 +67,9 @@ type ZMQDelivery struct {
 	Contexts      int    `config:"rpc_zmq_contexts" default:"1" min:"0" deprecated:"DEFAULT.rpc_zmq_contexts" help:"Without effect, as in oslo.messaging."`
 }
 
-// ZMQProxies are options of oslo.messaging's about who connects to whom. Those of the directory matter where there is one.
+// ZMQProxies are options of oslo.messaging's about who connects to whom, all without effect.
 type ZMQProxies struct {
 	Matchmaker          string   `config:"rpc_zmq_matchmaker" default:"redis" deprecated:"DEFAULT.rpc_zmq_matchmaker" help:"Without effect: the transport_url names the directory."`
-	TargetExpire        int      `config:"zmq_target_expire" default:"300" min:"-1" deprecated:"DEFAULT.zmq_target_expire" help:"Without effect in a directory that needs no renewal."`
-	TargetUpdate        int      `config:"zmq_target_update" default:"180" min:"0" deprecated:"DEFAULT.zmq_target_update" help:"Without effect in a directory that needs no renewal."`
 	UsePubSub           bool     `config:"use_pub_sub" default:"false" deprecated:"DEFAULT.use_pub_sub" help:"Without effect: servers are connected to directly."`
 	UseRouterProxy      bool     `config:"use_router_proxy" default:"false" deprecated:"DEFAULT.use_router_proxy" help:"Without effect: servers are connected to directly."`
 	DynamicConnections  bool     `config:"use_dynamic_connections" default:"false" help:"Without effect: a connection is kept for as long as both ends live."`

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -65,6 +66,12 @@ type listening struct {
 	on               bool
 	bind, host       string
 	min, max, trials int
+}
+
+// loopback says whether only this host can reach us.
+func (t listening) loopback() bool {
+	ip := net.ParseIP(strings.Trim(t.bind, "[]"))
+	return t.bind == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // socketOptions are those of all sockets that carry messages.

@@ -95,6 +95,9 @@ func (c *Conn) start(ctx context.Context) error {
 		l.end()
 		return err
 	}
+	if t := c.cfg.tcp; t.on && c.self.Key == "" && !t.loopback() {
+		c.log.Warn("zmq: others can connect from other hosts, and are neither checked nor encrypted; give curve_key and curve_clients", "endpoints", c.self.Endpoints)
+	}
 	go l.run() // Close waits for it
 	c.background.Go(c.listeners.shed)
 	return nil

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"strconv"
@@ -155,7 +156,11 @@ func (l *loop) services(k *link, leaving bool, list []offer) {
 
 // dead ends a link whose server has ended.
 func (l *loop) dead(k *link, reason string) {
-	l.conn.log.Info("zmq: server has ended", "server", k.server, "endpoint", k.wire.endpoint, "why", reason)
+	level := slog.LevelInfo
+	if k.server == "" { // it never was there
+		level = slog.LevelDebug
+	}
+	l.conn.log.Log(l.conn.life, level, "zmq: server has ended", "server", k.server, "endpoint", k.wire.endpoint, "why", reason)
 	l.conn.peers.forget(k)
 	l.conn.directory.gone(k.member)
 	l.drop(k, outcomeDead, "the server has ended: "+reason)

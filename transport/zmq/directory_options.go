@@ -34,11 +34,15 @@ type directoryOptions struct {
 func readDirectory(u *transport.URL, o *transport.Options) (directoryOptions, error) {
 	if u.Scheme == schemeRedis {
 		r, err := readRedis(u, o)
+		o.NoEffect("directory_file", "the directory is in Redis")
 		return directoryOptions{redis: r}, err
 	}
 	s, err := readStatic(u, o)
 	for _, name := range []string{"zmq_target_expire", "zmq_target_update"} {
 		o.NoEffect(name, "this directory needs no renewal")
+	}
+	for _, name := range []string{"redis_db", "tls", "tls_ca", "tls_cert", "tls_key", "tls_server_name"} {
+		o.NoEffect(name, "the directory is not in Redis; "+schemeRedis+":// has it there")
 	}
 	return directoryOptions{static: s}, err
 }

@@ -42,7 +42,7 @@ func (s *settings) options(u *transport.URL, files []transport.Setting, log *slo
 
 func (s *settings) listening(o *transport.Options) {
 	t := &s.tcp
-	t.on = s.directory.redis != nil
+	t.on = s.directory.redis != nil || s.directory.static.given()
 	t.bind, t.min, t.max, t.trials = "*", 49153, 65536, 100
 	o.Text("rpc_zmq_bind_address", &t.bind)
 	o.Text("rpc_zmq_host", &t.host)
@@ -63,7 +63,7 @@ func (s *settings) listening(o *transport.Options) {
 		}
 		t.host = cmp.Or(name, "localhost")
 	}
-	if !t.on && !s.directory.static.given() {
+	if !t.on {
 		for _, name := range []string{"rpc_zmq_bind_address", "rpc_zmq_host", "rpc_zmq_min_port", "rpc_zmq_max_port", "rpc_zmq_bind_port_retries"} {
 			o.NoEffect(name, noLocal)
 		}

@@ -94,7 +94,7 @@ func TestDeclarationsAgreeWithTheTransport(t *testing.T) {
 				t.Fatal(err)
 			}
 			var options *transport.OptionsError
-			if err := check(t, fmt.Sprintf("zmq:///?%s=%v", name, n+step)); !errors.As(err, &options) || !strings.Contains(err.Error(), name) {
+			if err := check(t, fmt.Sprintf("zmq+redis:///?%s=%v", name, n+step)); !errors.As(err, &options) || !strings.Contains(err.Error(), name) {
 				t.Errorf("%s=%v: %v, want an error, as package messaging says", name, n+step, err)
 			}
 		}
@@ -103,7 +103,7 @@ func TestDeclarationsAgreeWithTheTransport(t *testing.T) {
 	if diff := cmp.Diff(known(t), names); diff != "" {
 		t.Errorf("-options +declared:\n%s", diff)
 	}
-	if err := check(t, "zmq:///?"+defaults.Encode()); err != nil {
+	if err := check(t, "zmq+redis:///?"+defaults.Encode()); err != nil {
 		t.Errorf("with all defaults: %v", err)
 	}
 }

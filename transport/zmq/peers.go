@@ -144,7 +144,7 @@ func (a *attempt) pick(list []candidate, s service, who anybody) (best *link, ke
 	for i := range list {
 		cand := &list[(i+turn)%len(list)]
 		k := cand.link
-		if !cand.serves(s) || slices.Contains(a.out, k) || cand.ID != "" && cand.ID == who.but {
+		if !cand.serves(s) || slices.Contains(a.out, k.key) || cand.ID != "" && cand.ID == who.but {
 			continue
 		}
 		n++

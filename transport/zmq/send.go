@@ -80,7 +80,7 @@ type anybody struct {
 // An attempt is what one Send has learned about servers.
 type attempt struct {
 	fresh bool            // look into the directory
-	out   []*link         // they do not serve it, or have ended
+	out   []string        // keys of links to those that do not serve it, or have ended
 	busy  map[*link]int   // how full they were
 	full  bool            // one has no room even for what must wait
 	down  map[*link]error // connected to, and not answering
@@ -122,9 +122,9 @@ func (c *Conn) toOne(ctx context.Context, e envelope, fields []byte, who anybody
 			a.busy = with(a.busy, k, o.load)
 		case answerFull:
 			a.busy, a.full = with(a.busy, k, 100), true
-			a.out = append(a.out, k)
+			a.out = append(a.out, k.key)
 		case answerNobody, outcomeDead:
-			a.out, a.fresh = append(a.out, k), true
+			a.out, a.fresh = append(a.out, k.key), true
 		case outcomeMoved:
 			a.down = with(a.down, k, error(nil))
 		default:
