@@ -111,14 +111,14 @@ func TestStaticFileIsReadAgain(t *testing.T) {
 func TestDirectoryOptionsRefused(t *testing.T) {
 	t.Parallel()
 	for url, why := range map[string]string{ //nolint:gosec // It is a URL with a password that is to be refused.
-		"zmq://h1/":                                  "host h1: give a name and a port",
-		"zmq://nova:secret@h1:5555/":                 "no users and passwords",
-		"zmq+redis://h1:70000/":                      "port 70000 is not within",
-		"zmq+redis://h1/?tls_ca=/ca.pem":             "add tls=true",
-		"zmq+redis://h1/?tls=1&tls_cert=/cert.pem":   "tls_cert and tls_key go together",
-		"zmq+redis://h1/?zmq_target_expire=0.5":      "zmq_target_expire: \"0.5\" is not within 1 to 3600 seconds",
-		"zmq+redis://h1/?zmq_target_update=6":        "at most half of zmq_target_expire, which is 10s",
-		"zmq+redis://h1/?zmq_target_expires=6":       "did you mean zmq_target_expire?",
+		"zmq://h1/":                                "host h1: give a name and a port",
+		"zmq://nova:secret@h1:5555/":               "no users and passwords",
+		"zmq+redis://h1:70000/":                    "port 70000 is not within",
+		"zmq+redis://h1/?tls_ca=/ca.pem":           "add tls=true",
+		"zmq+redis://h1/?tls=1&tls_cert=/cert.pem": "tls_cert and tls_key go together",
+		"zmq+redis://h1/?zmq_target_expire=0.5":    "zmq_target_expire: \"0.5\" is not within 1 to 3600 seconds",
+		"zmq+redis://h1/?zmq_target_update=6":      "at most half of zmq_target_expire, which is 10s",
+		"zmq+redis://h1/?zmq_target_expires=6":     "did you mean zmq_target_expire?",
 	} {
 		_, err := readURL(t, url)
 		if err == nil || !strings.Contains(err.Error(), why) || strings.Contains(err.Error(), "secret@") {
