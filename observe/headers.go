@@ -7,7 +7,7 @@ import (
 	"github.com/goslo/goslo/rpc"
 )
 
-// headerSent is the header with the time at which a request was sent: microseconds since 1970, by the sender's clock.
+// headerSent is the header with the time at which a request was sent: nanoseconds since 1970, by the sender's clock.
 const headerSent = "goslo-sent"
 
 // withSent returns a copy of the headers with the time added, and with room for those of a trace.
@@ -16,16 +16,16 @@ func withSent(headers map[string]string, at time.Time) map[string]string {
 	for name, value := range headers {
 		all[name] = value
 	}
-	all[headerSent] = strconv.FormatInt(at.UnixMicro(), 10)
+	all[headerSent] = strconv.FormatInt(at.UnixNano(), 10)
 	return all
 }
 
 // waited returns the time from sending to taking a request, which is negative where the sender's clock is ahead, and whether it is known: a Python
 // peer does not tell.
 func waited(r *rpc.Request) (time.Duration, bool) {
-	us, err := strconv.ParseInt(r.Headers[headerSent], 10, 64)
+	ns, err := strconv.ParseInt(r.Headers[headerSent], 10, 64)
 	if err != nil {
 		return 0, false
 	}
-	return r.Received.Sub(time.UnixMicro(us)), true
+	return r.Received.Sub(time.Unix(0, ns)), true
 }

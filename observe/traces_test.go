@@ -317,7 +317,7 @@ func TestRequestsFromElsewhere(t *testing.T) {
 	r := record(t)
 	r.serve(t.Context(), rpc.ServerConfig{Server: "h1"}, note.Handle(func(context.Context, rpc.Args) error { return nil }), boot.Handle(func(context.Context, rpc.Args) (string, error) { return "", nil }))
 	peer := r.bus.Open(memory.Config{})
-	ahead := time.Now().Add(time.Hour).UnixMicro()
+	ahead := time.Now().Add(time.Hour).UnixNano()
 	for method, headers := range map[string]map[string]string{
 		"note": nil,
 		"boot": {"traceparent": "00-0102030405060708090a0b0c0d0e0f10-0102030405060708-01", "goslo-sent": attribute.Int64Value(ahead).String()},

@@ -30,6 +30,9 @@ start, who sent it, who received it, and what it was.
 Everything lives in an exchange and in topics of its own, so that nothing else on the bus is disturbed. The services are those
 of examples/livemigration in goslo's source.
 
+Where $OTEL_EXPORTER_OTLP_ENDPOINT names an OpenTelemetry collector (http://localhost:4318), each service sends its traces there: one tree for
+each REST request.
+
 With --once the command ends after that: with 0 when every hop was seen, and with 1 when one was not, naming it.
 Without, the cloud stays up for curl until Ctrl-C.`,
 		Example: `  goslo demo

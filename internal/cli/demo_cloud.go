@@ -20,6 +20,8 @@ import (
 	"github.com/goslo/goslo/examples/livemigration/conductor"
 	"github.com/goslo/goslo/examples/livemigration/conductorapi"
 	"github.com/goslo/goslo/examples/livemigration/scheduler"
+	"github.com/goslo/goslo/observe"
+	"github.com/goslo/goslo/observe/otlp"
 	"github.com/goslo/goslo/rpc"
 	"github.com/goslo/goslo/transport"
 )
@@ -48,6 +50,18 @@ type node struct {
 	bus    transport.Transport
 	client *rpc.Client
 	server *rpc.Server // nil for the API
+
+	traces   *otlp.Traces // those of OTEL_EXPORTER_OTLP_ENDPOINT; off without it
+	observer *observe.Observer
+}
+
+// observe has the node traced as a service of its own, if the environment says so.
+func (n *node) observe(ctx context.Context, bus string, log *slog.Logger) (err error) {
+	if n.traces, err = otlp.Start(ctx, otlp.Config{Service: "goslo-demo-" + n.name, Version: buildVersion().Version, Logger: log}); err != nil {
+		return usagef("%w", err)
+	}
+	n.observer, err = observe.New(observe.Config{Traces: n.traces.Provider(), System: observe.System(bus)})
+	return err
 }
 
 // topic is the demo's own topic for a role.
@@ -88,7 +102,11 @@ func (c *cloud) connect(ctx context.Context) error {
 		return err
 	}
 	for _, name := range []string{"api", "conductor", "scheduler", "cmp-1", "cmp-2"} {
-		c.nodes = append(c.nodes, &node{name: name})
+		n := &node{name: name}
+		if err := n.observe(ctx, scheme(url), c.log); err != nil {
+			return err
+		}
+		c.nodes = append(c.nodes, n)
 	}
 	var opening errgroup.Group
 	for _, n := range c.nodes {
@@ -98,11 +116,11 @@ func (c *cloud) connect(ctx context.Context) error {
 			if err != nil {
 				return &busError{cause: err}
 			}
-			n.client = rpc.NewClient(n.bus, rpc.ClientConfig{
+			n.client = rpc.NewClient(n.bus, n.observer.Client(rpc.ClientConfig{
 				Timeout:      actTimeout,
 				Interceptors: []rpc.Interceptor{c.trace.caller(n.name, c.role)},
 				Logger:       c.log,
-			})
+			}))
 			return nil
 		})
 	}
@@ -130,7 +148,7 @@ func (c *cloud) wire() {
 	front, cond, sched, hosts := c.nodes[0], c.nodes[1], c.nodes[2], c.nodes[3:]
 	on := func(n *node, role string) *rpc.Client { return n.client.On(c.topic(role)) }
 
-	routes := api.New(api.Clients{Conductor: on(front, "conductor"), Compute: on(front, "compute")})
+	routes := api.New(api.Clients{Conductor: on(front, "conductor"), Compute: on(front, "compute")}, front.observer.HTTP)
 	c.front = &http.Server{Handler: c.trace.front(routes), ReadHeaderTimeout: 10 * time.Second}
 
 	conductors := conductor.New(conductor.Clients{
@@ -158,13 +176,13 @@ func (c *cloud) wire() {
 }
 
 func (c *cloud) serve(n *node, role string, endpoints []rpc.Endpoint) {
-	n.server = rpc.NewServer(n.bus, rpc.ServerConfig{
+	n.server = rpc.NewServer(n.bus, n.observer.Server(rpc.ServerConfig{
 		Target:       rpc.Target{Topic: c.topic(role)},
 		Server:       n.name,
 		Drain:        closeTimeout,
 		Interceptors: []rpc.Interceptor{c.trace.server(n.name)},
 		Logger:       c.log,
-	}, endpoints...)
+	}), endpoints...)
 }
 
 // run serves until ctx ends or a service gives up, then closes everything.
@@ -199,11 +217,24 @@ func (c *cloud) close(ctx context.Context) {
 	for _, n := range c.nodes {
 		closing.Go(func() error {
 			c.app.closeAll(ctx, c.log, n.client, n.bus)
+			stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+			defer cancel()
+			if err := n.traces.Close(stop); err != nil {
+				c.log.Warn("traces of the demo", "service", n.name, "error", err)
+			}
 			return nil
 		})
 	}
 	_ = closing.Wait() // closeAll logs what goes wrong
 	_ = c.listener.Close()
+}
+
+// scheme is that of a bus's URL, which may be left out.
+func scheme(url string) string {
+	if s, _, ok := strings.Cut(url, "://"); ok {
+		return s
+	}
+	return "embedded"
 }
 
 // temporary makes a bus leave nothing behind on the broker: queues on RabbitMQ outlive their servers

@@ -26,14 +26,34 @@ type Clients struct {
 //	POST /servers/{id}/action            {"os-migrateLive": {"host": null}}: 202, and it happens behind
 //	GET  /os-hypervisors/{host}/uptime   asks that one host
 //	POST /images/{id}/cache              tells every host: 202
-func New(c Clients) http.Handler {
+//
+// Each of around is put around all of them, and finds the request context in the request's, such as observe.Observer's HTTP.
+func New(c Clients, around ...func(http.Handler) http.Handler) http.Handler {
 	a := api{c}
 	mux := http.NewServeMux()
 	mux.Handle("GET /servers/{id}", route(a.show))
 	mux.Handle("POST /servers/{id}/action", route(a.action))
 	mux.Handle("GET /os-hypervisors/{host}/uptime", route(a.uptime))
 	mux.Handle("POST /images/{id}/cache", route(a.cache))
-	return mux
+	var routes http.Handler = mux
+	for _, wrap := range around {
+		routes = wrap(routes)
+	}
+	return identified(routes)
+}
+
+// identified gives each request its request context, with an id that is told in the answer.
+func identified(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id := newRequestID()
+		w.Header().Set("X-Openstack-Request-Id", id)
+		c, err := rpc.NewRequestContext(map[string]string{"request_id": id, "user_id": "demo", "project_id": "demo"})
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		next.ServeHTTP(w, r.WithContext(rpc.WithContext(r.Context(), c)))
+	})
 }
 
 type api struct{ Clients }
@@ -47,17 +67,10 @@ type badRequest struct{ cause error }
 func (e *badRequest) Error() string { return e.cause.Error() }
 
 func (f route) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	id := newRequestID()
-	w.Header().Set("X-Openstack-Request-Id", id)
-	requestContext, err := rpc.NewRequestContext(map[string]string{"request_id": id, "user_id": "demo", "project_id": "demo"})
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	body, err := f(rpc.WithContext(r.Context(), requestContext), r)
+	body, err := f(r.Context(), r)
 	switch {
 	case err != nil:
-		respond(w, status(err), fault{Error: err.Error(), RequestID: id})
+		respond(w, status(err), fault{Error: err.Error(), RequestID: rpc.ContextFrom(r.Context()).RequestID()})
 	case body == nil:
 		w.WriteHeader(http.StatusAccepted)
 	default:
