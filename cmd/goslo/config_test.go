@@ -181,7 +181,7 @@ from oslo_messaging import opts
 conf = t.SimpleNamespace(wrap_width=70, minimal=False, summarize=False)
 for group, options in opts.list_opts():
     name = str(group or "DEFAULT")
-    if name not in ("DEFAULT", "oslo_messaging_rabbit"):
+    if name not in ("DEFAULT", "oslo_messaging_rabbit", "oslo_messaging_amqp"):
         continue
     for opt in options:
         out = io.StringIO()
@@ -204,6 +204,11 @@ for group, options in opts.list_opts():
 		"heartbeat_rate":                    "3 in later releases",
 		"rabbit_quroum_max_memory_length":   "the name is spelled right in later releases",
 		"rabbit_quroum_max_memory_bytes":    "the name is spelled right in later releases",
+		"addressing_mode":                   "another word is an error",
+		"idle_timeout":                      "on here, or a connection that was cut is never noticed",
+		"pre_settled":                       "casts are not settled before the broker has them (docs/adr/0021)",
+		"reply_link_credit":                 "the program asks for what it needs",
+		"rpc_server_credit":                 "the program asks for what it needs",
 		"rabbit_transient_queues_ttl":       "0 is allowed in later releases",
 		"rabbit_retry_interval":             "limited in later releases",
 		"rabbit_retry_backoff":              "limited in later releases",
@@ -258,8 +263,18 @@ func parseSample(text string) map[string]string {
 // The sample has the options that the transport knows, and no others; their defaults are fine, and less than their minimum is not.
 func TestConfigSampleAgreesWithTheTransport(t *testing.T) {
 	t.Parallel()
+	for group, scheme := range map[string]string{"oslo_messaging_rabbit": "rabbit", "oslo_messaging_amqp": "amqp"} {
+		t.Run(scheme, func(t *testing.T) {
+			t.Parallel()
+			sampleAgrees(t, group, scheme+"://127.0.0.1:1/?")
+		})
+	}
+}
+
+func sampleAgrees(t *testing.T, group, nowhere string) {
+	t.Helper()
 	s := newShell(t).with("GOSLO_URL=")
-	refusal := s.run(t, "ping", "lab", "--url", "rabbit://127.0.0.1:1/?zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz=1").want(t, 2).err
+	refusal := s.run(t, "ping", "lab", "--url", nowhere+"zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz=1").want(t, 2).err
 	_, list, _ := strings.Cut(refusal, "there are ")
 	list, _, _ = strings.Cut(list, "\n")
 	known := strings.Split(list, ", ")
@@ -267,7 +282,7 @@ func TestConfigSampleAgreesWithTheTransport(t *testing.T) {
 
 	var names, defaults, tooSmall, limited []string
 	for key, option := range parseSample(s.run(t, "config", "sample").want(t, 0).out) {
-		name, ours := strings.CutPrefix(key, "oslo_messaging_rabbit|")
+		name, ours := strings.CutPrefix(key, group+"|")
 		if !ours {
 			continue
 		}
@@ -288,6 +303,6 @@ func TestConfigSampleAgreesWithTheTransport(t *testing.T) {
 	if diff := cmp.Diff(known, names); diff != "" {
 		t.Errorf("transport (-) and sample (+) disagree: %s", diff)
 	}
-	s.run(t, "ping", "lab", "--timeout", "1", "--url", "rabbit://127.0.0.1:1/?"+strings.Join(defaults, "&")).want(t, 5)
-	s.run(t, "ping", "lab", "--url", "rabbit://127.0.0.1:1/?"+strings.Join(tooSmall, "&")).want(t, 2).wantErr(t, limited...)
+	s.run(t, "ping", "lab", "--timeout", "1", "--url", nowhere+strings.Join(defaults, "&")).want(t, 5)
+	s.run(t, "ping", "lab", "--url", nowhere+strings.Join(tooSmall, "&")).want(t, 2).wantErr(t, limited...)
 }

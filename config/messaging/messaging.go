@@ -1,4 +1,4 @@
-// Package messaging declares oslo.messaging's options for RPC, RabbitMQ and ZeroMQ, for package config: their names, types,
+// Package messaging declares oslo.messaging's options for RPC, RabbitMQ, AMQP 1.0 and ZeroMQ, for package config: their names, types,
 // limits and defaults (conformance rows CFG-01 to CFG-47), with help of our own. A program embeds [Options] in its own
 // options, so that its files can hold them, and its sample explains them:
 //
@@ -22,6 +22,7 @@ type Options struct {
 
 	Rabbit RabbitOptions `config:"oslo_messaging_rabbit"`
 	ZMQ    ZMQOptions    `config:"oslo_messaging_zmq"`
+	AMQP   AMQPOptions   `config:"oslo_messaging_amqp"`
 }
 
 // RabbitOptions are those of the transport for RabbitMQ.

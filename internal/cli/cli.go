@@ -116,7 +116,7 @@ func (a *app) root() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	flags := c.PersistentFlags()
-	flags.StringVar(&a.url, "url", "", "the bus: rabbit://user:password@host:5672/vhost, nats://host:4222, embedded://, memory://")
+	flags.StringVar(&a.url, "url", "", "the bus: rabbit://user:password@host:5672/vhost, amqp://, nats://host:4222, embedded://, memory://")
 	flags.StringArrayVarP(&a.configFiles, "config-file", "c", nil, "an oslo.config file that names the bus, such as /etc/nova/nova.conf, or a folder of *.conf; repeatable, later ones win")
 	flags.StringVar(&a.exchange, "exchange", "", `the exchange of topics (default: control_exchange of --config-file, else "openstack")`)
 	flags.BoolVar(&a.json, "json", false, "print results, and errors, as JSON")

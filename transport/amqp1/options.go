@@ -64,7 +64,7 @@ func (s *settings) sending(o *transport.Options) {
 	o.Seconds("default_sender_link_timeout", &s.timeouts.idleSender, time.Second, 24*time.Hour)
 	o.Int("reply_link_credit", &s.credit.replies, 1, math.MaxInt16)
 	o.Int("rpc_server_credit", &s.credit.requests, 1, math.MaxInt16)
-	kinds := []string{"rpc-reply"} // see docs/adr: a cast that was sent settled may be lost without an error
+	kinds := []string{"rpc-reply"} // docs/adr/0021: a cast that was sent settled may be lost without an error
 	o.List("pre_settled", &kinds)
 	known := []string{"rpc-call", "rpc-reply", "rpc-cast", "notify"}
 	for i, k := range kinds {
