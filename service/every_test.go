@@ -17,6 +17,7 @@ import (
 
 // A task begins when it says, never twice at a time, and leaves out what it has missed.
 func TestEveryBegins(t *testing.T) {
+	t.Parallel()
 	s := time.Second
 	for name, c := range map[string]struct {
 		p     service.Periodic

@@ -128,7 +128,7 @@ func (s *Service) readiness(checks []Check) health {
 		h.Checks = append(h.Checks, item)
 	}
 	if h.Phase == Running { // before and after a server has its own words for what the phase says
-		for _, m := range s.members {
+		for m := range s.parts {
 			if r, ok := m.Runner.(readier); ok {
 				add(m.name, ReasonNotListening, r.Ready())
 			}
@@ -221,7 +221,7 @@ func moment(t time.Time) *time.Time {
 // Tasks returns what the service's periodic tasks have done.
 func (s *Service) Tasks() []TaskState {
 	var all []TaskState
-	for _, m := range s.members {
+	for m := range s.parts {
 		if t, ok := m.Runner.(*Task); ok {
 			all = append(all, t.State())
 		}

@@ -21,6 +21,8 @@ import (
 //	Ready() error                       for /readyz: nil, or why it cannot do its work now; it does no I/O
 //	Running() []rpc.RunningRequest      for /debug/requests
 //	Abort()                             called when the end is forced: what Run waits for is to be given up
+//	Up() <-chan struct{}                closed when the next runner may be started; without it, when Run has been called
+//	Service() *Service                  what it runs, whose parts are told about with those beside it; nil = none yet
 type Runner interface {
 	Run(ctx context.Context) error
 }
@@ -32,7 +34,8 @@ type (
 	readier interface{ Ready() error }
 	worker  interface{ Running() []rpc.RunningRequest }
 	aborter interface{ Abort() }
-	starter interface{ started() <-chan struct{} } // closed when the next runner may be started
+	starter interface{ Up() <-chan struct{} }
+	nest    interface{ Service() *Service }
 )
 
 // A Phase is how far a Service is.
@@ -143,7 +146,7 @@ func (s *Service) Phase() Phase {
 func (s *Service) start(ctx context.Context, failed chan *member) (bool, error) {
 	for _, m := range s.members {
 		if ctx.Err() != nil {
-			return false, nil
+			return false, nil //nolint:nilerr // the end was asked for
 		}
 		s.mu.Lock()
 		s.next = m.name
@@ -167,7 +170,7 @@ func (s *Service) start(ctx context.Context, failed chan *member) (bool, error) 
 		}()
 		if up, ok := m.Runner.(starter); ok {
 			select {
-			case <-up.started():
+			case <-up.Up():
 			case m := <-failed:
 				s.log.Error("service cannot start", "runner", m.name)
 				return false, nil // stop returns the runner's own
@@ -275,13 +278,35 @@ func (s *Service) Force() {
 // Running returns the requests that the service's servers work on now.
 func (s *Service) Running() []rpc.RunningRequest {
 	var all []rpc.RunningRequest
-	for _, m := range s.members {
+	for m := range s.parts {
 		if w, ok := m.Runner.(worker); ok {
 			all = append(all, w.Running()...)
 		}
 	}
 	return all
 }
+
+// parts yields all members, and those of services within.
+func (s *Service) parts(yield func(*member) bool) {
+	s.walk(yield)
+}
+
+func (s *Service) walk(yield func(*member) bool) bool {
+	for _, m := range s.members {
+		if !yield(m) {
+			return false
+		}
+		if n, ok := m.Runner.(nest); ok {
+			if inner := n.Service(); inner != nil && !inner.walk(yield) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// Up is closed when all runners are up.
+func (s *Service) Up() <-chan struct{} { return s.up }
 
 // startingNow is the runner that is being started.
 func (s *Service) startingNow() string {
@@ -316,5 +341,5 @@ func (h *hook) Run(ctx context.Context) error {
 	return nil
 }
 
-func (h *hook) String() string           { return h.name }
-func (h *hook) started() <-chan struct{} { return h.done }
+func (h *hook) String() string      { return h.name }
+func (h *hook) Up() <-chan struct{} { return h.done }

@@ -127,6 +127,7 @@ func TestOrder(t *testing.T) {
 
 // What fails ends all, at the start and later.
 func TestFailure(t *testing.T) {
+	t.Parallel()
 	broken := errors.New("broken")
 	for name, c := range map[string]struct {
 		spoil func(p *part)

@@ -21,6 +21,7 @@ type Statistics struct {
 	Reconnects  uint64        // connections made in place of one that was lost
 	Away        time.Duration // for how long a connection was lost, the sum over all; including one that is lost now
 	Blocked     time.Duration // for how long the bus, reachable, took no messages; including now
+	Blocking    string        // why it takes none at this moment, in its own words; "" = it does, or cannot tell
 
 	Deaf     uint64        // checks that found a listener, whose connection was up, to miss what was sent to it
 	Loopback time.Duration // how long the last message to ourselves took, there and back; 0 = none has been sent

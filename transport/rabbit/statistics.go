@@ -1,6 +1,7 @@
 package rabbit
 
 import (
+	"cmp"
 	"sync/atomic"
 	"time"
 
@@ -75,6 +76,7 @@ func (l *link) history(s *transport.Statistics) {
 	s.Connections++
 	if l.live != nil {
 		s.Connected++
+		s.Blocking = cmp.Or(s.Blocking, l.blocked)
 	}
 	s.Reconnects += now.reconnects
 	s.Away += now.away
