@@ -22,6 +22,8 @@ const (
 	reconnectFirst = 100 * time.Millisecond
 	reconnectMost  = 2 * time.Second
 	probeTime      = 2 * time.Second
+
+	turnedMost = 3 // handshakes that a server ends without a word before it is taken for one that we cannot talk to
 )
 
 // open makes the sockets of a new link, and begins to connect.
@@ -30,9 +32,10 @@ func (l *loop) open(k *link) {
 	k.inflight = map[uint64]*request{}
 	if err := l.connect(k); err != nil {
 		l.conn.log.Error("zmq: connect", "to", k.member.Endpoints, "error", err)
+		k.refusal = err.Error()
 		k.state.Store(linkDead)
 		l.conn.peers.forget(k)
-		k.release(outcomeDead, true)
+		k.release(outcomeShut, k.refusal, true)
 		return
 	}
 	l.links[k] = struct{}{}
@@ -89,21 +92,26 @@ func (l *loop) connect(k *link) (err error) {
 }
 
 // happened takes an event of a link's connection.
-func (l *loop) happened(k *link, event zmq4.Event) {
+func (l *loop) happened(k *link, event zmq4.Event, value int) {
 	switch event {
 	case zmq4.EVENT_HANDSHAKE_SUCCEEDED:
+		k.turned = 0
 		l.hello(k)
 	case zmq4.EVENT_DISCONNECTED:
 		k.stream.up = false
 		if k.state.CompareAndSwap(linkUp, linkDown) {
 			l.conn.log.Warn("zmq: connection lost", "server", k.server, "endpoint", k.wire.endpoint)
-			k.release(outcomeMoved, false)
+			k.release(outcomeMoved, "", false)
 		}
 		l.probe(k)
 	case zmq4.EVENT_CONNECT_RETRIED:
 		l.probe(k)
-	case zmq4.EVENT_HANDSHAKE_FAILED_AUTH, zmq4.EVENT_HANDSHAKE_FAILED_PROTOCOL, zmq4.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
-		l.conn.log.Error("zmq: the server refuses us, or we it", "server", k.member.ID, "endpoint", k.wire.endpoint, "event", event.String())
+	case zmq4.EVENT_HANDSHAKE_FAILED_NO_DETAIL: // which is also what a server looks like that ends at this moment
+		if k.turned++; k.turned >= turnedMost && k.server == "" && l.conn.self.Key != "" {
+			l.shut(k, handshakeReason(event, value))
+		}
+	case zmq4.EVENT_HANDSHAKE_FAILED_AUTH, zmq4.EVENT_HANDSHAKE_FAILED_PROTOCOL: // libzmq does not try again
+		l.shut(k, handshakeReason(event, value))
 	default:
 	}
 }
@@ -149,7 +157,7 @@ func (l *loop) services(k *link, leaving bool, list []offer) {
 	}
 	k.state.Store(linkLeaving)
 	l.conn.peers.forget(k)
-	k.release(outcomeDead, true)
+	k.release(outcomeDead, "", true)
 	frame := appendRecord(k.stream.frame(), recordLeave)
 	k.stream.add(frame)
 }
@@ -166,11 +174,19 @@ func (l *loop) dead(k *link, reason string) {
 	l.drop(k, outcomeDead, "the server has ended: "+reason)
 }
 
+// shut ends a link to a server that does not accept us, or we it. Whoever has something for it makes a new one, since keys may change.
+func (l *loop) shut(k *link, reason string) {
+	l.conn.log.Error("zmq: no connection to a server", "server", k.member.ID, "endpoint", k.wire.endpoint, "why", reason)
+	k.refusal = reason
+	l.conn.peers.forget(k)
+	l.drop(k, outcomeShut, reason)
+}
+
 // drop closes a link's sockets. Requests that did not leave have the outcome given.
 func (l *loop) drop(k *link, code byte, reason string) {
 	k.state.Store(linkDead)
 	k.stream.up = false
-	k.release(code, true)
+	k.release(code, reason, true)
 	k.doubt(reason)
 	delete(l.links, k)
 	for _, s := range []*zmq4.Socket{k.wire.monitor, k.wire.dealer} {

@@ -166,20 +166,18 @@ func (c *encryption) answer(s *zmq4.Socket) error {
 	}
 }
 
-// handshakeError says what an event of a connection's monitor means, and what to do. It wraps transport.ErrRejected.
-func handshakeError(event zmq4.Event, value int) error {
-	var why string
+// handshakeReason says what an event of a connection's monitor means.
+func handshakeReason(event zmq4.Event, value int) string {
 	switch event {
 	case zmq4.EVENT_HANDSHAKE_FAILED_AUTH:
-		why = fmt.Sprintf("the server does not let us in (status %d): our public key is not among its curve_clients", value)
+		return fmt.Sprintf("the server does not let us in (status %d): our public key is not among its curve_clients", value)
 	case zmq4.EVENT_HANDSHAKE_FAILED_PROTOCOL:
-		why = fmt.Sprintf("the server does not speak as we do (code %#x): one of us has curve_key and the other has not, or its key is another one than we were told", value)
+		return fmt.Sprintf("the server does not speak as we do (code %#x): one of us has curve_key and the other has not, or its key is another one than we were told", value)
 	case zmq4.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
-		why = "the server ended the connection while we introduced ourselves: its key is another one than we were told, or only one of us has curve_key"
+		return "the server ended the connection while we introduced ourselves: its key is another one than we were told, or only one of us has curve_key"
 	default:
-		why = "the server and we did not agree: " + event.String()
+		return "the server and we did not agree: " + event.String()
 	}
-	return fmt.Errorf("%w: %s", transport.ErrRejected, why)
 }
 
 // A keyRing is public keys in a file or folder, which is read again when it has changed. One without a path holds none.

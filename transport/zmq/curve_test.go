@@ -4,6 +4,7 @@ package zmq
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -154,7 +155,7 @@ func (g greeting) greet(t testing.TB, s security, serverKey string) error {
 	}
 	if event != zmq4.EVENT_HANDSHAKE_SUCCEEDED {
 		t.Logf("event %v, value %#x", event, value)
-		return handshakeError(event, value)
+		return fmt.Errorf("%w: %s", transport.ErrRejected, handshakeReason(event, value))
 	}
 	if _, err := dealer.SendMessage("hello"); err != nil {
 		t.Fatal(err)

@@ -32,6 +32,8 @@ type link struct {
 	epoch   uint64
 	server  string // its ID, once it has told
 	probing bool   // somebody looks whether it still lives
+	refusal string // why the link was ended, though its server may live; "" = it was not
+	turned  int    // how often the server has ended the connection during its handshake, one after the other
 
 	outbox   []*request // in no frame yet
 	inflight map[uint64]*request
@@ -58,6 +60,7 @@ const (
 	outcomeMoved                // it did not leave, and the link is down
 	outcomeDead                 // it did not leave, and the server has ended
 	outcomeClosed               // it did not leave, and we are closing
+	outcomeShut                 // it did not leave, and server and we do not accept each other
 )
 
 // A request is on its way to a server. It belongs to the loop from the time it is put into the inbox until its outcome is
@@ -92,6 +95,8 @@ func (r *request) end(o outcome) {
 // push takes a request to be sent.
 func (l *link) push(r *request) {
 	switch state := l.state.Load(); {
+	case state == linkDead && l.refusal != "":
+		r.end(outcome{code: outcomeShut, reason: l.refusal})
 	case state == linkDead || state == linkLeaving:
 		r.end(outcome{code: outcomeDead})
 	case state == linkDown && !r.stay:
@@ -155,14 +160,14 @@ func (l *link) giveUp(r *request) {
 }
 
 // release gives requests that did not leave back to their senders; those that stay only if all is set.
-func (l *link) release(code byte, all bool) {
+func (l *link) release(code byte, reason string, all bool) {
 	rest := l.outbox[:0]
 	for _, r := range l.outbox {
 		if r.stay && !all {
 			rest = append(rest, r)
 			continue
 		}
-		r.end(outcome{code: code})
+		r.end(outcome{code: code, reason: reason})
 	}
 	clear(l.outbox[len(rest):])
 	l.outbox = rest

@@ -211,11 +211,11 @@ func (l *loop) serve(p zmq4.Polled) {
 	case k == nil: // closed in this round
 	case p.Socket == k.wire.monitor:
 		for {
-			event, _, _, err := k.wire.monitor.RecvEvent(zmq4.DONTWAIT)
+			event, _, value, err := k.wire.monitor.RecvEvent(zmq4.DONTWAIT)
 			if err != nil {
 				return
 			}
-			l.happened(k, event)
+			l.happened(k, event, value)
 			if l.sources[p.Socket] == nil {
 				return
 			}
