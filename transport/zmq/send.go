@@ -80,7 +80,8 @@ type anybody struct {
 // An attempt is what one Send has learned about servers.
 type attempt struct {
 	fresh bool            // look into the directory
-	out   []string        // keys of links to those that do not serve it, or have ended
+	out   []string        // keys of links to those that do not serve it, have ended, or do not accept us
+	shut  *outcome        // why one does not accept us
 	busy  map[*link]int   // how full they were
 	full  bool            // one has no room even for what must wait
 	down  map[*link]error // connected to, and not answering
@@ -97,7 +98,7 @@ func (c *Conn) toOne(ctx context.Context, e envelope, fields []byte, who anybody
 		k, keep, stay := a.pick(list, e.service, who)
 		switch {
 		case k == nil && a.full:
-			a.busy, a.full = nil, false
+			a.busy, a.full, a.out = nil, false, nil
 			if err := c.pause(ctx, fullPause); err != nil {
 				return fmt.Errorf("all servers are full: %w", err)
 			}
@@ -105,6 +106,8 @@ func (c *Conn) toOne(ctx context.Context, e envelope, fields []byte, who anybody
 		case k == nil && !a.fresh:
 			a.fresh = true
 			continue
+		case k == nil && a.shut != nil:
+			return a.shut.err(ctx)
 		case k == nil:
 			return transport.ErrNoListener
 		case keep && who.room:
@@ -125,6 +128,8 @@ func (c *Conn) toOne(ctx context.Context, e envelope, fields []byte, who anybody
 			a.out = append(a.out, k.key)
 		case answerNobody, outcomeDead:
 			a.out, a.fresh = append(a.out, k.key), true
+		case outcomeShut:
+			a.out, a.shut, a.fresh = append(a.out, k.key), &o, true
 		case outcomeMoved:
 			a.down = with(a.down, k, error(nil))
 		default:
@@ -191,6 +196,8 @@ func (o outcome) err(ctx context.Context) error {
 		return fmt.Errorf("%w: %s", transport.ErrInDoubt, o.reason)
 	case outcomeClosed:
 		return transport.ErrClosed
+	case outcomeShut:
+		return fmt.Errorf("%w: no connection to a server that serves it: %s", transport.ErrRejected, o.reason)
 	case answerExpired:
 		return fmt.Errorf("%w: no server took it before it expired", transport.ErrNotSent)
 	}
