@@ -52,8 +52,12 @@ func pack(m *transport.Message) (*parcel, error) {
 	case m.ReplyTo != "":
 		p.properties.MessageID = m.ID
 	}
-	if m.Expires > 0 {
-		p.header = amqp.MessageHeader{Priority: 4, TTL: max(m.Expires.Round(time.Millisecond), time.Millisecond)}
+	lives := m.Expires
+	if m.Method == "" && !m.Ending {
+		lives = m.Monitor // a heartbeat is of no use after that
+	}
+	if lives > 0 {
+		p.header = amqp.MessageHeader{Priority: 4, TTL: max(lives.Round(time.Millisecond), time.Millisecond)}
 		p.Header = &p.header
 		if m.Method != "" {
 			p.expiry = time.Now().Add(m.Expires)
