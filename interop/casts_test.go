@@ -16,6 +16,12 @@ type way struct {
 	fanout bool
 }
 
+type wayCase struct {
+	name string
+	way
+	one, two int // how often each server of the topic runs it; -1 = either, once together
+}
+
 // cast sends note(tag) with one language's client.
 func (w *town) cast(t *testing.T, by peer, topic, tag string, to way) {
 	t.Helper()
@@ -58,21 +64,24 @@ func (w *town) noted(t *testing.T, topic, server, tag string) int {
 
 func TestCastsArriveWhereTheyAreSent(t *testing.T) {
 	t.Parallel()
-	w := inTown(t)
-	for _, c := range []struct {
-		name string
-		way
-		one, two int // how often each server of the topic runs it; -1 = either, once together
-	}{
-		// conforms: RPC-CLIENT-03, RPC-SERVER-07, RPC-SERVER-10
-		{name: "to any one", one: -1, two: -1},
-		// conforms: TGT-10, RPC-SERVER-24
-		{name: "to one server", way: way{server: "two"}, two: 1},
-		// conforms: TGT-10, RPC-SERVER-24, RPC-CLIENT-09
-		{name: "to all", way: way{fanout: true}, one: 1, two: 1},
-		// conforms: TGT-10
-		{name: "to all, with a server", way: way{fanout: true, server: "two"}, one: 1, two: 1},
-	} {
+	inTown(t).casts(t, ways)
+}
+
+// ways are the kinds of casts, and who gets them.
+var ways = []wayCase{
+	// conforms: RPC-CLIENT-03, RPC-SERVER-07, RPC-SERVER-10
+	{name: "to any one", one: -1, two: -1},
+	// conforms: TGT-10, RPC-SERVER-24
+	{name: "to one server", way: way{server: "two"}, two: 1},
+	// conforms: TGT-10, RPC-SERVER-24, RPC-CLIENT-09
+	{name: "to all", way: way{fanout: true}, one: 1, two: 1},
+	// conforms: TGT-10
+	{name: "to all, with a server", way: way{fanout: true, server: "two"}, one: 1, two: 1},
+}
+
+func (w *town) casts(t *testing.T, ways []wayCase) {
+	t.Helper()
+	for _, c := range ways {
 		for _, client := range peers {
 			for _, server := range peers {
 				t.Run(c.name+", "+string(client+" client and "+server+" server"), func(t *testing.T) {

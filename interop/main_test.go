@@ -44,9 +44,9 @@ func (p peer) topic() string {
 // other is a topic of the peer's with a second server, for what is relayed.
 func (p peer) other() string { return p.topic() + "_far" }
 
-// A town is what most tests share: a vhost in which both languages serve the same endpoints, and a client of each.
+// A town is what most tests share: a bus on which both languages serve the same endpoints, and a client of each.
 type town struct {
-	node   *brokertest.RabbitNode
+	node   *brokertest.RabbitNode // nil on another bus
 	vhost  string
 	url    string
 	client *interop.Python
@@ -66,26 +66,45 @@ var (
 func inTown(t *testing.T) *town {
 	t.Helper()
 	townOnce.Do(func() {
-		w := &town{node: brokertest.Rabbit(t), vhost: "interop", log: &records{}}
+		node := brokertest.Rabbit(t)
+		w := &town{node: node, vhost: "interop", url: node.URLVhost("interop")}
 		brokertest.AtEnd(w.end)
-		w.node.AddVhost(t, w.vhost)
-		w.url = w.node.URLVhost(w.vhost)
-		w.client, w.server = w.python(t, "client.py"), w.python(t, "server.py")
-		w.bus = w.open(t)
-		w.caller = rpc.NewClient(w.bus, rpc.ClientConfig{})
-		w.ends = append(w.ends, func() error { return w.caller.Close(context.Background()) })
-		w.serve(t, golang, golang.topic(), "one")
-		w.serve(t, golang, golang.topic(), "two")
-		w.serve(t, golang, golang.other(), "one")
-		w.serve(t, python, python.topic(), "one")
-		w.serve(t, python, python.topic(), "two")
-		w.serve(t, python, python.other(), "one")
+		node.AddVhost(t, w.vhost)
+		w.settle(t)
 		sharedTown = w
 	})
 	if sharedTown == nil {
 		t.Fatal("the shared servers did not start; see the first failure")
 	}
 	return sharedTown
+}
+
+// newTown builds a town of the test's own on the bus with that URL.
+func newTown(t *testing.T, url string) *town {
+	t.Helper()
+	w := &town{url: url}
+	t.Cleanup(func() {
+		if err := w.end(); err != nil {
+			t.Error(err)
+		}
+	})
+	w.settle(t)
+	return w
+}
+
+// settle starts the servers and clients.
+func (w *town) settle(t *testing.T) {
+	t.Helper()
+	w.log = &records{}
+	w.client, w.server = w.python(t, "client.py"), w.python(t, "server.py")
+	w.bus = w.open(t)
+	w.caller = rpc.NewClient(w.bus, rpc.ClientConfig{})
+	w.ends = append(w.ends, func() error { return w.caller.Close(context.Background()) })
+	for _, p := range peers {
+		w.serve(t, p, p.topic(), "one")
+		w.serve(t, p, p.topic(), "two")
+		w.serve(t, p, p.other(), "one")
+	}
 }
 
 func (w *town) python(t *testing.T, program string) *interop.Python {
