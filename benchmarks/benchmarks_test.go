@@ -14,6 +14,7 @@ import (
 	"github.com/goslo/goslo/internal/brokertest"
 	"github.com/goslo/goslo/rpc"
 	"github.com/goslo/goslo/transport"
+	"github.com/goslo/goslo/transport/amqp1"
 	"github.com/goslo/goslo/transport/memory"
 	"github.com/goslo/goslo/transport/nats"
 	"github.com/goslo/goslo/transport/rabbit"
@@ -122,6 +123,19 @@ func openRabbit(b *testing.B) func(testing.TB) transport.Transport {
 	return func(tb testing.TB) transport.Transport {
 		tb.Helper()
 		bus, err := rabbit.Open(tb.Context(), rabbit.Config{URL: url})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return closing(tb, bus)
+	}
+}
+
+func openAMQP1(b *testing.B, url string) func(testing.TB) transport.Transport {
+	b.Helper()
+	config := amqp1.Config{URL: parse(b, url)}
+	return func(tb testing.TB) transport.Transport {
+		tb.Helper()
+		bus, err := amqp1.Open(tb.Context(), config)
 		if err != nil {
 			tb.Fatal(err)
 		}
