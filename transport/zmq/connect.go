@@ -22,6 +22,9 @@ const (
 	reconnectFirst = 100 * time.Millisecond
 	reconnectMost  = 2 * time.Second
 	probeTime      = 2 * time.Second
+	helloTime      = time.Second            // for which a hello may go unanswered until it is said again
+	dialTime       = 250 * time.Millisecond // for which a request waits for a new connection when others may have one
+	downTime       = time.Second            // for which it waits for one that is down, as all are
 
 	turnedMost = 3 // handshakes that a server ends without a word before it is taken for one that we cannot talk to
 )
@@ -35,7 +38,7 @@ func (l *loop) open(k *link) {
 		k.refusal = err.Error()
 		k.state.Store(linkDead)
 		l.conn.peers.forget(k)
-		k.release(outcomeShut, k.refusal, true)
+		k.release(outcomeShut, k.refusal, everyone)
 		return
 	}
 	l.links[k] = struct{}{}
@@ -96,12 +99,13 @@ func (l *loop) happened(k *link, event zmq4.Event, value int) {
 	switch event {
 	case zmq4.EVENT_HANDSHAKE_SUCCEEDED:
 		k.turned = 0
+		k.wire.connected = true
 		l.hello(k)
 	case zmq4.EVENT_DISCONNECTED:
-		k.stream.up = false
+		k.wire.connected, k.stream.up = false, false
 		if k.state.CompareAndSwap(linkUp, linkDown) {
 			l.conn.log.Warn("zmq: connection lost", "server", k.server, "endpoint", k.wire.endpoint)
-			k.release(outcomeMoved, "", false)
+			k.release(outcomeMoved, "", func(r *request) bool { return !r.waiting.stay })
 		}
 		l.probe(k)
 	case zmq4.EVENT_CONNECT_RETRIED:
@@ -118,7 +122,7 @@ func (l *loop) happened(k *link, event zmq4.Event, value int) {
 
 // hello begins a connection.
 func (l *loop) hello(k *link) {
-	k.stream.up, k.wire.blocked = false, false
+	k.stream.up, k.wire.blocked, k.wire.hailed = false, false, time.Now()
 	frame := appendHeader(nil, header{kind: kindHello, ack: k.stream.in, number: k.epoch})
 	if _, err := k.wire.dealer.SendBytes(frame, zmq4.DONTWAIT); err != nil {
 		l.conn.log.Debug("zmq: say hello", "endpoint", k.wire.endpoint, "error", err)
@@ -157,7 +161,7 @@ func (l *loop) services(k *link, leaving bool, list []offer) {
 	}
 	k.state.Store(linkLeaving)
 	l.conn.peers.forget(k)
-	k.release(outcomeDead, "", true)
+	k.release(outcomeDead, "", everyone)
 	frame := appendRecord(k.stream.frame(), recordLeave)
 	k.stream.add(frame)
 }
@@ -186,7 +190,7 @@ func (l *loop) shut(k *link, reason string) {
 func (l *loop) drop(k *link, code byte, reason string) {
 	k.state.Store(linkDead)
 	k.stream.up = false
-	k.release(code, reason, true)
+	k.release(code, reason, everyone)
 	k.doubt(reason)
 	delete(l.links, k)
 	for _, s := range []*zmq4.Socket{k.wire.monitor, k.wire.dealer} {

@@ -5,6 +5,7 @@ package zmq
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	zmq4 "github.com/pebbe/zmq4"
 )
@@ -43,7 +44,9 @@ type link struct {
 type wiring struct {
 	dealer, monitor *zmq4.Socket
 	endpoint        string
-	blocked         bool // the dealer takes nothing at the moment
+	connected       bool      // as far as libzmq has told
+	hailed          time.Time // when we said hello last
+	blocked         bool      // the dealer takes nothing at the moment
 }
 
 // An outcome is what became of a request.
@@ -63,13 +66,19 @@ const (
 	outcomeShut                 // it did not leave, and server and we do not accept each other
 )
 
+// A waiting says how long a request waits for its link.
+type waiting struct {
+	stay  bool      // wait for a link that is down, too
+	until time.Time // then the request is given back if the link is not up; zero = as long as the sender waits
+}
+
 // A request is on its way to a server. It belongs to the loop from the time it is put into the inbox until its outcome is
 // there, which comes exactly once.
 type request struct {
 	link    *link
 	id      uint64
 	flags   byte
-	stay    bool // wait for a link that is down, too
+	waiting waiting
 	framed  bool // it has left, or may have
 	fields  []byte
 	outcome chan outcome
@@ -99,7 +108,7 @@ func (l *link) push(r *request) {
 		r.end(outcome{code: outcomeShut, reason: l.refusal})
 	case state == linkDead || state == linkLeaving:
 		r.end(outcome{code: outcomeDead})
-	case state == linkDown && !r.stay:
+	case state == linkDown && !r.waiting.stay:
 		r.end(outcome{code: outcomeMoved})
 	default:
 		l.outbox = append(l.outbox, r)
@@ -159,11 +168,11 @@ func (l *link) giveUp(r *request) {
 	}
 }
 
-// release gives requests that did not leave back to their senders; those that stay only if all is set.
-func (l *link) release(code byte, reason string, all bool) {
+// release gives requests that did not leave back to their senders, those that some are.
+func (l *link) release(code byte, reason string, some func(*request) bool) {
 	rest := l.outbox[:0]
 	for _, r := range l.outbox {
-		if r.stay && !all {
+		if !some(r) {
 			rest = append(rest, r)
 			continue
 		}
@@ -172,6 +181,8 @@ func (l *link) release(code byte, reason string, all bool) {
 	clear(l.outbox[len(rest):])
 	l.outbox = rest
 }
+
+func everyone(*request) bool { return true }
 
 // doubt ends the requests that have left and were not answered: nobody knows what became of them.
 func (l *link) doubt(reason string) {

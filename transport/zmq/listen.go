@@ -340,6 +340,14 @@ func (l *topicListener) Close(ctx context.Context) error {
 	l.closed = true
 	close(l.done)
 	ours, back := l.giveBack(func(*arrival) bool { return true })
+	for l.open.len() > 0 { // what Next has returned is ours
+		a := l.open.pop()
+		l.conn.loop.deferred.Add(-1)
+		if !a.answered {
+			a.answered = true
+			back = append(back, answer{to: a.from, id: a.envelope.id, code: answerTaken})
+		}
+	}
 	l.mu.Unlock()
 	l.conn.listeners.remove(l)
 	err := l.conn.announce(ctx, l.service)

@@ -90,6 +90,7 @@ func (l *loop) do(w *work) {
 	}
 	for _, r := range w.requests {
 		r.link.push(r)
+		l.due = l.due || !r.link.stream.up
 	}
 	for i := range w.answers {
 		a := &w.answers[i]
@@ -239,6 +240,10 @@ func (l *loop) look(now time.Time) {
 	l.looked, l.due = now, false
 	l.conn.overdue(now)
 	for k := range l.links {
+		if !k.stream.up {
+			l.lookDown(k, now)
+			continue
+		}
 		if k.wire.blocked {
 			k.wire.blocked = false
 			l.flushLink(k)
@@ -261,6 +266,17 @@ func (l *loop) look(now time.Time) {
 	}
 	if !l.leaving.IsZero() {
 		l.due = true
+	}
+}
+
+// lookDown has requests for a server that is not there wait no longer than they should.
+func (l *loop) lookDown(k *link, now time.Time) {
+	k.release(outcomeMoved, "", func(r *request) bool { return !r.waiting.until.IsZero() && now.After(r.waiting.until) })
+	if len(k.outbox) > 0 {
+		l.due = true
+	}
+	if k.wire.connected && now.Sub(k.wire.hailed) > helloTime {
+		l.hello(k)
 	}
 }
 

@@ -112,7 +112,7 @@ func TestOptionsThatAreRefused(t *testing.T) {
 	t.Parallel()
 	for query, want := range map[string]string{
 		"rpc_zmq_min_port=6000&rpc_zmq_max_port=6000":    "rpc_zmq_max_port",
-		"rpc_zmq_bind_addres=x":                          "did you mean rpc_zmq_bind_address?",
+		"rpc_zmq_bind_addresss=x":                        "did you mean rpc_zmq_bind_address?",
 		"zmq_immediate=perhaps":                          "zmq_immediate",
 		"rpc_zmq_serialization=xml":                      "msgpack",
 		"rpc_zmq_ipc_dir=/dev/null/x":                    "rpc_zmq_ipc_dir",

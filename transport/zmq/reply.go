@@ -220,7 +220,7 @@ func (c *Conn) reply(ctx context.Context, to string, m *transport.Message) error
 	*buffer = fields
 	ctx, cancel := context.WithTimeout(ctx, replyTime)
 	defer cancel()
-	o := c.ask(ctx, c.peers.linkTo(at.member), fields, flagKeep, true)
+	o := c.ask(ctx, c.peers.linkTo(at.member), fields, flagKeep, waiting{stay: true})
 	switch o.code {
 	case answerTaken:
 		return nil

@@ -79,12 +79,12 @@ type anybody struct {
 
 // An attempt is what one Send has learned about servers.
 type attempt struct {
-	fresh bool            // look into the directory
-	out   []string        // keys of links to those that do not serve it, have ended, or do not accept us
-	shut  *outcome        // why one does not accept us
-	busy  map[*link]int   // how full they were
-	full  bool            // one has no room even for what must wait
-	down  map[*link]error // connected to, and not answering
+	fresh bool               // look into the directory
+	out   []string           // keys of links to those that do not serve it, have ended, or do not accept us
+	shut  *outcome           // why one does not accept us
+	busy  map[*link]int      // how full they were
+	full  bool               // one has no room even for what must wait
+	down  map[*link]struct{} // not connected to at the moment
 }
 
 // toOne gives a request to one server.
@@ -117,7 +117,7 @@ func (c *Conn) toOne(ctx context.Context, e envelope, fields []byte, who anybody
 		if keep {
 			flags |= flagKeep
 		}
-		o := c.ask(ctx, k, fields, flags, stay)
+		o := c.ask(ctx, k, fields, flags, waitFor(k, stay))
 		switch o.code {
 		case answerTaken:
 			return nil
@@ -131,7 +131,10 @@ func (c *Conn) toOne(ctx context.Context, e envelope, fields []byte, who anybody
 		case outcomeShut:
 			a.out, a.shut, a.fresh = append(a.out, k.key), &o, true
 		case outcomeMoved:
-			a.down = with(a.down, k, error(nil))
+			a.down = with(a.down, k, struct{}{})
+			if stay { // all are down
+				a.down = nil
+			}
 		default:
 			return o.err(ctx)
 		}
@@ -149,14 +152,25 @@ func with[K comparable, V any](m map[K]V, key K, value V) map[K]V {
 	return m
 }
 
+// waitFor says how long a request waits for a server while there may be others.
+func waitFor(k *link, stay bool) waiting {
+	switch {
+	case stay:
+		return waiting{stay: true, until: time.Now().Add(downTime)}
+	case k.state.Load() == linkUp: // and if it goes down, the request is given back
+		return waiting{}
+	}
+	return waiting{until: time.Now().Add(dialTime)}
+}
+
 // ask sends a request to a server and waits for what becomes of it.
-func (c *Conn) ask(ctx context.Context, k *link, fields []byte, flags byte, stay bool) outcome {
+func (c *Conn) ask(ctx context.Context, link *link, fields []byte, flags byte, w waiting) outcome {
 	r := requests.Get().(*request)
 	defer requests.Put(r)
-	r.link, r.fields, r.flags, r.stay, r.framed = k, fields, flags, stay, false
-	k.load.Add(1)
+	*r = request{link: link, fields: fields, flags: flags, waiting: w, outcome: r.outcome}
+	link.load.Add(1)
 	if !c.loop.inbox.put(func(w *work) { w.requests = append(w.requests, r) }) {
-		k.load.Add(-1)
+		link.load.Add(-1)
 		return outcome{code: outcomeClosed}
 	}
 	select {
@@ -245,7 +259,7 @@ func (c *Conn) fanout(ctx context.Context, e envelope, fields []byte) error {
 }
 
 func (c *Conn) fanoutTo(ctx, patience context.Context, k *link, fields []byte, flags byte) error {
-	o := c.ask(patience, k, fields, flags|flagKeep, true)
+	o := c.ask(patience, k, fields, flags|flagKeep, waiting{stay: true})
 	switch {
 	case o.code == answerTaken, o.code == answerNobody, o.code == outcomeDead:
 		return nil
