@@ -127,11 +127,13 @@ func (d *redisDirectory) store(n *redisNode, key string, asked time.Time, rows [
 	v.merged = nil
 }
 
-// settle says that a node is about to tell all it knows, which may be less than before.
+// settle says that a node is about to tell all it knows, which may be less than before if it was away.
 func (d *redisDirectory) settle(n *redisNode) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	n.keep = time.Now().Add(d.options.expire)
+	if n.known && !n.since.IsZero() {
+		n.keep = time.Now().Add(d.options.expire)
+	}
 	for _, v := range d.views {
 		v.of(n).asked = time.Time{} // its clock may be another one
 	}
