@@ -261,7 +261,11 @@ func (s *Service) abandon(i int) error {
 			forced.Runners = append(forced.Runners, m.name)
 		}
 	}
-	return errors.Join(append(errs, forced)...)
+	err := errors.Join(errs...)
+	if inner := (*ForcedError)(nil); len(forced.Runners) == 0 && errors.As(err, &inner) {
+		return err // a service within has said it
+	}
+	return errors.Join(err, forced)
 }
 
 // Force makes Run, once its ctx has ended, wait for nothing that can be given up: it aborts all runners at once, and returns when they

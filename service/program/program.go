@@ -106,14 +106,17 @@ func run[T any, P embedding[T]](ctx context.Context, c Config[T], args []string,
 	stash.open(handler)
 	conf.OnChange(func(_, now *T) { level.Set(P(now).options().level()) })
 	p := &Program[T]{config: c, conf: conf, options: options, log: log, file: file}
-	if err := errors.Join(p.run(ctx, stderr), file.Close()); err != nil {
+	if err = p.run(ctx, stderr); err != nil {
 		log.Error("program failed", "error", err)
-		if file != nil && !options().UseStderr {
-			_, _ = fmt.Fprintf(stderr, "%s: %v\n", c.Name, err)
-		}
-		return 1
 	}
-	return 0
+	closed := file.Close()
+	if err = errors.Join(err, closed); err == nil {
+		return 0
+	}
+	if closed != nil || file != nil && !options().UseStderr {
+		_, _ = fmt.Fprintf(stderr, "%s: %v\n", c.Name, err)
+	}
+	return 1
 }
 
 // A Program is what Start gets: all that a service needs. Its methods may be called from any goroutine.
