@@ -61,7 +61,7 @@ race: ## Test everything with the race detector, without setting up; RACEFLAGS='
 	CGO_ENABLED=1 $(GO) test -race -count=1 -timeout $(TIMEOUT) $(RACEFLAGS) $(ZMQ)
 
 .PHONY: interop
-interop: setup ## Go and real Python oslo.messaging against each other on RabbitMQ.
+interop: setup ## Go and real Python oslo.messaging against each other on RabbitMQ and over AMQP 1.0.
 	$(GO) test -count=1 -timeout $(TIMEOUT) -v ./interop/...
 
 .PHONY: chaos

@@ -1,6 +1,8 @@
 package interop_test
 
 import (
+	"context"
+	"strings"
 	"testing"
 
 	"github.com/goslo/goslo/internal/brokertest"
@@ -11,7 +13,7 @@ import (
 // addresses. Proton's broker has no multicast, so that nothing is cast to all; transport/amqp1's own tests do that on
 // RabbitMQ, where Python's driver does not work.
 //
-// conforms: AMQP1-01, AMQP1-02, AMQP1-03, AMQP1-05, AMQP1-06, AMQP1-07, AMQP1-08, AMQP1-14
+// conforms: AMQP1-01, AMQP1-02, AMQP1-03, AMQP1-05, AMQP1-06, AMQP1-07, AMQP1-14, AMQP1-17, DEB-14
 func TestPythonAndGoOverAMQP1(t *testing.T) {
 	t.Parallel()
 	node := brokertest.NewProton(t)
@@ -40,6 +42,49 @@ func TestPythonAndGoOverAMQP1(t *testing.T) {
 					t.Parallel()
 					test(t)
 				})
+			}
+		})
+	}
+}
+
+// A target's own exchange is part of its addresses; without one it is the driver's option, which legacy addresses do not
+// know, or the default.
+//
+// conforms: AMQP1-08
+func TestExchangesOverAMQP1(t *testing.T) {
+	t.Parallel()
+	node := brokertest.NewProton(t)
+	client, server := startPython(t, "client.py"), startPython(t, "server.py")
+	for mode, options := range map[string]string{
+		"default": "", "legacy with the option": "?addressing_mode=legacy&default_rpc_exchange=mine", "routable": "?addressing_mode=routable",
+		"routable with the option": "?addressing_mode=routable&default_rpc_exchange=mine",
+	} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			vhost := strings.ReplaceAll(mode, " ", "-")
+			w := &town{url: node.URL() + vhost + options, client: client}
+			w.join(t, golang)
+			server.Do(t, "start", map[string]any{"url": w.url, "topic": "abroad", "server": "python", "exchange": "elsewhere"}, nil)
+			server.Do(t, "start", map[string]any{"url": w.url, "topic": "abroad", "server": "python_here"}, nil)
+			whoami := rpc.NewCall[none, string](rpc.Target{Exchange: "elsewhere", Topic: "abroad"}, "whoami")
+			for exchange, want := range map[string]string{"elsewhere": "python", "": "python_here"} {
+				target := whoami
+				if exchange == "" {
+					target = rpc.NewCall[none, string](rpc.Target{Topic: "abroad"}, "whoami")
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), limit)
+				defer cancel()
+				if got, err := target.Call(ctx, w.caller, none{}); err != nil || got != want {
+					t.Errorf("exchange %q: Go called %q, %v; want %s", exchange, got, err, want)
+				}
+				order := w.order("abroad", request{method: "whoami"})
+				if exchange != "" {
+					order["exchange"] = exchange
+				}
+				var o outcome
+				if w.client.Do(t, "call", order, &o); o.Value != quoted(want) {
+					t.Errorf("exchange %q: Python called %+v, want %s", exchange, o, want)
+				}
 			}
 		})
 	}

@@ -426,6 +426,39 @@ func checkSettled(t *testing.T, server peer, said, heard []frame) {
 	}
 }
 
+// A sender that was not used for the time of the option goes, and comes back with the next message.
+//
+// conforms: AMQP1-15
+func TestAMQP1UnusedSendersAreDetached(t *testing.T) {
+	t.Parallel()
+	node := brokertest.NewProton(t)
+	server := startPython(t, "server.py")
+	server.Do(t, "start", map[string]any{"url": node.URL(), "topic": "shop", "server": "one"}, nil)
+	sniffer := newSniffer(t, node.Addr())
+	w := &town{url: "amqp://" + sniffer.Addr() + "/?default_sender_link_timeout=1"}
+	w.join(t, golang)
+	ofSender := func(name string, closing bool) (n int) {
+		said, _ := sniffer.said(1)
+		for _, f := range said {
+			sender, _ := f.fields["role"].(bool)
+			closed, _ := f.fields["closed"].(bool)
+			if f.name == name && !sender && closed == closing {
+				n++
+			}
+		}
+		return n
+	}
+	for round := 1; round <= 2; round++ {
+		if o := w.call(t, golang, "shop", request{method: "nothing"}); o.Value != "null" {
+			t.Fatalf("%+v", o)
+		}
+		if got := ofSender("attach", false); got != round {
+			t.Errorf("round %d: %d senders were attached, want %d", round, got, round)
+		}
+		brokertest.Await(t, "the sender to go", func() bool { return ofSender("detach", true) == round })
+	}
+}
+
 // count is how many connections there were.
 func (s *sniffer) count() int {
 	s.mu.Lock()

@@ -1,5 +1,5 @@
-// Package interop proves Goslo against the real thing: Python programs on oslo.messaging, and a private
-// RabbitMQ between.
+// Package interop proves Goslo against the real thing: Python programs on oslo.messaging, and a private RabbitMQ
+// between or, for AMQP 1.0, the broker of Apache Qpid Proton.
 //
 // The programs in python/ run clients, servers and load on the library that OpenStack uses, and do what the
 // tests order over their standard input, see [Python]. The tests run one table of requests with either
