@@ -257,7 +257,7 @@ func (o *option) helpText() string {
 	} else if span := o.kind.limits.span(); span != "" {
 		text += " It is " + span + "."
 	}
-	if shown := o.sampleValues(); len(shown) > 0 && !slices.Contains(shown, "") {
+	if shown := o.sampleValues(); o.fallback.has && !slices.Contains(shown, "") {
 		text += " Default: " + strings.Join(shown, ", ") + "."
 	}
 	return strings.TrimSpace(text)

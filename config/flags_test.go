@@ -18,6 +18,7 @@ func TestCommandLine(t *testing.T) {
 		Verbose bool     `config:"verbose,flag" short:"v" default:"true"`
 		Host    []string `config:"host-name,flag,multi" short:"H"`
 		Quiet   bool     `config:"quiet"`
+		Key     *string  `config:"key,flag" help:"The key."`
 		API     struct {
 			Workers int  `config:"workers,flag" short:"w" default:"4" min:"1" help:"How many requests run at once."`
 			Trace   bool `config:"trace,flag" deprecated:"DEFAULT.tracing"`
@@ -83,8 +84,8 @@ func TestCommandLine(t *testing.T) {
 				t.Errorf("%s does not say %q:\n%s", arg, want, err)
 			}
 		}
-		if strings.Contains(err.Error(), "--quiet") {
-			t.Errorf("help tells of an option that is no flag:\n%s", err)
+		if strings.Contains(err.Error(), "--quiet") || strings.Contains(err.Error(), "None") {
+			t.Errorf("help tells of an option that is no flag, or of a default that there is not:\n%s", err)
 		}
 	}
 }
