@@ -389,6 +389,7 @@ func testMistakes(t *testing.T, binary string) {
 		"another socket":  {"[DEFAULT]\ntransport_url = memory://\nhealth_listen = unix:project.conf\n", nil, 1, "something else than a socket"},
 		"the log's place": {conf("memory://", "log_file = /nonexistent/project.log"), nil, 1, "/nonexistent/project.log"},
 		"a flag":          {conf("memory://"), []string{"--nonsense"}, 1, "nonsense"},
+		"no flag":         {conf("memory://"), []string{"config-file=x"}, 1, `argument "config-file=x" is not a flag`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

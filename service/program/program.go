@@ -94,6 +94,9 @@ func run[T any, P embedding[T]](ctx context.Context, c Config[T], args []string,
 	case err != nil:
 		_, _ = fmt.Fprintf(stderr, "%s: %v\n", c.Name, err)
 		return 1
+	case len(conf.Args()) > 0:
+		_, _ = fmt.Fprintf(stderr, "%s: argument %q is not a flag, and nothing else is taken; see --help\n", c.Name, conf.Args()[0])
+		return 1
 	}
 	options := func() *Options { return P(conf.Get()).options() }
 	level := &slog.LevelVar{}
@@ -298,10 +301,7 @@ func (p *Program[T]) connected() error {
 // reload is what SIGHUP asks for.
 func (p *Program[T]) reload(context.Context) error {
 	err := p.file.reopen()
-	changes, failed := p.conf.Reload()
-	if failed == nil {
-		p.log.Info("configuration reloaded", "files", p.conf.Files(), "changes", len(changes))
-	}
+	_, failed := p.conf.Reload() // which logs what has changed
 	return errors.Join(err, failed)
 }
 
