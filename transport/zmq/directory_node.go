@@ -67,6 +67,7 @@ type redisNode struct {
 	client    *redis.Client
 	writing   chan struct{} // a token: who has it tells Redis what we serve, which is I/O and ends with its context
 	kick      chan struct{} // has reports sent
+	wanted    chan struct{} // has it looked for at once while it is away
 
 	mu           sync.Mutex
 	subscription *redis.PubSub // nil = none
@@ -81,7 +82,7 @@ type redisNode struct {
 
 func newRedisNode(d *redisDirectory, h transport.Host) *redisNode {
 	n := &redisNode{
-		directory: d, addr: h.Addr(redisPort), writing: make(chan struct{}, 1), kick: make(chan struct{}, 1),
+		directory: d, addr: h.Addr(redisPort), writing: make(chan struct{}, 1), kick: make(chan struct{}, 1), wanted: make(chan struct{}, 1),
 		since: time.Now(), cause: errors.New("not connected yet"),
 	}
 	dial := (&net.Dialer{}).DialContext
@@ -142,12 +143,20 @@ func (n *redisNode) watch(ctx context.Context) {
 			return
 		}
 		n.fall(err)
+		n.directory.missedOne()
 		if time.Since(began) > redisPauseMost {
 			pause = redisPauseFirst
 		}
 		t := time.NewTimer(pause)
 		select {
 		case <-t.C:
+		case <-n.wanted:
+			pause = redisPauseFirst
+			t.Reset(pause)
+			select {
+			case <-t.C:
+			case <-ctx.Done():
+			}
 		case <-ctx.Done():
 		}
 		t.Stop()
@@ -208,7 +217,7 @@ func (n *redisNode) changed(ctx context.Context, payload string) error {
 	}
 	if rest, ok := strings.CutPrefix(payload, "-"); ok {
 		if key, text, ok := strings.Cut(rest, " "); ok {
-			n.directory.withdrawn(n, key, text)
+			n.directory.withdrawn(key, text)
 		}
 	}
 	return nil

@@ -18,6 +18,7 @@ import (
 
 const (
 	redisRetry = 100 * time.Millisecond // between tries of what waits for Redis
+	redisKnock = 500 * time.Millisecond // for which we wait whether it is back
 	idleTopic  = 10 * time.Minute       // after which a topic nobody asked for is no longer watched
 )
 
@@ -41,6 +42,7 @@ type redisDirectory struct {
 	services map[service]string // the entry of each of ours
 	views    map[string]*topicView
 	raised   chan struct{} // closed when a node comes up
+	missed   chan struct{} // closed when one was looked for in vain
 }
 
 // A topicView is what is known of a topic that was asked for.
@@ -69,7 +71,7 @@ func openRedis(ctx context.Context, o redisOptions, log *slog.Logger) (*redisDir
 	prefix := "goslo:zmq:" + url.QueryEscape(o.vhost) + ":"
 	d := &redisDirectory{
 		options: o, prefix: prefix, channel: prefix + "changes", log: log,
-		services: map[service]string{}, views: map[string]*topicView{}, raised: make(chan struct{}),
+		services: map[service]string{}, views: map[string]*topicView{}, raised: make(chan struct{}), missed: make(chan struct{}),
 	}
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	d.cancel = cancel
@@ -147,9 +149,14 @@ func (d *redisDirectory) find(ctx context.Context, exchange, topic string, fresh
 			return list, nil
 		}
 	}
-	for {
+	for knocked := false; ; knocked = true {
 		up, raised := d.up()
 		last := d.any(up, func(n *redisNode) error { return n.read(ctx, key) })
+		// While Redis is away nobody can join, and what was known when it went is all that there is. But it may be back.
+		if len(up) == 0 && !knocked {
+			d.knock(ctx, raised)
+			continue
+		}
 		if list, ok := d.remembered(key, exchange, topic); ok {
 			return list, nil
 		}
@@ -271,6 +278,27 @@ func (d *redisDirectory) await(ctx context.Context, raised <-chan struct{}) erro
 	case <-ctx.Done():
 	}
 	return context.Cause(ctx)
+}
+
+// knock has nodes that are away looked for now, and waits until one has come up or one has not.
+func (d *redisDirectory) knock(ctx context.Context, raised <-chan struct{}) {
+	d.mu.Lock()
+	missed := d.missed
+	d.mu.Unlock()
+	for _, n := range d.nodes {
+		select {
+		case n.wanted <- struct{}{}:
+		default:
+		}
+	}
+	t := time.NewTimer(redisKnock)
+	defer t.Stop()
+	select {
+	case <-raised:
+	case <-missed:
+	case <-t.C:
+	case <-ctx.Done():
+	}
 }
 
 // outage says why no node is up.

@@ -167,6 +167,14 @@ func (d *redisDirectory) fell(n *redisNode, cause error) bool {
 	return true
 }
 
+// missedOne tells those who wait for a node that one was looked for in vain.
+func (d *redisDirectory) missedOne() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	close(d.missed)
+	d.missed = make(chan struct{})
+}
+
 // unmergeAll has all topics merged anew. d.mu is held.
 func (d *redisDirectory) unmergeAll() {
 	for _, v := range d.views {
@@ -182,15 +190,18 @@ func (d *redisDirectory) isWatched(key string) bool {
 	return ok
 }
 
-// withdrawn takes one entry away, because whose it is has said so.
-func (d *redisDirectory) withdrawn(n *redisNode, key, text string) {
+// withdrawn takes one entry away, because whose it is has said so, on whichever node.
+func (d *redisDirectory) withdrawn(key, text string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if v, ok := d.views[key]; ok {
-		a := v.of(n)
-		a.rows = slices.DeleteFunc(a.rows, func(r row) bool { return r.text == text })
-		v.merged = nil
+	v, ok := d.views[key]
+	if !ok {
+		return
 	}
+	for _, a := range v.nodes {
+		a.rows = slices.DeleteFunc(a.rows, func(r row) bool { return r.text == text })
+	}
+	v.merged = nil
 }
 
 // watched returns the keys of the topics that are asked for, and forgets the others.

@@ -40,6 +40,7 @@
 // # Goroutines
 //
 // Per transport: the loop, one that sheds, one for each server that does not answer while it is being looked for, and
-// those of the directory. libzmq has two threads of its own for each. [Conn.Close] waits for all of them. A fanout has one for
+// those of the directory, which are two for each host of Redis. With CURVE there is one more, with a thread of its own, that tells
+// libzmq who may connect. libzmq has two threads of its own for each. [Conn.Close] waits for all of them. A fanout has one for
 // each server while it is being sent.
 package zmq
