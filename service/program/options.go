@@ -8,7 +8,7 @@ type Options struct {
 	messaging.Options
 	LogOptions
 
-	Host string `config:"host" type:"host" sample:"compute-1" help:"The name of this service on its topic, unique there. That of the machine when empty."`
+	Host string `config:"host" type:"hostdomain" sample:"compute-1" help:"The name of this service on its topic, unique there. That of the machine when empty."`
 
 	GracefulShutdownTimeout int    `config:"graceful_shutdown_timeout" default:"60" min:"0" help:"For how many seconds a service that was asked to stop waits for what runs. 0 is as long as it takes."`
 	LogOptionsAtStart       bool   `config:"log_options" default:"true" help:"Whether all options are logged at the start, at level debug."`

@@ -84,6 +84,9 @@ func run[T any, P embedding[T]](ctx context.Context, c Config[T], args []string,
 	if c.Name == "" {
 		c.Name = filepath.Base(args[0])
 	}
+	if o := P(&c.Options).options(); o.Host == "" {
+		o.Host, _ = os.Hostname() // a machine without a name needs the option
+	}
 	stash := newEarly()
 	log := slog.New(stash)
 	conf, err := config.Load(config.Source{Project: c.Project, Prog: c.Name, Args: args[1:], Version: c.Version, Logger: log}, c.Options)
@@ -371,9 +374,7 @@ func (p *Program[T]) connect(ctx context.Context) error {
 	}
 	o := p.options()
 	if server.Server = o.Host; server.Server == "" {
-		if server.Server, err = os.Hostname(); err != nil {
-			return fmt.Errorf("program: the machine has no name, set host in [DEFAULT]: %w", err)
-		}
+		return errors.New("program: the machine has no name; set host in [DEFAULT]")
 	}
 	server.Drain = time.Duration(o.GracefulShutdownTimeout) * time.Second
 	if server.Drain == 0 {
