@@ -18,6 +18,8 @@
 //	wire                oslo.messaging's JSON, bytes to values and back
 //	config              oslo.config: options as struct fields, from flags, environment and files
 //	config/messaging    oslo.messaging's options, to be embedded in a program's
+//	service             running programs: order, periodic tasks, probes, signals, systemd
+//	service/program     the main function of services: all of the above, configured
 //	cmd/goslo           the command line, over internal/cli
 //	examples            programs to start from
 //

@@ -114,6 +114,22 @@ func TestProbes(t *testing.T) {
 	})
 }
 
+// Every reason has a section for operators.
+func TestReasonsAreExplained(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../docs/operating.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, code := range []string{
+		service.ReasonStarting, service.ReasonDraining, service.ReasonNotListening, service.ReasonDisconnected, service.ReasonBlocked, service.ReasonFailed,
+	} {
+		if !strings.Contains(string(page), "\n#### "+code+"\n") {
+			t.Errorf("docs/operating.md does not explain the reason %s", code)
+		}
+	}
+}
+
 // HTTP answers at a socket until it is stopped; a socket that a dead process left behind is no obstacle, one that is served is.
 func TestHTTPAtASocket(t *testing.T) {
 	t.Parallel()
