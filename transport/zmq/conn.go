@@ -23,11 +23,12 @@ var (
 	_ transport.Transport = (*Conn)(nil)
 	_ transport.Inspector = (*Conn)(nil)
 	_ transport.Namer     = (*Conn)(nil)
+	_ transport.Meter     = (*Conn)(nil)
 	_ transport.Leaver    = (*topicListener)(nil)
 )
 
 // A Conn is a member of the bus: it can be connected to, and connects to others. It implements [transport.Transport],
-// [transport.Inspector] and [transport.Namer].
+// [transport.Inspector], [transport.Namer] and [transport.Meter].
 type Conn struct {
 	cfg       *settings
 	log       *slog.Logger
@@ -39,12 +40,13 @@ type Conn struct {
 	endLife    context.CancelFunc
 	background sync.WaitGroup
 	closing    chan struct{}
-	close      sync.Once
+	once       sync.Once
 
 	sessions sync.Map // string to *session; the loop writes
 
 	announcing chan struct{} // a token: who has it tells the directory what we serve
 	peers      *peers
+	meter      meter
 	listeners  listeners
 }
 
@@ -179,7 +181,7 @@ func (c *Conn) isClosed() bool {
 // connect to us are told that we leave, and what waits here goes to other servers.
 func (c *Conn) Close(ctx context.Context) error {
 	first := false
-	c.close.Do(func() {
+	c.once.Do(func() {
 		first = true
 		close(c.closing)
 	})

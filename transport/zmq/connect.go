@@ -142,7 +142,8 @@ func (l *loop) welcomed(k *link, h header, r *reader) {
 		l.dead(k, fmt.Sprintf("its place at %s was taken by another", k.wire.endpoint))
 		return
 	case h.number == 1 && k.server == id:
-		k.stream.resume(h.ack)
+		l.conn.meter.reconnects.Add(1)
+		l.conn.meter.resent.Add(k.stream.resume(h.ack))
 	default: // the first time, or another process has taken the place, or our connection was away for too long
 		k.doubt("the server has ended, or forgotten the connection")
 		k.stream.restart(false)

@@ -17,9 +17,9 @@
 //	stream.go     frames that arrive once and in order, whatever happens to connections; frame.go their bytes
 //	send.go       Send: a request goes to one server after the other until one takes it
 //	peers.go      the servers that we know, and which of them gets a request
-//	listen.go     Listen and Next; shed.go gives others what we have no room for
+//	listen.go     Listen and Next; listeners.go where what comes goes; shed.go gives others what we have no room for
 //	reply.go      replies, there and back
-//	inspect.go    what is known about an address
+//	inspect.go    what is known about an address; meter.go what was counted
 //
 // # Who connects to whom
 //

@@ -359,4 +359,8 @@ func TestBrokenConnectionsLoseNothing(t *testing.T) {
 	if broken == 0 {
 		t.Error("no connection was broken")
 	}
+	s := client.Statistics()
+	if s.Confirmed != callers*each || s.Published != callers*each || s.Returned+s.Refused != 0 || s.Reconnects == 0 || s.Connections != 1 {
+		t.Errorf("%+v, want %d published and confirmed, and connections that were lost", s, callers*each)
+	}
 }

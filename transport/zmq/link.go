@@ -115,9 +115,8 @@ func (l *link) push(r *request) {
 	}
 }
 
-// fill makes frames of waiting requests, as many as there is room for.
-func (l *link) fill(nextID func() uint64) {
-	n := 0
+// fill makes frames of waiting requests, as many as there is room for, and returns of how many.
+func (l *link) fill(nextID func() uint64) (n int) {
 	for n < len(l.outbox) && l.stream.room() {
 		frame := l.stream.frame()
 		for n < len(l.outbox) && len(frame) < frameSize {
@@ -135,16 +134,18 @@ func (l *link) fill(nextID func() uint64) {
 		clear(l.outbox[rest:])
 		l.outbox = l.outbox[:rest]
 	}
+	return n
 }
 
 // answered takes a server's answer.
-func (l *link) answered(r *reader) bool {
+func (l *link) answered(r *reader, m *meter) bool {
 	id, code, load, reason := r.number(), byte(r.number()), int(r.number()), r.text()
 	if !r.ok {
 		return false
 	}
 	if q, ok := l.inflight[id]; ok { // else its sender has given up
 		delete(l.inflight, id)
+		m.answered(code)
 		q.end(outcome{code: code, load: load, reason: reason})
 	}
 	return true

@@ -138,7 +138,7 @@ func (l *loop) nextID() uint64 {
 }
 
 func (l *loop) flushLink(k *link) {
-	k.fill(l.nextID)
+	l.conn.meter.published.Add(uint64(k.fill(l.nextID)))
 	err := k.stream.flush(func(frame []byte) error {
 		_, err := k.wire.dealer.SendBytes(frame, zmq4.DONTWAIT)
 		return err
@@ -327,7 +327,7 @@ func (l *loop) greet(id string, s *session, h header) {
 	welcome := header{kind: kindWelcome}
 	if s != nil && s.epoch == h.number {
 		welcome.ack, welcome.number = s.stream.in, 1
-		s.stream.resume(h.ack)
+		l.conn.meter.resent.Add(s.stream.resume(h.ack))
 	} else {
 		if s == nil {
 			s = &session{id: id}
@@ -378,7 +378,7 @@ func (l *loop) records(k *link, r *reader) {
 		ok := r.ok
 		switch kind {
 		case recordAnswer:
-			ok = ok && k.answered(fields)
+			ok = ok && k.answered(fields, &l.conn.meter)
 		case recordReply:
 			number := fields.number()
 			if ok = ok && fields.ok; ok {

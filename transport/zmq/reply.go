@@ -239,6 +239,7 @@ func (c *Conn) replyBack(s *session, number uint64, m *transport.Message) error 
 		keepBuffer(buffer)
 		return fmt.Errorf("%w: %w", transport.ErrRejected, err)
 	}
+	c.meter.published.Add(1)
 	o := outgoing{to: s, number: number, body: buffer}
 	if !c.loop.inbox.put(func(w *work) { w.replies = append(w.replies, o) }) {
 		return transport.ErrClosed

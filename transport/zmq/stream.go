@@ -45,10 +45,17 @@ func (s *stream) acknowledged(number uint64) {
 	}
 }
 
-// resume begins a connection on which the peer has everything up to number.
-func (s *stream) resume(number uint64) {
+// resume begins a connection on which the peer has everything up to number. It returns how many records are sent again.
+func (s *stream) resume(number uint64) (again uint64) {
 	s.acknowledged(number)
+	for i := range s.sent {
+		r := newReader(s.frames.at(i)[frameHead:])
+		for ; len(r.rest) > 0; again++ {
+			r.record()
+		}
+	}
 	s.sent, s.told, s.up = 0, s.in, true
+	return again
 }
 
 // restart begins a connection to a peer that remembers nothing of the stream, or has begun a new one. With again set, what
