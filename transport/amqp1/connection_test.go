@@ -135,7 +135,7 @@ func TestHalfOpen(t *testing.T) {
 func TestSeveralHosts(t *testing.T) {
 	t.Parallel()
 	node := brokertest.NewProton(t)
-	unused, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // It is closed at once.
+	unused, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -170,7 +170,7 @@ func (l *listener) Leave(ctx context.Context) error {
 		return nil
 	default:
 	}
-	if !l.conn.product().redelivers() || len(l.links) < 2 {
+	if !l.conn.product().releases() || len(l.links) < 2 {
 		return fmt.Errorf("amqp1: listener %s: leave the topic: %w", l.name, errors.ErrUnsupported)
 	}
 	l.links[1].stop(ctx)

@@ -27,4 +27,9 @@ var brokers = []product{"qpid-cpp", "RabbitMQ", "ActiveMQ", "apache-activemq-art
 // who does not say what it is may never answer, as Proton's example broker.
 func (p product) drains() bool { return p != "" && !p.rabbit() }
 
+// releases says whether a message that is given back goes to somebody else: by a broker, or by its sender, to whom a router passes
+// it on. Who does not say what it is may forget it, as Proton's example broker.
+func (p product) releases() bool { return p != "" }
+
+// redelivers says whether a message that its listener had and did not settle goes to another when that is gone.
 func (p product) redelivers() bool { return slices.Contains(brokers, p) }

@@ -61,7 +61,7 @@ func (c *Conn) send(ctx context.Context, to transport.Address, m *transport.Mess
 	if err != nil {
 		return reject(err)
 	}
-	if _, ok := ctx.Deadline(); !ok || to.Kind == transport.Reply {
+	if end, ok := ctx.Deadline(); !ok || to.Kind == transport.Reply && time.Until(end) > limit {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, limit)
 		defer cancel()

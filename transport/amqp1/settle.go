@@ -82,9 +82,10 @@ func (d *delivery) Ack(ctx context.Context) error {
 	return d.accept(ctx)
 }
 
-// Requeue is part of transport.Settler. Of brokers that we do not know, some forget what is released.
+// Requeue is part of transport.Settler. Of brokers that we do not know, some forget what is released. At a router the sender hears of
+// it, unless it sent the message settled, as Python sends casts: that one is gone.
 func (d *delivery) Requeue(ctx context.Context) error {
-	if !d.link.conn.product.redelivers() {
+	if !d.link.conn.product.releases() {
 		return errors.ErrUnsupported
 	}
 	defer d.link.settled()

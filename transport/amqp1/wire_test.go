@@ -153,6 +153,7 @@ func TestAddresses(t *testing.T) {
 		"a vhost that is the broker's": {"v?addressing_mode=legacy&pseudo_vhost=false&server_request_prefix=own", map[string]transport.Address{"own.openstack.t.s": topic("t", "s")}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			bus, raw := open(t, node.URL()+test.path), newPeer(t, node.URL())
 			for address, to := range test.addresses { // one way
 				send(t, bus, to, &transport.Message{Method: "m"})
@@ -214,7 +215,7 @@ func TestMessages(t *testing.T) {
 	}
 
 	to := transport.Address{Kind: transport.Reply, Topic: replies.Address()}
-	send(t, bus, to, &transport.Message{ID: id, Expires: 4 * time.Second})
+	send(t, bus, to, &transport.Message{ID: id, Monitor: 4 * time.Second})
 	got = raw.take(replies)
 	if got.Value != nil || got.Properties.CorrelationID != id || got.Properties.MessageID != nil || got.Header.TTL != 4*time.Second {
 		t.Errorf("a heartbeat: %v, %+v, %+v", got.Value, got.Properties, got.Header)
