@@ -34,12 +34,12 @@ func (a *app) configCheck() *cobra.Command {
 		Use:   "check FILE...",
 		Short: "Say what is wrong in configuration files",
 		Long: `Read configuration files as a service does that is started with them, the later ones winning, and say what is
-wrong: lines that cannot be read, values in [DEFAULT] and [oslo_messaging_rabbit] that oslo.messaging or goslo
+wrong: lines that cannot be read, values in [DEFAULT] and the groups of transports that oslo.messaging or goslo
 refuses, options that do not go together, certificates that are not there; each with its line. Of a folder,
 *.conf are read. Nothing is connected to.
 
-Old names, and names in [oslo_messaging_rabbit] that nobody knows, are warnings; so are those in [DEFAULT] that
-look like a slip. Other sections and options are left alone. Values that may be secret are not shown, and
+Old names, and names in the groups of transports that nobody knows, are warnings; so are those in [DEFAULT], and of
+sections, that look like a slip. Other sections and options are left alone. Values that may be secret are not shown, and
 environment variables are not read.
 
 The exit code is 0 when all is well or there are only warnings, 2 when anything is wrong, or with --strict when
