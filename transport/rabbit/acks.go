@@ -64,12 +64,10 @@ func (a *acks) handedOut() uint64 {
 // absorb acknowledges a delivery that is not for the receiver, and does not wait.
 func (a *acks) absorb(tag uint64) {
 	a.mu.Lock()
-	defer a.mu.Unlock()
 	a.out++
 	a.pending = append(a.pending, tag)
-	if !a.queued {
-		a.queue()
-	}
+	a.mu.Unlock()
+	a.push()
 }
 
 // ack returns when the acknowledgement is with the kernel, unless acks are lazy.
@@ -77,14 +75,16 @@ func (a *acks) ack(ctx context.Context, tag uint64) error {
 	a.mu.Lock()
 	a.pending = append(a.pending, tag)
 	switch {
-	case a.queued:
 	case a.lazy == 0 || len(a.pending) >= a.lazy || a.closing:
 		a.queue()
 	case len(a.pending) == 1:
 		a.late.Reset(lazyFor)
 	}
-	round := a.round
+	queued, round := a.queued, a.round
 	a.mu.Unlock()
+	if queued {
+		a.sock.push()
+	}
 	if a.lazy > 0 {
 		return nil
 	}
@@ -97,18 +97,25 @@ func (a *acks) ack(ctx context.Context, tag uint64) error {
 	return nil
 }
 
-// push sends lazy acknowledgements on their way.
+// push sends acknowledgements that wait on their way.
 func (a *acks) push() {
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	if len(a.pending) > 0 && !a.queued {
+	waiting := len(a.pending) > 0
+	if waiting {
 		a.queue()
+	}
+	a.mu.Unlock()
+	if waiting {
+		a.sock.push()
 	}
 }
 
-// queue has the socket call gather. The caller holds the lock, within which the socket's is taken, never the other way.
+// queue has the socket call gather, which the caller then pushes. It holds the lock, within which the socket's is taken, never the
+// other way.
 func (a *acks) queue() {
-	a.queued, a.round = true, a.sock.atFlush(a.turn)
+	if !a.queued {
+		a.queued, a.round = true, a.sock.atFlush(a.turn)
+	}
 }
 
 // gather writes what is pending. The socket calls it.

@@ -69,7 +69,8 @@ func (t *Transport) answer(ctx context.Context, p *publication, kept *reply) err
 		if limit := o.session.limit.Load(); int64(len(p.body)) > limit {
 			return p.tooBig(limit)
 		}
-		if t.ready(ctx, o, p) == nil && o.unsettled.publish(o.ch, p, kept) {
+		if t.ready(ctx, o, p) == nil && o.unsettled.put(o.ch, p, kept) {
+			o.ch.mux.push()
 			t.counters.published.Add(1)
 			return nil
 		}
@@ -139,15 +140,15 @@ type unsettled struct {
 	lost  int      // sent and not kept
 }
 
-// publish publishes p on ch and keeps the reply. It returns false when the channel has ended.
-func (u *unsettled) publish(ch *channel, p *publication, kept *reply) bool {
+// put puts p on ch, which is to be pushed, and keeps the reply. It returns false when the channel has ended.
+func (u *unsettled) put(ch *channel, p *publication, kept *reply) bool {
 	if kept == nil {
-		return ch.publish(p, nil) == nil
+		return ch.put(p, nil) == nil
 	}
 	// In the lock, so that what is in sent was published before the broker is asked, and is there when it comes back.
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.ended || ch.publish(p, nil) != nil {
+	if u.ended || ch.put(p, nil) != nil {
 		return false
 	}
 	if len(u.sent)+len(u.asked) >= maxUnsettled || u.bytes+len(p.body) > maxUnsettledBytes {

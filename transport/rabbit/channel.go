@@ -50,9 +50,17 @@ func (c *channel) confirm() error {
 	return nil
 }
 
-// publish hands p to the socket. Where the channel confirms, to hears of it. The only error is amqp.ErrClosed
-// or the socket's.
+// publish sends p on its way. Where the channel confirms, to hears of it. The only error is amqp.ErrClosed or the socket's.
 func (c *channel) publish(p *publication, to confirmer) error {
+	if err := c.put(p, to); err != nil {
+		return err
+	}
+	c.mux.push()
+	return nil
+}
+
+// put is publish without a push, which the caller is to follow it up with.
+func (c *channel) put(p *publication, to confirmer) error {
 	m := c.mux
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -60,7 +68,7 @@ func (c *channel) publish(p *publication, to confirmer) error {
 		return amqp.ErrClosed
 	}
 	m.out = appendPublish(m.out[:0], c.number, c.most, p)
-	if _, err := m.socket.Write(m.out); err != nil {
+	if err := m.take(m.out); err != nil {
 		return err
 	}
 	if cap(m.out) > keepBuffer {
@@ -106,7 +114,7 @@ func (c *channel) tell(i int, ok bool) {
 	}
 }
 
-// Ack acknowledges a delivery, or all up to it.
+// Ack acknowledges a delivery, or all up to it. The caller is to push, or is called by a round.
 func (c *channel) Ack(tag uint64, multiple bool) error {
 	m := c.mux
 	m.mu.Lock()
@@ -115,8 +123,7 @@ func (c *channel) Ack(tag uint64, multiple bool) error {
 		return amqp.ErrClosed
 	}
 	m.out = appendAck(m.out[:0], c.number, tag, multiple)
-	_, err := m.socket.Write(m.out)
-	return err
+	return m.take(m.out)
 }
 
 // consume has the broker deliver what is in a queue. Room is for what it may deliver unsettled.

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -18,21 +19,25 @@ const (
 	lastWords = 250 * time.Millisecond
 	// backlogLimit is how many bytes may wait to be written before senders wait too.
 	backlogLimit = 1 << 20
+	// sharedFor is how long senders leave the writing to the goroutine after several sent at a time.
+	sharedFor = 100 * time.Millisecond
 	// keepBuffer is the largest write buffer kept for the next round.
 	keepBuffer = 1 << 20
 )
 
 // A socket is a net.Conn whose Write only takes the bytes; one goroutine hands them to the kernel. So the
 // AMQP library never holds its locks while the network stalls, a sender can give up when its context ends,
-// and whatever was written while one system call ran leaves with the next.
+// and whatever was written while one system call ran leaves with the next. A sender who is alone hands over itself what the
+// kernel takes without waiting, which spares waking the goroutine: see push.
 //
 // The goroutine ends with Close.
 type socket struct {
 	net.Conn
-	limit time.Duration // TCP_USER_TIMEOUT
-	wake  chan struct{} // there is something to write; holds one
-	done  chan struct{} // the goroutine has ended
-	reads atomic.Uint64 // how often something was read
+	raw   syscall.RawConn // to write without waiting; nil where there is no such way, as with TLS
+	limit time.Duration   // TCP_USER_TIMEOUT
+	wake  chan struct{}   // there is something to write; holds one
+	done  chan struct{}   // the goroutine has ended
+	reads atomic.Uint64   // how often something was read
 
 	mu sync.Mutex
 	rounds
@@ -48,33 +53,67 @@ type socket struct {
 type rounds struct {
 	before         []func() // called at the start of the next round, each may Write
 	called         []func() // the other slice, empty
-	calling        bool     // a round is at that
+	going          bool     // one is
 	started, ended uint64
 	changed        chan struct{} // closed at the end of a round; nil when nobody waits for it
+	pushes         int           // since the last round
+	shared         time.Time     // when one last had more than one push to serve
 }
 
 // newSocket takes the connection over. Where the other side acknowledges nothing for limit the kernel ends it.
 func newSocket(c net.Conn, limit time.Duration) *socket {
 	s := &socket{Conn: c, limit: limit, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	_ = setUserTimeout(c, limit) // without it heartbeats decide
+	if plain, ok := c.(*net.TCPConn); ok {
+		s.raw, _ = plain.SyscallConn() // without it the goroutine writes everything
+	}
 	go s.run()
 	return s
 }
 
-// Write takes p.
+// Write takes p, which leaves with the next round.
 func (s *socket) Write(p []byte) (int, error) {
+	if err := s.take(p); err != nil {
+		return 0, err
+	}
+	s.nudge()
+	return len(p), nil
+}
+
+// take takes p, which leaves once somebody calls push, or has called atFlush.
+func (s *socket) take(p []byte) error {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.err != nil {
-		s.mu.Unlock()
-		return 0, s.err
+		return s.err
 	}
 	s.pending = append(s.pending, p...)
-	taken := s.calling // by the round that is going on
+	return nil
+}
+
+// push has what was taken leave: at once, as far as the kernel takes it, where nobody else has been sending lately; else
+// with the goroutine's next round, where it is gathered with what others send.
+func (s *socket) push() {
+	s.mu.Lock()
+	s.pushes++
+	alone := s.raw != nil && s.pushes == 1 && time.Since(s.shared) > sharedFor
 	s.mu.Unlock()
-	if !taken {
+	if !alone || !s.begin() {
 		s.nudge()
+		return
 	}
-	return len(p), nil
+	s.round(s.attempt)
+}
+
+// begin makes the caller the one who writes, unless somebody is.
+func (s *socket) begin() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.going {
+		return false
+	}
+	s.going = true
+	return true
 }
 
 // Read reads, and remembers why that ended: the library does not always pass it on.
@@ -96,13 +135,12 @@ func (s *socket) cause() error {
 	return cmp.Or(s.deaf, s.err)
 }
 
-// atFlush has f called in the socket's goroutine at the start of its next round, and returns which that is.
+// atFlush has f called at the start of the next round, and returns which that is. It is for the caller to push.
 func (s *socket) atFlush(f func()) (round uint64) {
 	s.mu.Lock()
 	s.before = append(s.before, f)
 	round = s.started + 1
 	s.mu.Unlock()
-	s.nudge()
 	return round
 }
 
@@ -161,18 +199,42 @@ func (s *socket) run() {
 	for range s.wake {
 		// Whoever is about to write goes first: one system call for many of them.
 		runtime.Gosched()
-		if !s.round() {
+		if s.begin() && s.round(s.write) {
 			return
 		}
 	}
 }
 
-// round writes what is there. It returns false when it was the last one.
-func (s *socket) round() bool {
+// write returns when the kernel has all of p.
+func (s *socket) write(p []byte) (int, error) {
+	s.mu.Lock()
+	if !s.closing {
+		// In the lock, so that it cannot undo the shorter one that Close sets. It only arms a timer.
+		_ = s.SetWriteDeadline(time.Now().Add(stallLimit))
+	}
+	s.mu.Unlock()
+	return s.Conn.Write(p)
+}
+
+// attempt gives the kernel what it takes of p at once. It has no errors: who waits for the rest meets them.
+func (s *socket) attempt(p []byte) (n int, err error) {
+	_ = s.raw.Write(func(fd uintptr) bool {
+		n, _ = syscall.Write(int(fd), p)
+		return true
+	})
+	return max(n, 0), nil
+}
+
+// round writes what is there, for whoever has begun it. It returns true when it was the last one.
+func (s *socket) round(write func([]byte) (int, error)) (last bool) {
 	s.mu.Lock()
 	s.started++
+	if s.pushes > 1 {
+		s.shared = time.Now()
+	}
+	s.pushes = 0
 	before := s.before
-	s.before, s.calling = s.called, true
+	s.before = s.called
 	s.mu.Unlock()
 	for _, f := range before {
 		f()
@@ -180,42 +242,45 @@ func (s *socket) round() bool {
 	clear(before)
 
 	s.mu.Lock()
-	s.called, s.calling = before[:0], false
+	s.called = before[:0]
 	buf := s.pending
 	s.pending, s.spare = s.spare[:0], nil
 	s.writing = len(buf)
-	if !s.closing && len(buf) > 0 {
-		// In the lock, so that it cannot undo the shorter one that Close sets. It only arms a timer.
-		_ = s.SetWriteDeadline(time.Now().Add(stallLimit))
-	}
 	err := s.err
 	s.mu.Unlock()
+	n := len(buf)
 	if err == nil && len(buf) > 0 {
-		_, err = s.Conn.Write(buf)
+		n, err = write(buf)
 	}
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err == nil {
-		s.ended = s.started
-	}
-	s.writing = 0
-	if cap(buf) <= keepBuffer {
+	s.going, s.writing = false, 0
+	switch {
+	case err == nil && n < len(buf):
+		s.pending = append(buf[n:], s.pending...)
+	case cap(buf) <= keepBuffer:
 		s.spare = buf
+	}
+	if err == nil && n == len(buf) {
+		s.ended = s.started
 	}
 	if s.err == nil && err != nil {
 		s.err = err
 		_ = below(s.Conn).Close() // so that the reading side learns of it; err says more than this would
 	}
-	last := s.closing && len(s.pending) == 0 || s.err != nil
+	last = s.closing && len(s.pending) == 0 || s.err != nil
 	if last && s.err == nil {
 		s.err = net.ErrClosed
+	}
+	if len(s.pending)+len(s.before) > 0 || last {
+		s.nudge() // for whoever found this round going on
 	}
 	if s.changed != nil {
 		close(s.changed)
 		s.changed = nil
 	}
-	return !last
+	return last
 }
 
 // below is the connection below TLS. Closing it does not wait; TLS would say goodbye first, for up to 5 s where nothing
