@@ -15,11 +15,9 @@ import (
 )
 
 // A bareEcho does what a call does with amqp091-go alone: a connection for the client and one for the server, and
-// messages of the same bytes, already encoded. Without guarantees, acknowledgement is automatic and nothing is
-// confirmed. With those that a call has, requests are mandatory, confirmed and expire, and deliveries are acknowledged, eight
-// at a time. Its cast is what a confirmed cast costs at the least: a deferred confirm, awaited.
+// messages of the same bytes, already encoded. Its cast is what a confirmed cast costs at the least: a deferred confirm, awaited.
 type bareEcho struct {
-	guarantees     bool
+	promises       promises
 	request, reply []byte
 	requests       *amqp.Channel
 	replyTo        string
@@ -31,9 +29,18 @@ type bareEcho struct {
 	pending map[string]chan struct{}
 }
 
-func newBareEcho(b *testing.B, url string, guarantees bool) *bareEcho {
+// promises are what a bareEcho keeps of those that a call has.
+type promises int
+
+const (
+	none promises = iota // acknowledgement is automatic and nothing is confirmed
+	safe                 // requests are mandatory, confirmed and expire; deliveries are acknowledged, eight at a time
+	same                 // as safe, but a request is acknowledged before it is answered, over another connection
+)
+
+func newBareEcho(b *testing.B, url string, p promises) *bareEcho {
 	b.Helper()
-	e := &bareEcho{guarantees: guarantees, pending: map[string]chan struct{}{}}
+	e := &bareEcho{promises: p, pending: map[string]chan struct{}{}}
 	e.request = must(wire.AppendEnvelope(nil, &transport.Message{
 		Method: "echo", Version: "1.0", Args: sampleArgs(b), Context: requestContext(b).JSON(),
 		ID: wire.NewID(), ReplyTo: "reply_" + wire.NewID(), UniqueID: wire.NewID(),
@@ -43,19 +50,23 @@ func newBareEcho(b *testing.B, url string, guarantees bool) *bareEcho {
 	}))(b)
 
 	client, server := dial(b, url), dial(b, url)
+	answering := server
+	if p == same {
+		answering = dial(b, url)
+	}
 	answers := must(client.Channel())(b)
 	e.requests, e.casts = must(client.Channel())(b), must(client.Channel())(b)
 	if err := e.casts.Confirm(false); err != nil {
 		b.Fatal(err)
 	}
-	work, back := must(server.Channel())(b), must(server.Channel())(b)
+	work, back := must(server.Channel())(b), must(answering.Channel())(b)
 	queue := func(ch *amqp.Channel) string {
 		return must(ch.QueueDeclare("", false, true, false, false, nil))(b).Name
 	}
 	e.replyTo = queue(answers)
 	served := queue(work)
-	in := must(work.Consume(served, "", !guarantees, false, false, false, nil))(b)
-	out := must(answers.Consume(e.replyTo, "", !guarantees, false, false, false, nil))(b)
+	in := must(work.Consume(served, "", p == none, false, false, false, nil))(b)
+	out := must(answers.Consume(e.replyTo, "", p == none, false, false, false, nil))(b)
 	sunk := queue(work)
 	sink := must(work.Consume(sunk, "", true, false, false, false, nil))(b)
 	e.key, e.sinkKey = served, sunk
@@ -67,7 +78,11 @@ func newBareEcho(b *testing.B, url string, guarantees bool) *bareEcho {
 	var loops sync.WaitGroup
 	loops.Go(func() {
 		for d := range in {
-			e.acknowledge(d)
+			if p == same {
+				_ = d.Ack(false) // as in acknowledge
+			} else {
+				e.acknowledge(d)
+			}
 			if err := back.PublishWithContext(context.Background(), "", d.ReplyTo, false, false,
 				publishing(e.reply, d.CorrelationId, "")); err != nil {
 				b.Error(err)
@@ -91,6 +106,7 @@ func newBareEcho(b *testing.B, url string, guarantees bool) *bareEcho {
 	b.Cleanup(func() {
 		_ = client.Close()
 		_ = server.Close()
+		_ = answering.Close() // it may be the server's
 		loops.Wait()
 	})
 	return e
@@ -104,7 +120,7 @@ func publishing(body []byte, id, replyTo string) amqp.Publishing {
 }
 
 func (e *bareEcho) acknowledge(d amqp.Delivery) {
-	if e.guarantees && d.DeliveryTag%8 == 0 {
+	if e.promises != none && d.DeliveryTag%8 == 0 {
 		_ = d.Ack(true) // a lost connection shows in the calls
 	}
 }
@@ -116,14 +132,14 @@ func (e *bareEcho) call() error {
 	e.pending[id] = answered
 	e.mu.Unlock()
 	p, via := publishing(e.request, id, e.replyTo), e.requests
-	if e.guarantees {
+	if e.promises != none {
 		p.Expiration, via = "60000", e.casts
 	}
-	confirm, err := via.PublishWithDeferredConfirm("amq.topic", e.key, e.guarantees, false, p)
+	confirm, err := via.PublishWithDeferredConfirm("amq.topic", e.key, e.promises != none, false, p)
 	if err != nil {
 		return err
 	}
-	if e.guarantees {
+	if e.promises != none {
 		confirm.Wait()
 	}
 	<-answered

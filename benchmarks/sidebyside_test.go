@@ -27,14 +27,15 @@ func inProcess(name string, op func() error) contender {
 }
 
 // BenchmarkCallSideBySide alternates Goslo, a bare amqp091-go echo of the same bytes without any guarantee, the
-// same with the guarantees of a call, and Python's oslo.messaging on one RabbitMQ. An iteration is a round of all of them; the figures are medians over the
+// same with the guarantees of a call, the same with all that a call does on the wire, and Python's oslo.messaging on one RabbitMQ. An iteration is a round of all of them; the figures are medians over the
 // rounds. Run it with -benchtime 5x or more.
 func BenchmarkCallSideBySide(b *testing.B) {
 	node := brokertest.Rabbit(b)
 	goslo := newPair(b, openRabbit(b))
 	sideBySide(b, node, inProcess("goslo", goslo.call),
-		inProcess("bare", newBareEcho(b, node.URL(), false).call),
-		inProcess("bare-safe", newBareEcho(b, node.URL(), true).call),
+		inProcess("bare", newBareEcho(b, node.URL(), none).call),
+		inProcess("bare-safe", newBareEcho(b, node.URL(), safe).call),
+		inProcess("bare-same", newBareEcho(b, node.URL(), same).call),
 		newPythonEcho(b, node.URL()).contender())
 }
 
@@ -63,7 +64,7 @@ func BenchmarkCallAMQP1SideBySide(b *testing.B) {
 func BenchmarkCastSideBySide(b *testing.B) {
 	node := brokertest.Rabbit(b)
 	goslo := newPair(b, openRabbit(b))
-	sideBySide(b, node, inProcess("goslo", goslo.cast), inProcess("bare", newBareEcho(b, node.URL(), false).cast))
+	sideBySide(b, node, inProcess("goslo", goslo.cast), inProcess("bare", newBareEcho(b, node.URL(), none).cast))
 }
 
 // A broker tells what it costs.
