@@ -67,12 +67,9 @@ func (c *channel) put(p *publication, to confirmer) error {
 	if c.closed {
 		return amqp.ErrClosed
 	}
-	m.out = appendPublish(m.out[:0], c.number, c.most, p)
-	if err := m.take(m.out); err != nil {
+	err := m.extend(func(pending []byte) []byte { return appendPublish(pending, c.number, c.most, p) })
+	if err != nil {
 		return err
-	}
-	if cap(m.out) > keepBuffer {
-		m.out = nil
 	}
 	if c.confirming {
 		c.published++
@@ -122,8 +119,7 @@ func (c *channel) Ack(tag uint64, multiple bool) error {
 	if c.closed {
 		return amqp.ErrClosed
 	}
-	m.out = appendAck(m.out[:0], c.number, tag, multiple)
-	return m.take(m.out)
+	return m.extend(func(pending []byte) []byte { return appendAck(pending, c.number, tag, multiple) })
 }
 
 // consume has the broker deliver what is in a queue. Room is for what it may deliver unsettled.

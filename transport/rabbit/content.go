@@ -2,6 +2,7 @@ package rabbit
 
 import (
 	"fmt"
+	"slices"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 )
@@ -18,7 +19,7 @@ type content struct {
 	texts    texts
 }
 
-// firstBody is the most room made for a body before its bytes are there.
+// firstBody is the most room made for a body before its bytes are there. It doubles with those that are.
 const firstBody = 1 << 20
 
 // deliver begins with a basic.deliver, after the consumer tag.
@@ -121,8 +122,8 @@ func (c *content) add(part []byte) error {
 	if uint64(len(c.body)+len(part)) > c.size {
 		return fmt.Errorf("%w: more than the %d bytes of a body", errSyntax, c.size)
 	}
-	if c.body == nil {
-		c.body = make([]byte, 0, max(len(part), int(min(c.size, firstBody))))
+	if left := c.size - uint64(len(c.body)); cap(c.body)-len(c.body) < len(part) {
+		c.body = slices.Grow(c.body, int(min(left, uint64(firstBody+len(c.body)))))
 	}
 	c.body = append(c.body, part...)
 	return nil

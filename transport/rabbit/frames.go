@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"slices"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -100,6 +101,7 @@ func closeFrame(dst []byte, start int) []byte {
 
 // appendPublish appends the frames of one message, none longer than most; 0 = as long as it takes.
 func appendPublish(dst []byte, channel uint16, most int, p *publication) []byte {
+	dst = slices.Grow(dst, len(p.body)+len(p.body)/8192+1024) // a long body is not to be copied each time that dst grows
 	dst, start := openFrame(dst, frameMethod, channel)
 	dst = binary.BigEndian.AppendUint32(dst, basicPublish)
 	dst = append(dst, 0, 0)

@@ -31,7 +31,6 @@ type mux struct {
 	greeted  bool       // the protocol header was written
 	opened   uint16     // the last channel that the library opened
 	channels map[uint16]*channel
-	out      []byte // frames of ours being written
 
 	// Of the library's reader.
 	buf    []byte

@@ -34,11 +34,16 @@ func pushed(t *testing.T) (*socket, net.Conn) {
 	return s, there
 }
 
+// give is what channels do.
+func (s *socket) give(text []byte) error {
+	return s.extend(func(pending []byte) []byte { return append(pending, text...) })
+}
+
 // A sender who is alone has written when push returns: the goroutine has nothing left to do.
 func TestPushWritesAtOnce(t *testing.T) {
 	t.Parallel()
 	s, there := pushed(t)
-	if err := s.take([]byte("text")); err != nil {
+	if err := s.give([]byte("text")); err != nil {
 		t.Fatal(err)
 	}
 	s.push()
@@ -59,7 +64,7 @@ func TestPushDoesNotWaitForThePeer(t *testing.T) {
 	t.Parallel()
 	s, there := pushed(t)
 	text := bytes.Repeat([]byte("0123456789abcdef"), 2<<20) // more than the kernel has room for
-	if err := s.take(text); err != nil {
+	if err := s.give(text); err != nil {
 		t.Fatal(err)
 	}
 	round := s.atFlush(func() {})
@@ -82,7 +87,7 @@ func TestPushDoesNotWaitForThePeer(t *testing.T) {
 func TestPushAfterAnOldDeadline(t *testing.T) {
 	t.Parallel()
 	s, there := pushed(t)
-	if err := errors.Join(s.SetWriteDeadline(time.Unix(1, 0)), s.take([]byte("text"))); err != nil {
+	if err := errors.Join(s.SetWriteDeadline(time.Unix(1, 0)), s.give([]byte("text"))); err != nil {
 		t.Fatal(err)
 	}
 	s.push()
@@ -105,7 +110,7 @@ func TestPushKeepsTheOrder(t *testing.T) {
 				var err error
 				if i == 0 { // as the library does
 					_, err = s.Write(frame)
-				} else if err = s.take(frame); err == nil {
+				} else if err = s.give(frame); err == nil {
 					s.push()
 				}
 				if err != nil {

@@ -73,21 +73,21 @@ func newSocket(c net.Conn, limit time.Duration) *socket {
 
 // Write takes p, which leaves with the next round.
 func (s *socket) Write(p []byte) (int, error) {
-	if err := s.take(p); err != nil {
+	if err := s.extend(func(pending []byte) []byte { return append(pending, p...) }); err != nil {
 		return 0, err
 	}
 	s.nudge()
 	return len(p), nil
 }
 
-// take takes p, which leaves once somebody calls push, or has called atFlush.
-func (s *socket) take(p []byte) error {
+// extend has f append to what is to be written, which leaves once somebody calls push, or has called atFlush.
+func (s *socket) extend(f func(pending []byte) []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil {
 		return s.err
 	}
-	s.pending = append(s.pending, p...)
+	s.pending = f(s.pending)
 	return nil
 }
 
