@@ -23,6 +23,7 @@ func TestStrayDuringACheck(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				q := queue{name: "q", exchange: &exchange{name: "x"}}
 				l := &listener{queues: []queue{q, q}, link: &link{}}
+				l.probing.counts = &counters{}
 				l.log = slog.New(slog.DiscardHandler)
 				c := running(probePolicy{every: time.Hour, misses: 3}, because...)
 				c.doubt(1)
@@ -47,7 +48,7 @@ func TestStrayDuringACheck(t *testing.T) {
 func TestMissesAreCheckedWithoutProbes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := &listener{}
+		l := &listener{probing: probing{counts: &counters{}}}
 		start := time.Now()
 		for range 3 {
 			c := running(probePolicy{misses: 2})

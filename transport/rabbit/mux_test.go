@@ -95,6 +95,7 @@ func TestDeliveryInPieces(t *testing.T) {
 	body := bytes.Repeat([]byte("0123456789"), 5000)
 	for _, size := range []int{1, 7, 8, 1000, 1 << 20} {
 		m := newMux(&socket{Conn: &chunked{left: appendDelivery(nil, 1, "1", body), size: size}})
+		m.beat = time.Now().Add(time.Hour) // no heartbeats for the library
 		in := make(chan *amqp.Delivery, 1)
 		m.channels[1] = &channel{mux: m, number: 1, consumers: map[string]*consumer{"1": {tag: "1", in: in}}}
 		if left, err := io.ReadAll(m); len(left) > 0 || err != nil {

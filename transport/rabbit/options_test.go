@@ -132,7 +132,7 @@ func TestHostsOfFilesHoldNoCredentials(t *testing.T) {
 	} {
 		name, _, _ := strings.Cut(line, " ")
 		err := rabbit.Config{Settings: settings(line)}.Check()
-		want := "rabbit: nova.conf:1: option " + name + ": is more than a host; "
+		want := "rabbit: nova.conf:1: [oslo_messaging_rabbit] " + name + ": is more than a host; "
 		if err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "cret") {
 			t.Errorf("%s: %v, want %s... and no password", line, err, want)
 		}
