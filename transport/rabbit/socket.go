@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
@@ -33,11 +32,11 @@ const (
 // The goroutine ends with Close.
 type socket struct {
 	net.Conn
-	raw   syscall.RawConn // to write without waiting; nil where there is no such way, as with TLS
-	limit time.Duration   // TCP_USER_TIMEOUT
-	wake  chan struct{}   // there is something to write; holds one
-	done  chan struct{}   // the goroutine has ended
-	reads atomic.Uint64   // how often something was read
+	direct *direct       // nil where there is no such way
+	limit  time.Duration // TCP_USER_TIMEOUT
+	wake   chan struct{} // there is something to write; holds one
+	done   chan struct{} // the goroutine has ended
+	reads  atomic.Uint64 // how often something was read
 
 	mu sync.Mutex
 	rounds
@@ -62,11 +61,8 @@ type rounds struct {
 
 // newSocket takes the connection over. Where the other side acknowledges nothing for limit the kernel ends it.
 func newSocket(c net.Conn, limit time.Duration) *socket {
-	s := &socket{Conn: c, limit: limit, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	s := &socket{Conn: c, direct: newDirect(c), limit: limit, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	_ = setUserTimeout(c, limit) // without it heartbeats decide
-	if plain, ok := c.(*net.TCPConn); ok {
-		s.raw, _ = plain.SyscallConn() // without it the goroutine writes everything
-	}
 	go s.run()
 	return s
 }
@@ -96,13 +92,13 @@ func (s *socket) extend(f func(pending []byte) []byte) error {
 func (s *socket) push() {
 	s.mu.Lock()
 	s.pushes++
-	alone := s.raw != nil && s.pushes == 1 && time.Since(s.shared) > sharedFor
+	alone := s.direct != nil && s.pushes == 1 && time.Since(s.shared) > sharedFor
 	s.mu.Unlock()
 	if !alone || !s.begin() {
 		s.nudge()
 		return
 	}
-	s.round(s.attempt)
+	s.round(s.direct)
 }
 
 // begin makes the caller the one who writes, unless somebody is.
@@ -199,34 +195,27 @@ func (s *socket) run() {
 	for range s.wake {
 		// Whoever is about to write goes first: one system call for many of them.
 		runtime.Gosched()
-		if s.begin() && s.round(s.write) {
+		if s.begin() && s.round(nil) {
 			return
 		}
 	}
 }
 
 // write returns when the kernel has all of p.
-func (s *socket) write(p []byte) (int, error) {
+func (s *socket) write(p []byte) error {
 	s.mu.Lock()
 	if !s.closing {
 		// In the lock, so that it cannot undo the shorter one that Close sets. It only arms a timer.
 		_ = s.SetWriteDeadline(time.Now().Add(stallLimit))
 	}
 	s.mu.Unlock()
-	return s.Conn.Write(p)
+	_, err := s.Conn.Write(p)
+	return err
 }
 
-// attempt gives the kernel what it takes of p at once. It has no errors: who waits for the rest meets them.
-func (s *socket) attempt(p []byte) (n int, err error) {
-	_ = s.raw.Write(func(fd uintptr) bool {
-		n, _ = syscall.Write(int(fd), p)
-		return true
-	})
-	return max(n, 0), nil
-}
-
-// round writes what is there, for whoever has begun it. It returns true when it was the last one.
-func (s *socket) round(write func([]byte) (int, error)) (last bool) {
+// round writes what is there, for whoever has begun it: all of it, or what by can, unless that is nil. It returns true when
+// it was the last one.
+func (s *socket) round(by *direct) (last bool) {
 	s.mu.Lock()
 	s.started++
 	if s.pushes > 1 {
@@ -249,8 +238,12 @@ func (s *socket) round(write func([]byte) (int, error)) (last bool) {
 	err := s.err
 	s.mu.Unlock()
 	n := len(buf)
-	if err == nil && len(buf) > 0 {
-		n, err = write(buf)
+	switch {
+	case err != nil || n == 0:
+	case by != nil:
+		n = by.write(buf)
+	default:
+		err = s.write(buf)
 	}
 
 	s.mu.Lock()
