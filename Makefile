@@ -12,8 +12,9 @@ BENCHTIME ?= 1s
 COUNT ?= 1
 BASE ?= main
 TOOL = $(GO) tool -modfile=tools.mod
-# The packages that are different in a build with ZeroMQ, which needs cgo and libzmq.
-ZMQ = -tags zmq . ./transport/zmq/... ./internal/cli/... ./cmd/goslo/...
+# What is different in a build with ZeroMQ, which needs cgo and libzmq: these packages, and these tests of the command.
+ZMQ = -tags zmq . ./transport/zmq/...
+ZMQ_COMMAND = -tags zmq -run ZMQ ./cmd/goslo
 
 .PHONY: help
 help: ## List the targets.
@@ -34,6 +35,7 @@ test: setup ## Set up, then build, vet, test everything with the race detector, 
 	$(GO) vet -tags zmq ./...
 	CGO_ENABLED=1 $(GO) test -race -count=1 -timeout $(TIMEOUT) ./...
 	CGO_ENABLED=1 $(GO) test -race -count=1 -timeout $(TIMEOUT) $(ZMQ)
+	CGO_ENABLED=1 $(GO) test -race -count=1 -timeout $(TIMEOUT) $(ZMQ_COMMAND)
 	$(GO) run ./internal/conformance --min 85
 
 .PHONY: check
