@@ -18,7 +18,7 @@ func CheckHeaders(headers map[string]string) error {
 		size += len(name) + len(value)
 		switch {
 		case !HeaderName(name):
-			return fmt.Errorf("%w: header name %q; it may have a-z, 0-9, '-', '_' and '.', and is neither compression nor x-...", ErrRejected, name)
+			return fmt.Errorf("%w: header name %q; it may have a-z, 0-9, '-', '_' and '.', and is not compression and does not begin with x-", ErrRejected, name)
 		case !headerValue(value):
 			return fmt.Errorf("%w: value of header %q; it may have printable ASCII, without blanks around it", ErrRejected, name)
 		}
