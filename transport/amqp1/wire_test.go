@@ -150,7 +150,7 @@ func TestAddresses(t *testing.T) {
 			"v?addressing_mode=routable&default_rpc_exchange=x&rpc_address_prefix=p&unicast_address=u&anycast_address=a&multicast_address=m",
 			map[string]transport.Address{"p/u/v/x/t/s": topic("t", "s"), "p/a/v/x/t": topic("t", ""), "p/m/v/x/t": all},
 		},
-		"a vhost that is the broker's": {"v?addressing_mode=legacy&pseudo_vhost=false&server_request_prefix=own", map[string]transport.Address{"own.openstack.t.s": topic("t", "s")}},
+		"a vhost that is the broker's": {"v?addressing_mode=legacy&pseudo_vhost=false&server_request_prefix=own&group_request_prefix=a&broadcast_prefix=b", map[string]transport.Address{"own.openstack.t.s": topic("t", "s")}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
