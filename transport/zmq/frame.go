@@ -135,9 +135,9 @@ func (r *reader) headers() map[string]string {
 }
 
 // record takes the next record off a frame's records.
-func (r *reader) record() (kind byte, fields *reader) {
+func (r *reader) record() (kind byte, fields reader) {
 	kind = byte(r.number())
-	return kind, newReader(r.bytes())
+	return kind, reader{rest: r.bytes(), ok: true}
 }
 
 func appendText(b []byte, s string) []byte {

@@ -66,6 +66,17 @@ func (i *inbox) put(add func(w *work)) bool {
 	return true
 }
 
+// putLazily is put for what may wait for up to a tick of a loop that ticks.
+func (i *inbox) putLazily(add func(w *work)) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.closed {
+		return false
+	}
+	add(&i.work)
+	return true
+}
+
 func (i *inbox) ring() {
 	i.ringing.Lock()
 	defer i.ringing.Unlock()

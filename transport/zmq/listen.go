@@ -316,13 +316,26 @@ func (d *delivery) settle(code byte, reason string) error {
 	l.unsettled--
 	tell := !a.answered
 	a.answered = true
+	l.mu.Unlock()
+	told := true
+	if tell {
+		// Whoever waits for a reply gets both at once if that is soon. Meanwhile the loop ticks, because the request is still among those
+		// that were not answered.
+		put := l.conn.loop.inbox.put
+		if code == answerTaken && a.envelope.flags&flagReplies != 0 {
+			put = l.conn.loop.inbox.putLazily
+		}
+		told = put(func(w *work) {
+			w.answers = append(w.answers, answer{to: a.from, id: a.envelope.id, code: code, reason: reason})
+		})
+	}
+	l.mu.Lock()
 	for l.open.len() > 0 && l.open.first().answered {
 		l.open.pop()
 		l.conn.loop.deferred.Add(-1)
 	}
 	l.signal()
-	told := answer{to: a.from, id: a.envelope.id, code: code, reason: reason}
-	if tell && !l.conn.loop.inbox.put(func(w *work) { w.answers = append(w.answers, told) }) {
+	if !told {
 		return fmt.Errorf("zmq: settle: %w, and its sender does not know that the message was taken", transport.ErrClosed)
 	}
 	return nil

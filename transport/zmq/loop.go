@@ -308,7 +308,7 @@ func (l *loop) fromClient(id string, frame []byte) {
 			l.conn.log.Error("zmq: the rest of a frame cannot be read", "client", id, "bytes", len(records))
 			return
 		case kind == recordRequest:
-			l.conn.arrived(s, fields)
+			l.conn.arrived(s, &fields)
 		case kind == recordLeave:
 			s.left = true
 		}
@@ -378,14 +378,14 @@ func (l *loop) records(k *link, r *reader) {
 		ok := r.ok
 		switch kind {
 		case recordAnswer:
-			ok = ok && k.answered(fields, &l.conn.meter)
+			ok = ok && k.answered(&fields, &l.conn.meter)
 		case recordReply:
 			number := fields.number()
 			if ok = ok && fields.ok; ok {
 				l.conn.replied(number, fields.rest)
 			}
 		case recordServices:
-			leaving, list, read := parseServices(fields)
+			leaving, list, read := parseServices(&fields)
 			if ok = ok && read; ok {
 				l.services(k, leaving, list)
 			}
