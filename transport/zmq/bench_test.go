@@ -125,12 +125,15 @@ func calls(b *testing.B, callers int) {
 
 // bareCalls has a goroutine for each end, which alone touches its socket; callers hand it what they send and wake it by a PAIR.
 func bareCalls(b *testing.B, callers int) {
-	zctx, err := zmq4.NewContext()
-	if err != nil {
-		b.Fatal(err)
+	var contexts [2]*zmq4.Context // of the client and of the server, as they are two processes
+	for i := range contexts {
+		var err error
+		if contexts[i], err = zmq4.NewContext(); err != nil {
+			b.Fatal(err)
+		}
 	}
-	socket := func(kind zmq4.Type, bind, connect string) *zmq4.Socket {
-		s, err := zctx.NewSocket(kind)
+	socket := func(context *zmq4.Context, kind zmq4.Type, bind, connect string) *zmq4.Socket {
+		s, err := context.NewSocket(kind)
 		if err == nil {
 			err = s.SetLinger(0)
 		}
@@ -146,9 +149,10 @@ func bareCalls(b *testing.B, callers int) {
 		return s
 	}
 	endpoint := "ipc://" + b.TempDir() + "/bare"
-	router, dealer := socket(zmq4.ROUTER, endpoint, ""), socket(zmq4.DEALER, "", endpoint)
-	asleep, awake := socket(zmq4.PAIR, "inproc://bell", ""), socket(zmq4.PAIR, "", "inproc://bell")
-	stop, stopper := socket(zmq4.PAIR, "inproc://stop", ""), socket(zmq4.PAIR, "", "inproc://stop")
+	client, server := contexts[0], contexts[1]
+	router, dealer := socket(server, zmq4.ROUTER, endpoint, ""), socket(client, zmq4.DEALER, "", endpoint)
+	asleep, awake := socket(client, zmq4.PAIR, "inproc://bell", ""), socket(client, zmq4.PAIR, "", "inproc://bell")
+	stop, stopper := socket(server, zmq4.PAIR, "inproc://stop", ""), socket(server, zmq4.PAIR, "", "inproc://stop")
 
 	m := request()
 	m.ID, m.ReplyTo = wire.NewID(), wire.NewID()
@@ -262,5 +266,7 @@ func bareCalls(b *testing.B, callers int) {
 	for _, s := range []*zmq4.Socket{router, dealer, asleep, awake, stop, stopper} {
 		_ = s.Close()
 	}
-	_ = zctx.Term()
+	for _, c := range contexts {
+		_ = c.Term()
+	}
 }

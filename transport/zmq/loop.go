@@ -5,6 +5,7 @@ package zmq
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -54,6 +55,7 @@ func (l *loop) run() {
 	defer close(l.ended)
 	var w work
 	for {
+		runtime.Gosched() // those whom the last round has woken add to this one
 		w = l.inbox.take(w)
 		l.do(&w)
 		l.flush()
