@@ -41,8 +41,8 @@ type directory interface {
 	// directory does by itself. It tries until ctx ends. Serving a service twice is serving it once.
 	serve(ctx context.Context, s service) error
 
-	// unserve takes a service back. Where the directory cannot be reached before ctx ends, that is an error, and the
-	// directory goes on trying by itself until close.
+	// unserve takes a service back. Where the directory cannot be reached, that is an error, and it forgets the service by
+	// itself when nobody renews it.
 	unserve(ctx context.Context, s service) error
 
 	// find returns who serves a topic, ourselves included. Unless fresh is set the answer may be some seconds old and come
@@ -58,6 +58,7 @@ type directory interface {
 	// directory forgets it. It does not wait.
 	gone(m member)
 
-	// close takes all our services and ourselves back, tries so until ctx ends, and stops what runs in the background.
+	// close takes all our services and ourselves back, within ctx, and stops what runs in the background. What cannot be taken back
+	// is forgotten as after unserve.
 	close(ctx context.Context) error
 }

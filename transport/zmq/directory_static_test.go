@@ -133,3 +133,20 @@ func TestDirectoryOptionsRefused(t *testing.T) {
 		t.Errorf("of a file that is not there: %v", err)
 	}
 }
+
+func FuzzParseEndpoints(f *testing.F) {
+	f.Add("h1:5555\n# a comment\ntcp://[::1]:5555 rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7\nipc:///run/a\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		list, err := parseEndpoints(text)
+		if err != nil {
+			return
+		}
+		for _, m := range list {
+			line := m.Endpoints[0] + " " + m.Key
+			again, err := parseEndpoints(line)
+			if err != nil || len(again) != 1 || !cmp.Equal(again[0], m) {
+				t.Errorf("%q reads as %+v: %v", line, again, err)
+			}
+		}
+	})
+}
