@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -53,6 +54,10 @@ func serve(url, name, log string) int {
 	if err != nil {
 		return fail(err)
 	}
+	go func() { // it ends with the tests, however they end
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		os.Exit(1)
+	}()
 	fmt.Println("ready")
 	for {
 		d, err := l.Next(ctx)
@@ -84,6 +89,9 @@ func startWorker(t testing.TB, url, name string) *worker {
 	w.cmd.Stderr = os.Stderr
 	out, err := w.cmd.StdoutPipe()
 	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.cmd.StdinPipe(); err != nil { // open for as long as this process lives
 		t.Fatal(err)
 	}
 	if err := w.cmd.Start(); err != nil {
