@@ -39,7 +39,7 @@ type part struct {
 	name    string
 	journal *journal
 	listen  error
-	fail    error         // of Run, at once
+	fail    error         // of Run, when all are up
 	drain   time.Duration // after the end; negative = for ever
 	aborted chan struct{}
 }
@@ -51,6 +51,7 @@ func (p *part) Listen(context.Context) error {
 
 func (p *part) Run(ctx context.Context) error {
 	if p.fail != nil {
+		<-time.After(time.Second) // of the bubble: it passes when the others have started
 		return p.fail
 	}
 	<-ctx.Done()
