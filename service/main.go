@@ -13,7 +13,8 @@ import (
 
 // Process is what a process owes to the world outside.
 type Process struct {
-	// Reload is called on SIGHUP, one call at a time. Default: SIGHUP is ignored.
+	// Reload is called on SIGHUP, one call at a time, in every phase of the service. It must end with its ctx: Main waits for it.
+	// Default: SIGHUP is ignored.
 	Reload func(ctx context.Context) error
 	// Dump is where SIGQUIT's list of requests and goroutines goes. Default: SIGQUIT is ignored.
 	Dump io.Writer
@@ -37,10 +38,16 @@ func (s *Service) Main(ctx context.Context, p Process) error {
 	var others sync.WaitGroup
 	defer others.Wait()
 	defer quit()
-	signals := make(chan os.Signal, 16) // the first few, while a reload takes its time
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT)
-	defer signal.Stop(signals)
-	others.Go(func() { s.obey(outside, signals, p, systemd, stop) })
+	// Each kind has its own channel and goroutine: neither many reloads nor one that takes long may hide the end, or the dump that tells why.
+	ends, stopEnds := notified(2, syscall.SIGTERM, syscall.SIGINT)
+	defer stopEnds()
+	reloads, stopReloads := notified(1, syscall.SIGHUP) // one more, while one goes on, stands for all that come
+	defer stopReloads()
+	dumps, stopDumps := notified(1, syscall.SIGQUIT)
+	defer stopDumps()
+	others.Go(func() { s.obeyEnds(outside, ends, stop) })
+	others.Go(func() { each(outside, reloads, func() { s.reload(outside, p, systemd) }) })
+	others.Go(func() { each(outside, dumps, func() { s.dumpTo(p.Dump) }) })
 	others.Go(func() { systemd.beat(outside) })
 	others.Go(func() {
 		select {
@@ -59,9 +66,28 @@ func (s *Service) Main(ctx context.Context, p Process) error {
 	return s.Run(running)
 }
 
-// obey does what signals ask for.
-func (s *Service) obey(ctx context.Context, signals <-chan os.Signal, p Process, systemd *notifier, stop func()) {
-	ends := 0
+// notified returns a channel of signals, until stop is called.
+func notified(room int, of ...os.Signal) (signals <-chan os.Signal, stop func()) {
+	c := make(chan os.Signal, room)
+	signal.Notify(c, of...)
+	return c, func() { signal.Stop(c) }
+}
+
+// each calls f for each signal, until ctx ends.
+func each(ctx context.Context, signals <-chan os.Signal, f func()) {
+	for {
+		select {
+		case <-signals:
+			f()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// obeyEnds stops the service on the first signal, and forces it on the second one.
+func (s *Service) obeyEnds(ctx context.Context, signals <-chan os.Signal, stop func()) {
+	stopping := false
 	for {
 		var got os.Signal
 		select {
@@ -69,43 +95,46 @@ func (s *Service) obey(ctx context.Context, signals <-chan os.Signal, p Process,
 		case <-ctx.Done():
 			return
 		}
-		switch got {
-		case syscall.SIGHUP:
-			s.reload(ctx, p, systemd)
-		case syscall.SIGQUIT:
-			if p.Dump == nil {
-				s.log.Info("signal ignored: there is nowhere to write the state to", "signal", got.String())
-			} else if err := s.dump(p.Dump); err != nil {
-				s.log.Error("state not written", "error", err)
-			}
-		default:
-			ends++
-			if ends == 1 {
-				s.log.Info("service stops on a signal", "signal", got.String(), "running", len(s.Running()))
-				stop()
-				continue
-			}
-			s.log.Warn("service stops by force on a second signal", "signal", got.String(), "running", fmt.Sprint(s.Running()))
-			s.Force()
-			signal.Reset(syscall.SIGTERM, syscall.SIGINT)
+		if !stopping {
+			stopping = true
+			s.log.Info("service stops on a signal", "signal", got.String(), "running", len(s.Running()))
+			stop()
+			continue
 		}
+		s.log.Warn("service stops by force on a second signal", "signal", got.String(), "running", fmt.Sprint(s.Running()))
+		s.Force()
+		signal.Reset(syscall.SIGTERM, syscall.SIGINT)
 	}
 }
 
+// reload reloads in every phase: a log that was moved away while the service waits for its bus, or drains, has to be left, too.
+// systemd is told while the service runs alone; before and after, it waits for another word.
 func (s *Service) reload(ctx context.Context, p Process, systemd *notifier) {
 	if p.Reload == nil {
 		s.log.Info("signal ignored: there is nothing to be reloaded", "signal", syscall.SIGHUP.String())
 		return
 	}
-	if s.Phase() != Running {
-		s.log.Info("not reloaded: the service starts or stops", "phase", s.Phase(), "signal", syscall.SIGHUP.String())
-		return
+	if s.Phase() == Running {
+		systemd.reloading()
+		defer func() {
+			if s.Phase() == Running {
+				systemd.tell("READY=1")
+			}
+		}()
 	}
-	systemd.reloading()
 	if err := p.Reload(ctx); err != nil {
 		s.log.Error("not reloaded", "error", err)
 	}
-	systemd.tell("READY=1")
+}
+
+func (s *Service) dumpTo(w io.Writer) {
+	if w == nil {
+		s.log.Info("signal ignored: there is nowhere to write the state to", "signal", syscall.SIGQUIT.String())
+		return
+	}
+	if err := s.dump(w); err != nil {
+		s.log.Error("state not written", "error", err)
+	}
 }
 
 // dump writes what runs.
