@@ -102,7 +102,7 @@ func (t *Task) Run(ctx context.Context) error {
 			return nil
 		}
 		due = due.Add(p.Spacing)
-		if late := time.Since(due); late >= 0 {
+		if late := time.Since(due) - max(p.Jitter, 0); late >= 0 { // until then the start may still be
 			missed := int(late/p.Spacing) + 1
 			due = due.Add(time.Duration(missed) * p.Spacing)
 			t.skip(missed)

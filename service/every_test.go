@@ -81,6 +81,24 @@ func TestEveryJitters(t *testing.T) {
 	})
 }
 
+// A start that was put off leaves no other out, unless that one could not even be put off as far.
+func TestEveryJittersWidely(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ctx, stop := context.WithTimeout(t.Context(), 1000*time.Minute)
+		defer stop()
+		task := service.Every(service.Periodic{Spacing: time.Minute, Jitter: time.Minute}, func(context.Context) error {
+			<-time.After(30 * time.Second)
+			return nil
+		})
+		if err := task.Run(ctx); err != nil {
+			t.Error(err)
+		}
+		if s := task.State(); s.Missed > 0 || s.Runs < 997 {
+			t.Errorf("%d runs, %d left out", s.Runs, s.Missed)
+		}
+	})
+}
+
 // Whatever a run does, the next one comes, and the state tells.
 func TestEveryGoesOn(t *testing.T) {
 	bubble(t, func(t *testing.T) {
