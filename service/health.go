@@ -67,7 +67,7 @@ func (s *Service) Handler(checks ...Check) http.Handler {
 		answer(w, http.StatusOK, health{Status: "ok", Phase: s.Phase()})
 	})
 	mux.HandleFunc("GET /startupz", func(w http.ResponseWriter, _ *http.Request) {
-		h := s.phaseCheck(func(p Phase) bool { return p != Starting })
+		h := s.phaseCheck(func(p Phase) bool { return p == Running || s.wasUp() })
 		h.respond(w)
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
@@ -112,6 +112,16 @@ func (s *Service) phaseCheck(well func(Phase) bool) health {
 	}
 	h.Checks = []healthItem{item}
 	return h
+}
+
+// wasUp is false for a service that stops before it has started.
+func (s *Service) wasUp() bool {
+	select {
+	case <-s.up:
+		return true
+	default:
+		return false
+	}
 }
 
 func (s *Service) readiness(checks []Check) health {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -72,6 +73,11 @@ type member struct {
 	err    error // of Run; read when ended
 }
 
+func (m *member) isTask() bool {
+	_, ok := m.Runner.(*Task)
+	return ok
+}
+
 // New returns a service of the runners. Logger hears of their ends; nil means nobody does.
 func New(log *slog.Logger, runners ...Runner) *Service {
 	if log == nil {
@@ -94,8 +100,12 @@ func name(r Runner) string {
 	return strings.TrimPrefix(fmt.Sprintf("%T", r), "*")
 }
 
-// afterForce is how long runners have to return when the end is forced. A server gives its handlers 5 s then.
-const afterForce = 6 * time.Second
+// afterForce is how long runners have to return when the end is forced. A server closes its listener for up to 1 s then, and gives its
+// handlers 5 s. A service within has as long by itself, and its word of what still runs is waited for a little longer.
+const (
+	afterForce = 7 * time.Second
+	forNested  = time.Second
+)
 
 // A ForcedError says which runners had not returned when a forced end did not wait for them any longer.
 type ForcedError struct{ Runners []string }
@@ -135,11 +145,22 @@ func (s *Service) enter(p Phase) {
 	s.phase = p
 }
 
-// Phase returns how far the service is.
+// Phase returns how far the service is. While one within drains, it does.
 func (s *Service) Phase() Phase {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.phase
+	phase := s.phase
+	s.mu.Unlock()
+	if phase != Running {
+		return phase
+	}
+	for m := range s.parts {
+		if n, ok := m.Runner.(nest); ok {
+			if inner := n.Service(); inner != nil && inner.Phase() == Draining {
+				return Draining
+			}
+		}
+	}
+	return phase
 }
 
 // start tells whether all run. If not, ctx has ended, or one has failed, or cannot be started, which is the error.
@@ -171,6 +192,11 @@ func (s *Service) start(ctx context.Context, failed chan *member) (bool, error) 
 		if up, ok := m.Runner.(starter); ok {
 			select {
 			case <-up.Up():
+			case <-m.ended: // without having been up
+				if m.err != nil {
+					s.log.Error("service cannot start", "runner", m.name)
+					return false, nil //nolint:nilerr // stop returns it
+				}
 			case m := <-failed:
 				s.log.Error("service cannot start", "runner", m.name)
 				return false, nil // stop returns the runner's own
@@ -215,6 +241,9 @@ func (s *Service) stop() error {
 			continue
 		}
 		m.cancel()
+		for j := i - 1; j >= 0 && s.members[j].isTask() && m.isTask(); j-- {
+			s.members[j].cancel() // tasks need nothing of each other, and servers behind them wait to leave their topics
+		}
 		select {
 		case <-m.ended:
 			errs = append(errs, m.err)
@@ -227,18 +256,22 @@ func (s *Service) stop() error {
 
 // abandon ends all from the i'th down at once.
 func (s *Service) abandon(i int) error {
-	limit := time.NewTimer(afterForce)
-	defer limit.Stop()
+	within := afterForce
 	for j := i; j >= 0; j-- {
 		m := s.members[j]
 		if m.cancel == nil {
 			continue
+		}
+		if _, ok := m.Runner.(nest); ok {
+			within = afterForce + forNested
 		}
 		if a, ok := m.Runner.(aborter); ok {
 			a.Abort()
 		}
 		m.cancel()
 	}
+	limit := time.NewTimer(within)
+	defer limit.Stop()
 	var errs []error
 	forced := &ForcedError{}
 	over := false
@@ -269,7 +302,7 @@ func (s *Service) abandon(i int) error {
 }
 
 // Force makes Run, once its ctx has ended, wait for nothing that can be given up: it aborts all runners at once, and returns when they
-// have, or after 6 s.
+// have, or after 7 s (8 s where there is a service within).
 func (s *Service) Force() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -327,14 +360,14 @@ type hook struct {
 }
 
 // Hook returns a Runner that calls f once, after the runners before it are up: nova's init_host, behind a server. The runners after it
-// are started, and /startupz says that the service is up, when f has returned nil. Its error ends the service. The ctx
+// are started, and /startupz says that the service is up, when f has returned nil. Its error ends the service, and so does a panic. The ctx
 // ends when the service stops.
 func Hook(name string, f func(ctx context.Context) error) Runner {
 	return &hook{name, f, make(chan struct{})}
 }
 
 func (h *hook) Run(ctx context.Context) error {
-	if err := h.run(ctx); err != nil {
+	if err := h.contained(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // it was stopped
 		}
@@ -343,6 +376,16 @@ func (h *hook) Run(ctx context.Context) error {
 	close(h.done)
 	<-ctx.Done()
 	return nil
+}
+
+// contained makes an error of a panic, with its stack: servers before the hook have requests to end already.
+func (h *hook) contained(ctx context.Context) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+		}
+	}()
+	return h.run(ctx)
 }
 
 func (h *hook) String() string      { return h.name }

@@ -176,7 +176,7 @@ func TestForce(t *testing.T) {
 		if err := <-ended; !errors.As(err, &forced) || len(forced.Runners) != 1 || forced.Runners[0] != "service_test.runner" {
 			t.Errorf("got %v", err)
 		}
-		if took := time.Since(start); took != 6*time.Second {
+		if took := time.Since(start); took != 7*time.Second {
 			t.Errorf("the end took %s", took)
 		}
 		if got := j.String(); !strings.Contains(got, "aborted:a") || !strings.Contains(got, "aborted:b") {
