@@ -144,6 +144,7 @@ func (l *loop) welcomed(k *link, h header, r *reader) {
 	case h.number == 1 && k.server == id:
 		l.conn.meter.reconnects.Add(1)
 		l.conn.meter.resent.Add(k.stream.resume(h.ack))
+		k.refresh()
 	default: // the first time, or another process has taken the place, or our connection was away for too long
 		k.doubt("the server has ended, or forgotten the connection")
 		k.stream.restart(false)

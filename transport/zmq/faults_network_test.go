@@ -300,3 +300,67 @@ func TestCallsEndAtTheirDeadlines(t *testing.T) {
 	})
 	t.Logf("%d calls, %d answered", next.Load(), answered.Load())
 }
+
+// What waits for a connection uses up its time, and is dropped when its sender has given up.
+func TestWaitingUsesUpTime(t *testing.T) {
+	t.Parallel()
+	for name, framed := range map[string]bool{"on its way": true, "not on its way": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			port := freePort(t)
+			proxy := brokertest.NewProxy(t, at1(port))
+			server, client := listed(t, port, proxy.Addr()), listed(t, 0, proxy.Addr())
+			l, err := server.Listen(testContext(t), at("one"), transport.ListenOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			next := func() *transport.Message {
+				d, err := l.Next(testContext(t))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := d.Settler.Ack(testContext(t)); err != nil {
+					t.Fatal(err)
+				}
+				return d.Message
+			}
+			if err := client.Send(testContext(t), topic, cast("first")); err != nil {
+				t.Fatal(err)
+			}
+			next()
+			proxy.HalfOpen()
+			if !framed {
+				brokertest.Await(t, "the connection to break", func() bool { return client.Down() > 0 })
+			}
+			send := func(method string, expires, patience time.Duration) <-chan error {
+				sent := make(chan error, 1)
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				go func() {
+					defer cancel()
+					m := cast(method)
+					m.Expires = expires
+					sent <- client.Send(ctx, topic, m)
+				}()
+				return sent
+			}
+			start := time.Now()
+			kept := send("kept", 30*time.Second, 30*time.Second)
+			if err := <-send("given up", 30*time.Second, 3*time.Second); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("while the network is away: %v", err)
+			}
+			proxy.Restore()
+			if m := next(); m.Method != "kept" || m.Expires > 27*time.Second {
+				t.Errorf("%s came %v after it was sent, and still has %v of 30s", m.Method, time.Since(start), m.Expires)
+			}
+			if err := <-kept; err != nil {
+				t.Error(err)
+			}
+			if err := <-send("last", 0, 30*time.Second); err != nil {
+				t.Error(err)
+			}
+			if m := next(); m.Method != "last" {
+				t.Errorf("%s came, whose sender has given up", m.Method)
+			}
+		})
+	}
+}

@@ -50,6 +50,7 @@ const (
 	flagKeep    = 1 << iota // keep it although there is no room: others have none either
 	flagAgain               // it was handed to some listener before
 	flagReplies             // its sender waits for a reply
+	flagGivenUp             // its sender has given up before it could be sent (again)
 )
 
 var errFrame = errors.New("zmq: frame of no known form")
@@ -175,6 +176,14 @@ type envelope struct {
 	headers map[string]string
 }
 
+// expires is the instant at which the request's time to live ends, counted from now; zero = never.
+func (e *envelope) expires() time.Time {
+	if e.ttl <= 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(e.ttl)
+}
+
 // The letters of envelope.to.
 const (
 	toTopic  = "t"
@@ -182,19 +191,26 @@ const (
 	toReply  = "r"
 )
 
-// appendRequest adds the fields of a recordRequest, its body not included. The identifier and the flags come first
-// and have a fixed length, so that they can be set when it is sent.
+// appendRequest adds the fields of a recordRequest, its body not included. The identifier, the flags and the time to live come
+// first and have a fixed length, so that they can be set when it is sent.
 func appendRequest(b []byte, e *envelope) []byte {
 	b = binary.BigEndian.AppendUint64(b, e.id)
 	b = append(b, e.flags, e.to[0])
-	ttl := uint64(0)
-	if e.ttl > 0 {
-		ttl = uint64((e.ttl + time.Millisecond - 1) / time.Millisecond)
-	}
-	b = binary.AppendUvarint(b, ttl)
+	b = binary.BigEndian.AppendUint64(b, milliseconds(e.ttl))
 	b = appendText(appendText(appendText(b, e.service.Exchange), e.service.Topic), e.service.Server)
 	return appendHeaders(b, e.headers)
 }
+
+// milliseconds of a time to live; 0 = for ever.
+func milliseconds(ttl time.Duration) uint64 {
+	if ttl <= 0 {
+		return 0
+	}
+	return uint64((ttl + time.Millisecond - 1) / time.Millisecond)
+}
+
+// requestHead is how many bytes the fields of fixed length have.
+const requestHead = 18
 
 // setRequest writes the identifier and the flags of a request that was made before.
 func setRequest(fields []byte, id uint64, flags byte) {
@@ -202,14 +218,22 @@ func setRequest(fields []byte, id uint64, flags byte) {
 	fields[8] = flags
 }
 
+// setTTL writes what is left of a request's time to live. One that has none left has a millisecond.
+func setTTL(fields []byte, left time.Duration) {
+	binary.BigEndian.PutUint64(fields[10:], max(milliseconds(left), 1))
+}
+
+func requestID(fields []byte) uint64 { return binary.BigEndian.Uint64(fields) }
+
 // parseRequest reads a recordRequest. The body is what is left.
 func parseRequest(r *reader) (e envelope, body []byte, ok bool) {
-	if len(r.rest) < 10 {
+	if len(r.rest) < requestHead {
 		return e, nil, false
 	}
-	e.id, e.flags, e.to = binary.BigEndian.Uint64(r.rest), r.rest[8], letter(r.rest[9])
-	r.rest = r.rest[10:]
-	if ttl := r.number(); ttl < uint64(1<<63-1)/uint64(time.Millisecond) {
+	e.id, e.flags, e.to = requestID(r.rest), r.rest[8], letter(r.rest[9])
+	ttl := binary.BigEndian.Uint64(r.rest[10:])
+	r.rest = r.rest[requestHead:]
+	if ttl < uint64(1<<63-1)/uint64(time.Millisecond) {
 		e.ttl = time.Duration(ttl) * time.Millisecond
 	}
 	e.service = service{r.text(), r.text(), r.text()}

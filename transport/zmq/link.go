@@ -78,6 +78,7 @@ type request struct {
 	link    *link
 	id      uint64
 	flags   byte
+	expires time.Time // zero = never
 	waiting waiting
 	framed  bool // it has left, or may have
 	fields  []byte
@@ -124,6 +125,9 @@ func (l *link) fill(nextID func() uint64) (n int) {
 			n++
 			r.id, r.framed = nextID(), true
 			setRequest(r.fields, r.id, r.flags)
+			if !r.expires.IsZero() {
+				setTTL(r.fields, time.Until(r.expires))
+			}
 			frame = appendRecord(frame, recordRequest, r.fields)
 			l.inflight[r.id] = r
 		}
@@ -135,6 +139,26 @@ func (l *link) fill(nextID func() uint64) (n int) {
 		l.outbox = l.outbox[:rest]
 	}
 	return n
+}
+
+// refresh brings the requests up to date that will be sent again: time has passed, and some senders have given up. Fanouts go to
+// every live server though their senders wait no longer.
+func (l *link) refresh() {
+	for i := range l.stream.frames.len() {
+		r := newReader(l.stream.frames.at(i)[frameHead:])
+		for len(r.rest) > 0 {
+			kind, fields := r.record()
+			if kind != recordRequest || len(fields.rest) < requestHead {
+				continue
+			}
+			switch q, ok := l.inflight[requestID(fields.rest)]; {
+			case !ok && letter(fields.rest[9]) != toFanout:
+				fields.rest[8] |= flagGivenUp
+			case ok && !q.expires.IsZero():
+				setTTL(fields.rest, time.Until(q.expires))
+			}
+		}
+	}
 }
 
 // answered takes a server's answer.

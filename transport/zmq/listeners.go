@@ -117,6 +117,7 @@ func (c *Conn) arrived(from *session, r *reader) {
 	case !ok:
 		c.log.Error("zmq: request cannot be read", "client", from.id)
 		c.answer(a, answerRefused, 0)
+	case e.flags&flagGivenUp != 0: // its sender was told that it is in doubt
 	case e.to == toReply:
 		c.answer(a, c.repliedDirectly(&e, body), 0)
 	case e.to == toFanout:

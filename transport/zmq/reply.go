@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/goslo/goslo/transport"
 	"github.com/goslo/goslo/wire"
@@ -220,7 +221,7 @@ func (c *Conn) reply(ctx context.Context, to string, m *transport.Message) error
 	*buffer = fields
 	ctx, cancel := context.WithTimeout(ctx, replyTime)
 	defer cancel()
-	o := c.ask(ctx, c.peers.linkTo(at.member), fields, flagKeep, waiting{stay: true})
+	o := c.ask(ctx, c.peers.linkTo(at.member), fields, flagKeep, time.Time{}, waiting{stay: true})
 	switch o.code {
 	case answerTaken:
 		return nil

@@ -90,6 +90,7 @@ type attempt struct {
 // toOne gives a request to one server.
 func (c *Conn) toOne(ctx context.Context, e envelope, fields []byte, who anybody) error {
 	var a attempt
+	expires := e.expires()
 	for {
 		list, err := c.peers.candidates(ctx, e.service, a.fresh)
 		if err != nil {
@@ -117,7 +118,7 @@ func (c *Conn) toOne(ctx context.Context, e envelope, fields []byte, who anybody
 		if keep {
 			flags |= flagKeep
 		}
-		o := c.ask(ctx, k, fields, flags, waitFor(k, stay))
+		o := c.ask(ctx, k, fields, flags, expires, waitFor(k, stay))
 		switch o.code {
 		case answerTaken:
 			return nil
@@ -164,10 +165,10 @@ func waitFor(k *link, stay bool) waiting {
 }
 
 // ask sends a request to a server and waits for what becomes of it.
-func (c *Conn) ask(ctx context.Context, link *link, fields []byte, flags byte, w waiting) outcome {
+func (c *Conn) ask(ctx context.Context, link *link, fields []byte, flags byte, expires time.Time, w waiting) outcome {
 	r := requests.Get().(*request)
 	defer requests.Put(r)
-	*r = request{link: link, fields: fields, flags: flags, waiting: w, outcome: r.outcome}
+	*r = request{link: link, fields: fields, flags: flags, expires: expires, waiting: w, outcome: r.outcome}
 	link.load.Add(1)
 	if !c.loop.inbox.put(func(w *work) { w.requests = append(w.requests, r) }) {
 		link.load.Add(-1)
@@ -241,6 +242,7 @@ func (c *Conn) fanout(ctx context.Context, e envelope, fields []byte) error {
 	patience, cancel := context.WithTimeout(ctx, fanoutTime)
 	defer cancel()
 	outcomes := make(chan error, len(list))
+	expires := e.expires()
 	for i := range list {
 		k := list[i].link
 		// Each has a buffer of its own, since the loop writes the request's identifier into it.
@@ -248,7 +250,7 @@ func (c *Conn) fanout(ctx context.Context, e envelope, fields []byte) error {
 		*own = append((*own)[:0], fields...)
 		go func() { // awaited below
 			defer keepBuffer(own)
-			outcomes <- c.fanoutTo(ctx, patience, k, *own, e.flags)
+			outcomes <- c.fanoutTo(ctx, patience, k, *own, e.flags, expires)
 		}()
 	}
 	var errs []error
@@ -258,8 +260,8 @@ func (c *Conn) fanout(ctx context.Context, e envelope, fields []byte) error {
 	return errors.Join(errs...)
 }
 
-func (c *Conn) fanoutTo(ctx, patience context.Context, k *link, fields []byte, flags byte) error {
-	o := c.ask(patience, k, fields, flags|flagKeep, waiting{stay: true})
+func (c *Conn) fanoutTo(ctx, patience context.Context, k *link, fields []byte, flags byte, expires time.Time) error {
+	o := c.ask(patience, k, fields, flags|flagKeep, expires, waiting{stay: true})
 	switch {
 	case o.code == answerTaken, o.code == answerNobody, o.code == outcomeDead:
 		return nil
