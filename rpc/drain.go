@@ -14,6 +14,9 @@ import (
 // afterCancel is how long handlers have to return once they are cancelled.
 const afterCancel = 5 * time.Second
 
+// closeWithin is how long the end of the subscription may take when there is no time to drain.
+const closeWithin = time.Second
+
 // errDraining is the cause of the end of a handler's context when its server could wait no longer.
 var errDraining = errors.New("the server is stopping")
 
@@ -45,12 +48,13 @@ func (s *Server) drain(base context.Context, left *transport.Delivery, follow bo
 		left, err = s.lameDuck(until, base, left)
 		errs = append(errs, err)
 	}
-	within := time.Second
-	if end, _ := until.Deadline(); time.Until(end) > within && until.Err() == nil {
-		within = time.Until(end)
+	within := closeWithin
+	if end, _ := until.Deadline(); until.Err() == nil {
+		within = max(within, time.Until(end))
 	}
 	closing, done := context.WithTimeout(base, within)
 	defer done()
+	defer context.AfterFunc(until, func() { time.AfterFunc(closeWithin, done) })() // when Abort ends the drain
 	errs = append(errs, s.listener.Close(closing))
 	if left != nil {
 		s.giveBack(base, left, false) // only now, so that it does not come here again

@@ -232,3 +232,36 @@ func TestDrainWithoutLeaving(t *testing.T) {
 		}
 	})
 }
+
+// A slowBus has listeners whose end the bus does not confirm.
+type slowBus struct{ transport.Transport }
+
+type slowListener struct{ transport.Listener }
+
+func (b slowBus) Listen(ctx context.Context, from transport.Address, o transport.ListenOptions) (transport.Listener, error) {
+	l, err := b.Transport.Listen(ctx, from, o)
+	return slowListener{l}, err
+}
+
+func (l slowListener) Close(ctx context.Context) error {
+	<-ctx.Done()
+	return errors.Join(context.Cause(ctx), l.Listener.Close(ctx))
+}
+
+// Abort cancels handlers also while the bus takes its time to end the subscription.
+func TestAbortWhileTheSubscriptionEnds(t *testing.T) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
+		h1 := c.drainer(slowBus{c.bus.Open(memory.Config{})}, rpc.ServerConfig{Server: "h1", Drain: time.Hour}, sleep.Handle(handleSleep))
+		go func() { _, _ = sleep.Call(t.Context(), c.client, sleepArgs{3000}) }()
+		synctest.Wait()
+		h1.stop()
+		<-time.After(10 * time.Second)
+		start := time.Now()
+		h1.Abort()
+		var drain *rpc.DrainError
+		if err := <-h1.ended; !errors.As(err, &drain) || time.Since(start) > 2*time.Second {
+			t.Errorf("the end: %v after %s", err, time.Since(start))
+		}
+	})
+}
