@@ -34,7 +34,7 @@ func TestProgram(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	for name, test := range map[string]func(*testing.T, string){
-		"life": testLife, "second signal": testSecondSignal, "bus away": testBusAway, "mistakes": testMistakes,
+		"life": testLife, "second signal": testSecondSignal, "bus away": testBusAway, "mistakes": testMistakes, "done": testDone,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -359,12 +359,25 @@ func testBusAway(t *testing.T, binary string) {
 	p.wantGet("/startupz", 503, `"starting"`)
 	p.wantGet("/readyz", 503, `"starting"`, `"disconnected"`)
 	p.wantGet("/livez", 200)
+	if err := os.Rename(p.path("project.log"), p.path("project.log.1")); err != nil {
+		t.Fatal(err)
+	}
+	p.signal(syscall.SIGHUP) // of logrotate, which is right to expect the log to be opened anew
+	brokertest.Await(t, "the new log", func() bool { _, err := os.Stat(p.path("project.log")); return err == nil })
 	p.signal(syscall.SIGTERM)
 	if code := p.exit(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	if got, _ := p.told(); len(got) != 1 || got[0] != "STOPPING=1" {
 		t.Errorf("systemd heard %q", got)
+	}
+}
+
+// A program whose own part is done ends, and does not go on with answering probes alone.
+func testDone(t *testing.T, binary string) {
+	p := start(t, binary, conf("memory://", "[manager]", "once = true"))
+	if code := p.exit(); code != 0 {
+		t.Errorf("exit code %d: %s", code, p.said())
 	}
 }
 

@@ -17,7 +17,7 @@
 //
 // [Main] reads the configuration (package config: project-manager --config-file etc/project.conf), logs as oslo.log does (package
 // observe/oslolog), answers probes and scrapers at health_listen, opens the bus, which it waits for, and runs what Start
-// returns until a signal. On SIGTERM the servers drain, for graceful_shutdown_timeout; see [service.Service.Main] for all signals. SIGHUP, and a
+// returns until a signal, or until all of it is done. On SIGTERM the servers drain, for graceful_shutdown_timeout; see [service.Service.Main] for all signals. SIGHUP, and a
 // change of a file, reload the options that may change, and SIGHUP opens the log anew.
 //
 // This is the one package that ties config, goslo, observe and service together. It starts no goroutine but theirs, and one that
@@ -136,6 +136,7 @@ type Program[T any] struct {
 	traces   *otlp.Traces
 	open     atomic.Pointer[connection]
 	inner    atomic.Pointer[service.Service]
+	done     context.CancelFunc // ends the program: what Start made is done
 }
 
 // A connection is a bus that is open, and its client.
@@ -184,6 +185,8 @@ func (p *Program[T]) run(ctx context.Context, stderr io.Writer) error {
 		return err
 	}
 	defer p.endTraces(ctx)
+	ctx, p.done = context.WithCancel(ctx)
+	defer p.done()
 	var probes http.Handler // of the service, which is made below
 	var runners []service.Runner
 	if o.HealthListen != "" {
@@ -232,7 +235,7 @@ func (p *Program[T]) observe(ctx context.Context) (*prometheus.Registry, error) 
 	return registry, nil
 }
 
-// goodbye is how long the client, the bus and the traces have at the end, each.
+// goodbye is how long the client and the bus have at the end, and how long the traces.
 const goodbye = 5 * time.Second
 
 func (p *Program[T]) endTraces(ctx context.Context) {
@@ -345,8 +348,17 @@ func (a *app[T]) Listen(ctx context.Context) error {
 	return nil
 }
 
-func (a *app[T]) Run(ctx context.Context) error { return a.inner.Load().Run(ctx) }
-func (a *app[T]) Up() <-chan struct{}           { return a.inner.Load().Up() }
+// Run runs what Start made. When all of that is done, nothing is left that the rest of the program would be for.
+func (a *app[T]) Run(ctx context.Context) error {
+	err := a.inner.Load().Run(ctx)
+	if err == nil {
+		a.done()
+	}
+	return err
+}
+
+// Up is closed when the runners are up.
+func (a *app[T]) Up() <-chan struct{} { return a.inner.Load().Up() }
 
 // Abort is for the runners.
 func (a *app[T]) Abort() {

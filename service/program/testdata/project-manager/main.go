@@ -14,6 +14,7 @@ type options struct {
 	program.Options
 	Manager struct {
 		Greeting string `config:"greeting,mutable" default:"hello" help:"What is said."`
+		Once     bool   `config:"once" default:"false" help:"Whether to do nothing, once."`
 	} `config:"manager"`
 }
 
@@ -56,11 +57,19 @@ func (m manager) Tasks() []*service.Task {
 	})}
 }
 
+// once is a runner that is done at once.
+type once struct{}
+
+func (once) Run(context.Context) error { return nil }
+
 func main() {
 	program.Main(program.Config[options]{
 		Project: "project",
 		Version: "1.2.3",
 		Start: func(_ context.Context, p *program.Program[options]) ([]service.Runner, error) {
+			if p.Options().Manager.Once {
+				return []service.Runner{once{}}, nil
+			}
 			return p.Manage(manager{p})
 		},
 	})
