@@ -219,7 +219,8 @@ func (d *local) topics(_ context.Context, exchange string) ([]string, error) {
 }
 
 func (d *local) gone(m member) {
-	if m.ID == "" || m.ID == d.self.ID || strings.ContainsRune(m.ID, os.PathSeparator) {
+	// Reply addresses come from others: an identifier is neither a path nor a pattern, and no file but a socket of this bus is removed.
+	if m.ID == "" || m.ID == d.self.ID || fileName(m.ID) != m.ID {
 		return
 	}
 	for _, pattern := range []string{filepath.Join(d.dir, "*", m.ID), filepath.Join(d.dir, "."+m.ID)} {
@@ -234,7 +235,7 @@ func (d *local) gone(m member) {
 		}
 	}
 	for _, e := range m.Endpoints {
-		if path, ok := strings.CutPrefix(e, "ipc://"); ok && filepath.Base(path) == m.ID {
+		if path, ok := strings.CutPrefix(e, "ipc://"); ok && path == filepath.Join(filepath.Dir(d.dir), m.ID) {
 			_ = os.Remove(path)
 		}
 	}
@@ -296,6 +297,10 @@ func ipcDir(configured string) (string, error) {
 			}
 		}
 		dir = filepath.Join(parent, "goslo-zmq")
+	}
+	dir, err := filepath.Abs(dir) // others, who find it in the directory, have folders of their own
+	if err != nil {
+		return "", fmt.Errorf("rpc_zmq_ipc_dir: %w", err)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil { //nolint:gosec // The user names the folder; whose it is is looked at next.
 		return "", fmt.Errorf("rpc_zmq_ipc_dir: make the folder of sockets: %w", err)
