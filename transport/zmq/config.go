@@ -175,9 +175,14 @@ func (s *settings) bind(router *zmq4.Socket, id string) ([]string, error) {
 	var err error
 	for range s.tcp.trials {
 		port := strconv.Itoa(s.tcp.min + rand.IntN(s.tcp.max-s.tcp.min))
-		if err = router.Bind("tcp://" + bracketed(s.tcp.bind) + ":" + port); err == nil {
-			return append(endpoints, "tcp://"+bracketed(s.tcp.host)+":"+port), nil
+		if err = router.Bind("tcp://" + bracketed(s.tcp.bind) + ":" + port); err != nil {
+			continue
 		}
+		if s.tcp.host == "" {
+			bound, err := router.GetLastEndpoint()
+			return append(endpoints, bound), wrap(err, "find the address bound")
+		}
+		return append(endpoints, "tcp://"+bracketed(s.tcp.host)+":"+port), nil
 	}
 	return nil, fmt.Errorf("bind a port of %s from %d to %d: none of %d was free: %w", s.tcp.bind, s.tcp.min, s.tcp.max-1, s.tcp.trials, err)
 }

@@ -34,6 +34,7 @@ type redisDirectory struct {
 	channel string
 	log     *slog.Logger
 	nodes   []*redisNode
+	life    <-chan struct{} // closed by close
 	cancel  context.CancelFunc
 	work    sync.WaitGroup
 
@@ -74,7 +75,7 @@ func openRedis(ctx context.Context, o redisOptions, log *slog.Logger) (*redisDir
 		services: map[service]string{}, views: map[string]*topicView{}, raised: make(chan struct{}), missed: make(chan struct{}),
 	}
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	d.cancel = cancel
+	d.life, d.cancel = life.Done(), cancel
 	for _, h := range o.hosts {
 		d.nodes = append(d.nodes, newRedisNode(d, h))
 	}
@@ -268,13 +269,15 @@ func (d *redisDirectory) up() ([]*redisNode, <-chan struct{}) {
 	return up, d.raised
 }
 
-// await waits for a node to come up, or for a moment.
+// await waits for a node to come up, or for a moment. The error is why there is nothing to wait for any more.
 func (d *redisDirectory) await(ctx context.Context, raised <-chan struct{}) error {
 	t := time.NewTimer(redisRetry)
 	defer t.Stop()
 	select {
 	case <-raised:
 	case <-t.C:
+	case <-d.life:
+		return transport.ErrClosed
 	case <-ctx.Done():
 	}
 	return context.Cause(ctx)
@@ -297,6 +300,7 @@ func (d *redisDirectory) knock(ctx context.Context, raised <-chan struct{}) {
 	case <-raised:
 	case <-missed:
 	case <-t.C:
+	case <-d.life:
 	case <-ctx.Done():
 	}
 }

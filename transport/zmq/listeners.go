@@ -160,14 +160,19 @@ func (s *listeners) freest(to service) (best *topicListener) {
 	return best
 }
 
-// announce tells the directory whether we serve something.
+// announce tells the directory whether we serve something. When ctx has ended the directory still hears of it, if nobody else has the
+// token: it is not to go on telling others what we serve no more.
 func (c *Conn) announce(ctx context.Context, s service) error {
 	select {
 	case c.announcing <- struct{}{}:
-		defer func() { <-c.announcing }()
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	default:
+		select {
+		case c.announcing <- struct{}{}:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
+	defer func() { <-c.announcing }()
 	if c.serves(s) {
 		return wrap(c.directory.serve(ctx, s), "tell the directory")
 	}

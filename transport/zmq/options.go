@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"math"
+	"net"
 	"os"
 	"time"
 
@@ -53,10 +54,12 @@ func (s *settings) listening(o *transport.Options) {
 	if t.max <= t.min {
 		o.Wrong("rpc_zmq_max_port", "is not above rpc_zmq_min_port; it is the first port that is not used")
 	}
-	if t.host == "" && t.bind != "*" && t.bind != "0.0.0.0" && t.bind != "::" && t.bind != "[::]" {
+	_, noInterface := net.InterfaceByName(t.bind)
+	switch {
+	case t.host != "" || noInterface == nil: // of an interface it is the address that libzmq has bound, see bind
+	case t.bind != "*" && t.bind != "0.0.0.0" && t.bind != "::" && t.bind != "[::]":
 		t.host = t.bind
-	}
-	if t.host == "" {
+	default:
 		name, err := os.Hostname()
 		if err != nil {
 			name = ""
