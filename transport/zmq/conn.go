@@ -42,7 +42,7 @@ type Conn struct {
 	closing    chan struct{}
 	once       sync.Once
 
-	sessions sync.Map // string to *session; the loop writes
+	sessions sync.Map // the IDs of clients to *session, the latest of each; the loop writes
 
 	announcing chan struct{} // a token: who has it tells the directory what we serve
 	peers      *peers

@@ -24,9 +24,9 @@ func redisBus(t testing.TB, addr, query string) string {
 
 // A watched context tells when somebody waits for its end.
 type watched struct {
-	context.Context
-	once    sync.Once
-	awaited chan struct{}
+	context.Context //nolint:containedctx // It is one.
+	once            sync.Once
+	awaited         chan struct{}
 }
 
 func (w *watched) Done() <-chan struct{} {

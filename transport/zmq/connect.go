@@ -59,7 +59,7 @@ func (l *loop) connect(k *link) (err error) {
 	if err = l.conn.cfg.dress(w.dealer); err != nil {
 		return err
 	}
-	if err = errors.Join(w.dealer.SetIdentity(l.conn.self.ID), w.dealer.SetImmediate(l.conn.cfg.immediate),
+	if err = errors.Join(w.dealer.SetIdentity(l.conn.self.ID+k.suffix()), w.dealer.SetImmediate(l.conn.cfg.immediate),
 		w.dealer.SetReconnectIvl(reconnectFirst), w.dealer.SetReconnectIvlMax(reconnectMost)); err != nil {
 		return err
 	}
@@ -145,7 +145,12 @@ func (l *loop) welcomed(k *link, h header, r *reader) {
 		l.conn.meter.reconnects.Add(1)
 		l.conn.meter.resent.Add(k.stream.resume(h.ack))
 		k.refresh()
+	case k.server == "" && l.twin(k, id):
+		return
 	default: // the first time, or another process has taken the place, or our connection was away for too long
+		if k.server != "" && k.server != id {
+			l.conn.peers.forgetTwins(k)
+		}
 		k.doubt("the server has ended, or forgotten the connection")
 		k.stream.restart(false)
 	}
@@ -153,6 +158,21 @@ func (l *loop) welcomed(k *link, h header, r *reader) {
 	k.state.Store(linkUp)
 	l.conn.log.Debug("zmq: connected", "server", id, "endpoint", k.wire.endpoint)
 	l.services(k, leaving, list)
+}
+
+// twin says whether a new link leads to a server of the list, or to ourselves, that another one leads to: a list may have several
+// names for one process. The new one is given up then, and the other one used for both.
+func (l *loop) twin(k *link, server string) bool {
+	for other := range l.links {
+		if other == k || other.server != server || !other.stream.up || k.member.ID != "" || other.member.ID != "" && server != l.conn.self.ID {
+			continue
+		}
+		l.conn.log.Info("zmq: two endpoints are one server", "server", server, "endpoint", k.wire.endpoint, "other", other.wire.endpoint)
+		l.drop(k, outcomeDead, "it is another one")
+		l.conn.peers.join(k, other)
+		return true
+	}
+	return false
 }
 
 // services takes what a server says that it serves.

@@ -319,7 +319,7 @@ func TestWaitingUsesUpTime(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := d.Settler.Ack(testContext(t)); err != nil {
+				if err := d.Ack(testContext(t)); err != nil {
 					t.Fatal(err)
 				}
 				return d.Message

@@ -3,6 +3,8 @@
 package zmq
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,6 +40,16 @@ type link struct {
 
 	outbox   []*request // in no frame yet
 	inflight map[uint64]*request
+}
+
+// suffix tells the links to one server apart: one that was listed may be known by its ID as well, or be listed twice, and a
+// ROUTER has one connection for each identity.
+func (l *link) suffix() string {
+	if l.member.ID != "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(l.key))
+	return "/" + hex.EncodeToString(sum[:6])
 }
 
 // A wiring is the sockets of a link.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -263,7 +264,7 @@ func (l *loop) look(now time.Time) {
 			l.sent(s, l.route(id, s.stream.ackFrame()))
 		case !s.stream.up && now.Sub(s.silent) > sessionTime:
 			delete(l.sessions, id)
-			l.conn.sessions.Delete(id)
+			l.conn.sessions.CompareAndDelete(s.client, s)
 		}
 	}
 	if !l.leaving.IsZero() {
@@ -333,13 +334,14 @@ func (l *loop) greet(id string, s *session, h header) {
 	} else {
 		if s == nil {
 			s = &session{id: id}
+			s.client, _, _ = strings.Cut(id, "/")
 			l.sessions[id] = s
-			l.conn.sessions.Store(id, s)
 		}
 		s.epoch, s.left = h.number, false
 		s.stream.restart(true)
 	}
 	s.connected.Store(true)
+	l.conn.sessions.Store(s.client, s)
 	frame := appendText(appendHeader(nil, welcome), l.conn.self.ID)
 	l.sayTo(id, appendServices(frame, !l.leaving.IsZero(), l.conn.served()))
 	l.touch(s)

@@ -35,7 +35,10 @@ func (c *Conn) Statistics() transport.Statistics {
 	}
 	c.peers.mu.Lock()
 	defer c.peers.mu.Unlock()
-	for _, k := range c.peers.links {
+	for key, k := range c.peers.links {
+		if key != k.key {
+			continue // another name of it
+		}
 		s.Connections++
 		if k.state.Load() == linkUp {
 			s.Connected++

@@ -199,3 +199,42 @@ func TestDeadlineHolds(t *testing.T) {
 		cancel()
 	}
 }
+
+// A list may have two names for one server, and the name of whoever reads it: it is one server.
+func TestTwoNamesAreOneServer(t *testing.T) {
+	t.Parallel()
+	port := freePort(t)
+	proxy := brokertest.NewProxy(t, at1(port)) // a name by which a server does not know itself
+	endpoints := at1(port) + "," + proxy.Addr()
+	server, client := listed(t, port, endpoints), listed(t, 0, endpoints)
+	l, err := server.Listen(testContext(t), at("one"), transport.ListenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	everybody := transport.Address{Kind: transport.Fanout, Topic: topic.Topic}
+	for i, sender := range []transport.Transport{client, client, server, server, client} {
+		if err := sender.Send(testContext(t), everybody, cast(fmt.Sprint("all-", i))); err != nil {
+			t.Error(err)
+		}
+		done := make(chan error, 1)
+		go func() { done <- sender.Send(testContext(t), topic, cast(fmt.Sprint("last-", i))) }()
+		for _, want := range []string{"all-", "last-"} {
+			d, err := l.Next(testContext(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := d.Ack(testContext(t)); err != nil {
+				t.Error(err)
+			}
+			if d.Message.Method != fmt.Sprint(want, i) {
+				t.Fatalf("%s came, want %s%d", d.Message.Method, want, i)
+			}
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	if s := client.Statistics(); s.Connections != 1 || s.Reconnects != 0 {
+		t.Errorf("%d connections, %d reconnects", s.Connections, s.Reconnects)
+	}
+}

@@ -5,6 +5,7 @@ package zmq
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -69,9 +70,23 @@ func (p *peers) linkTo(m member) *link {
 func (p *peers) forget(k *link) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.links[k.key] == k {
-		delete(p.links, k.key)
-	}
+	maps.DeleteFunc(p.links, func(_ string, o *link) bool { return o == k })
+	clear(p.routes)
+}
+
+// join has another link used instead of k, which leads to the same server.
+func (p *peers) join(k, other *link) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.links[k.key] = other
+	clear(p.routes)
+}
+
+// forgetTwins ends the use of a link for endpoints other than its own.
+func (p *peers) forgetTwins(k *link) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	maps.DeleteFunc(p.links, func(key string, o *link) bool { return o == k && key != k.key })
 	clear(p.routes)
 }
 
@@ -101,7 +116,10 @@ func (p *peers) candidates(ctx context.Context, s service, fresh bool) ([]candid
 func (p *peers) remember(name topicName, providers []provider) []candidate {
 	r := &route{at: time.Now(), candidates: make([]candidate, 0, len(providers))}
 	for _, one := range providers {
-		r.candidates = append(r.candidates, candidate{one, p.linkTo(one.member)})
+		k := p.linkTo(one.member)
+		if !slices.ContainsFunc(r.candidates, func(c candidate) bool { return c.link == k }) {
+			r.candidates = append(r.candidates, candidate{one, k})
+		}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -10,7 +10,8 @@ import (
 
 // A session is a client that has connected to us, and the stream to it. It belongs to the loop, but for what is atomic.
 type session struct {
-	id        string
+	id        string // of the connection
+	client    string // the ID of the member
 	connected atomic.Bool
 	epoch     uint64
 	stream    stream
