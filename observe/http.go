@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"context"
 	"net/http"
 
 	"go.opentelemetry.io/otel/codes"
@@ -25,22 +26,34 @@ func (o *Observer) HTTP(next http.Handler) http.Handler {
 		defer s.End()
 		answer := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 		r = r.WithContext(ctx)
+		returned := false
+		defer func() { // also of a panic, which net/http ends the connection for
+			if s.IsRecording() {
+				describe(ctx, s, r, answer.status, returned)
+			}
+		}()
 		next.ServeHTTP(answer, r)
-		if !s.IsRecording() {
-			return
-		}
-		s.SetAttributes(semconv.HTTPRequestMethodKey.String(r.Method), semconv.URLPath(r.URL.Path), semconv.HTTPResponseStatusCode(answer.status))
-		if r.Pattern != "" {
-			s.SetName(r.Pattern)
-			s.SetAttributes(semconv.HTTPRoute(r.Pattern))
-		}
-		if id := rpc.ContextFrom(ctx).RequestID(); id != "" {
-			s.SetAttributes(keyRequestID.String(id))
-		}
-		if answer.status >= http.StatusInternalServerError {
-			s.SetStatus(codes.Error, http.StatusText(answer.status))
-		}
+		returned = true
 	})
+}
+
+func describe(ctx context.Context, s trace.Span, r *http.Request, status int, returned bool) {
+	s.SetAttributes(semconv.HTTPRequestMethodKey.String(r.Method), semconv.URLPath(r.URL.Path))
+	if r.Pattern != "" {
+		s.SetName(r.Pattern)
+		s.SetAttributes(semconv.HTTPRoute(r.Pattern))
+	}
+	if id := rpc.ContextFrom(ctx).RequestID(); id != "" {
+		s.SetAttributes(keyRequestID.String(id))
+	}
+	if !returned {
+		s.SetStatus(codes.Error, "panic")
+		return
+	}
+	s.SetAttributes(semconv.HTTPResponseStatusCode(status))
+	if status >= http.StatusInternalServerError {
+		s.SetStatus(codes.Error, http.StatusText(status))
+	}
 }
 
 // A statusWriter remembers the status of an answer.
