@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/goslo/goslo/rpc"
+	"github.com/goslo/goslo/transport"
 )
 
 // headerSent is the header with the time at which a request was sent: nanoseconds since 1970, by the sender's clock.
@@ -18,6 +19,19 @@ func withSent(headers map[string]string, at time.Time) map[string]string {
 	}
 	all[headerSent] = strconv.FormatInt(at.UnixNano(), 10)
 	return all
+}
+
+// fit leaves out of all headers what does not fit beside the caller's own, baggage first: the trace is worth more, and the request most.
+func fit(all, own map[string]string) {
+	for _, name := range []string{"baggage", "tracestate", "traceparent", headerSent} {
+		if transport.CheckHeaders(all) == nil {
+			return
+		}
+		delete(all, name)
+		if value, ok := own[name]; ok {
+			all[name] = value
+		}
+	}
 }
 
 // waited returns the time from sending to taking a request, which is negative where the sender's clock is ahead, and whether it is known: a Python

@@ -113,8 +113,10 @@ func (o *Observer) Transport(name string, bus transport.Transport) error {
 func (o *Observer) client(next rpc.Func) rpc.Func {
 	return func(ctx context.Context, r *rpc.Request) (json.RawMessage, error) {
 		sent := time.Now()
-		r.Headers = withSent(r.Headers, sent)
+		own := r.Headers
+		r.Headers = withSent(own, sent)
 		ctx, span := o.tracing.send(ctx, r, sent)
+		fit(r.Headers, own)
 		series := o.metrics.sends(r)
 		series.begin()
 		result, err := next(ctx, r)

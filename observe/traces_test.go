@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -376,6 +378,51 @@ func TestHeadersThatDoNotFit(t *testing.T) {
 		t.Errorf("headers %v", h)
 	}
 	r.settle()
+}
+
+// A request that has all the headers that a bus can carry leaves with them: it is not lost because it is observed.
+func TestOwnHeadersLeaveNoRoom(t *testing.T) {
+	t.Parallel()
+	r := record(t)
+	own := strings.Repeat("x", transport.MaxHeaders-len("mine"))
+	fill := func(next rpc.Func) rpc.Func {
+		return func(ctx context.Context, q *rpc.Request) (json.RawMessage, error) {
+			q.Headers = map[string]string{"mine": own}
+			return next(ctx, q)
+		}
+	}
+	client := r.client(r.o.Client(rpc.ClientConfig{Interceptors: []rpc.Interceptor{fill}}))
+	seen := make(chan map[string]string, 1)
+	r.serve(t.Context(), rpc.ServerConfig{Server: "h1"}, boot.Handle(func(ctx context.Context, _ rpc.Args) (string, error) {
+		seen <- rpc.RequestFrom(ctx).Headers
+		return "", nil
+	}))
+	if _, err := boot.Call(t.Context(), client, nil); err != nil {
+		t.Fatal(err)
+	}
+	if h := <-seen; len(h) != 1 || h["mine"] != own {
+		t.Errorf("%d headers, of which mine has %d bytes", len(h), len(h["mine"]))
+	}
+	r.settle()
+}
+
+// A handler of HTTP that panics has failed, and the panic goes on.
+func TestHTTPPanics(t *testing.T) {
+	t.Parallel()
+	r := record(t)
+	h := r.o.HTTP(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+	func() {
+		defer func() {
+			if v := recover(); v != http.ErrAbortHandler { //nolint:errorlint // the very value
+				t.Errorf("recovered %v", v)
+			}
+		}()
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/servers", nil))
+	}()
+	spans := r.exporter.GetSpans()
+	if len(spans) != 1 || spans[0].Status.Code != codes.Error || attributes(spans[0])["url.path"] != "/servers" {
+		t.Errorf("spans: %+v", spans)
+	}
 }
 
 func TestTraceID(t *testing.T) {

@@ -13,7 +13,6 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/goslo/goslo/rpc"
-	"github.com/goslo/goslo/transport"
 )
 
 // scope is the name of the instrumentation.
@@ -75,20 +74,8 @@ func (t *tracing) send(ctx context.Context, r *rpc.Request, at time.Time) (conte
 	if s.IsRecording() {
 		s.SetAttributes(t.attributes(ctx, r, operation, r.Method)...)
 	}
-	t.inject(ctx, r)
+	t.propagator.Inject(ctx, propagation.MapCarrier(r.Headers))
 	return ctx, span{s}
-}
-
-// inject adds the trace's headers. What does not fit beside it is left out, baggage first: the trace is worth more.
-func (t *tracing) inject(ctx context.Context, r *rpc.Request) {
-	headers := propagation.MapCarrier(r.Headers)
-	t.propagator.Inject(ctx, headers)
-	for _, name := range []string{"baggage", "tracestate"} {
-		if transport.CheckHeaders(r.Headers) == nil {
-			return
-		}
-		delete(r.Headers, name)
-	}
 }
 
 // serve makes the span of a request's wait, if that is known, and starts the one of its handler.
