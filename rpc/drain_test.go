@@ -265,3 +265,64 @@ func TestAbortWhileTheSubscriptionEnds(t *testing.T) {
 		}
 	})
 }
+
+// An eagerBus has listeners that return what they have, even when ctx has ended, as that of NATS.
+type eagerBus struct{ transport.Transport }
+
+type eagerListener struct{ transport.Listener }
+
+func (b eagerBus) Listen(ctx context.Context, from transport.Address, o transport.ListenOptions) (transport.Listener, error) {
+	l, err := b.Transport.Listen(ctx, from, o)
+	return eagerListener{l}, err
+}
+
+func (l eagerListener) Next(ctx context.Context) (*transport.Delivery, error) {
+	now, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Nanosecond)
+	defer cancel()
+	if d, err := l.Listener.Next(now); err == nil {
+		return d, nil
+	}
+	return l.Listener.Next(ctx)
+}
+
+// A server that is to stop begins nothing, whatever its bus still has for it: that is for others.
+func TestNothingBeginsAfterTheEnd(t *testing.T) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
+		begun := make(chan string, 100)
+		serve := func(server string) rpc.Endpoint {
+			return note.Handle(func(context.Context, echoArgs) error { begun <- server; return nil })
+		}
+		h1 := rpc.NewServer(eagerBus{c.bus.Open(memory.Config{})}, rpc.ServerConfig{Server: "h1", Target: rpc.Target{Topic: "compute"}}, serve("h1"))
+		if err := h1.Listen(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for range 10 {
+			if err := note.Cast(t.Context(), c.client, echoArgs{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		over, stop := context.WithCancel(t.Context())
+		stop()
+		if err := h1.Run(over); err != nil {
+			t.Error(err)
+		}
+		h2 := c.drainer(c.bus.Open(memory.Config{}), rpc.ServerConfig{Server: "h2"}, serve("h2"))
+		synctest.Wait()
+		close(begun)
+		n := 0
+		for server := range begun {
+			n++
+			if server != "h2" {
+				t.Errorf("begun by %s", server)
+			}
+		}
+		if n != 10 {
+			t.Errorf("%d were served, want 10", n)
+		}
+		h2.stop()
+		if err := <-h2.ended; err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -201,6 +201,9 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) accept(ctx, base context.Context, left *transport.Delivery) (*transport.Delivery, error) {
 	for d := left; ; d = nil {
 		if d == nil {
+			if ctx.Err() != nil {
+				return nil, nil //nolint:nilerr // and a listener that has more is not asked for it
+			}
 			var err error
 			if d, err = s.listener.Next(ctx); err != nil {
 				if ctx.Err() != nil {
