@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 )
@@ -39,7 +40,7 @@ func (s *settings) explain(ctx context.Context, e endpoint, err, cause error) er
 		return s.loginRefused(e)
 	case refusal.Server:
 		return fmt.Errorf("connect to %s: the broker refused the connection: %w", e.addr, err)
-	case refusal.Code == amqp.FrameError || refusal.Code == amqp.SyntaxError || refusal.Code == amqp.UnexpectedFrame || refusal.Code == amqp.CommandInvalid:
+	case s.tls == nil && (refusal.Code == amqp.FrameError || refusal.Code == amqp.SyntaxError || refusal.Code == amqp.UnexpectedFrame || refusal.Code == amqp.CommandInvalid):
 		return fmt.Errorf("connect to %s: what answers there is not AMQP 0-9-1 in clear; %s", e.addr, s.otherPort())
 	}
 	return fmt.Errorf("connect to %s: the connection ended before the AMQP handshake was over: %w; %s", e.addr, cmp.Or(cause, err), s.otherPort())
@@ -88,10 +89,16 @@ func (s *settings) silence() string {
 	return "something takes connections there and does not answer: is it an AMQP 0-9-1 port without TLS (ssl=true is for one with), and does the broker hang?"
 }
 
-// otherPort is what to do about a port that does not answer as expected.
+// otherPort is what to do about a port that does not answer as expected. A broker that refuses our certificate may close
+// the connection so that its reason never gets here.
 func (s *settings) otherPort() string {
-	if s.tls != nil {
-		return "is it an AMQP 0-9-1 port, and does the broker demand a certificate (ssl_cert_file, ssl_key_file)?"
+	switch {
+	case s.tls != nil && len(s.tls.Certificates) == 0:
+		return "is it an AMQP 0-9-1 port? If so, it may be that the broker demands a certificate of ours: give ssl_cert_file and ssl_key_file"
+	case s.tls != nil && s.tls.Certificates[0].Leaf != nil && time.Now().After(s.tls.Certificates[0].Leaf.NotAfter):
+		return "our certificate (ssl_cert_file) has expired: renew it"
+	case s.tls != nil:
+		return "is it an AMQP 0-9-1 port, and is the authority that signed our certificate (ssl_cert_file) in the broker's ssl_options.cacertfile?"
 	}
 	return "is it an AMQP 0-9-1 port, and is TLS right? A port for TLS (5671 usually) takes ssl=true"
 }

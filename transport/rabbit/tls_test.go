@@ -2,6 +2,7 @@ package rabbit_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -159,6 +161,48 @@ func TestTLS(t *testing.T) {
 				t.Errorf("no connection has protocol %s: %v", c.protocol, all)
 			}
 		})
+	}
+}
+
+// A broker that refuses our certificate may reset the connection so that its reason is lost. Then the likely one is told.
+func TestResetInsteadOfAnAlert(t *testing.T) {
+	t.Parallel()
+	ca := brokertest.NewAuthority(t, "ca")
+	ca.SignServer(t, "broker", soon(), "localhost")
+	ca.SignClient(t, "ann", soon())
+	ca.SignClient(t, "expired", time.Now().Add(-time.Minute))
+	certificate, err := tls.LoadX509KeyPair(ca.File("broker"), ca.KeyFile("broker"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resets, err := net.Listen("tcp", "localhost:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			plain, err := resets.Accept()
+			if err != nil {
+				return
+			}
+			// Errors of either call leave the client without what it waits for, which the test sees.
+			_ = tls.Server(plain, &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS13}).HandshakeContext(context.Background())
+			_ = plain.(*net.TCPConn).SetLinger(0)
+			_ = plain.Close()
+		}
+	})
+	t.Cleanup(func() { _ = resets.Close(); serving.Wait() })
+	_, port, _ := strings.Cut(resets.Addr().String(), ":")
+	show := func(name string) string {
+		return "&ssl_cert_file=" + ca.File(name) + "&ssl_key_file=" + ca.KeyFile(name)
+	}
+	for options, words := range map[string][]string{
+		"":              {"the broker demands a certificate", "ssl_cert_file"},
+		show("ann"):     {"the authority that signed our certificate", "cacertfile"},
+		show("expired"): {"our certificate (ssl_cert_file) has expired"},
+	} {
+		door{"rabbit://ann:" + secret + "@localhost:" + port + "/?ssl=true&ssl_ca_file=" + ca.CAFile() + options, words}.try(t)
 	}
 }
 
