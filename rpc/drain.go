@@ -85,8 +85,8 @@ func (s *Server) drain(base context.Context, left *transport.Delivery, follow bo
 	return errors.Join(errs...)
 }
 
-// lameDuck leaves the topic and serves what is sent to the server itself until nothing runs any more, or until is over. It returns
-// what waits for a worker then.
+// lameDuck leaves the topic and serves what is sent to the server itself until nothing runs any more, or three quarters of Drain have
+// passed: what comes without end would be begun up to the last moment, and cut off. It returns what waits for a worker then.
 func (s *Server) lameDuck(until, base context.Context, left *transport.Delivery) (*transport.Delivery, error) {
 	l, ok := s.listener.(transport.Leaver)
 	if !ok {
@@ -104,7 +104,7 @@ func (s *Server) lameDuck(until, base context.Context, left *transport.Delivery)
 		s.finished()
 		left = nil
 	}
-	ctx, idle := context.WithCancel(until)
+	ctx, idle := context.WithTimeout(until, s.config.Drain/4*3)
 	defer idle()
 	stop := func() { idle() }
 	s.idle.Store(&stop)

@@ -326,3 +326,29 @@ func TestNothingBeginsAfterTheEnd(t *testing.T) {
 		}
 	})
 }
+
+// Where what is sent to a server itself never ceases, its drain ends all the same, and what it has begun meanwhile is not cut off.
+func TestDrainUnderLoadOfItsOwn(t *testing.T) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
+		h1 := c.drainer(c.bus.Open(memory.Config{}), rpc.ServerConfig{Server: "h1", Drain: time.Minute}, sleep.Handle(handleSleep))
+		ctx, cease := context.WithCancel(t.Context())
+		var callers sync.WaitGroup
+		callers.Go(func() {
+			for ctx.Err() == nil {
+				if err := sleep.Cast(ctx, c.client.To("h1"), sleepArgs{2}); err != nil && ctx.Err() == nil {
+					t.Error(err)
+				}
+				<-time.After(time.Second)
+			}
+		})
+		<-time.After(5 * time.Second)
+		start := time.Now()
+		h1.stop()
+		if err := <-h1.ended; err != nil || time.Since(start) > time.Minute {
+			t.Errorf("the drain: %v after %s", err, time.Since(start))
+		}
+		cease()
+		callers.Wait()
+	})
+}

@@ -173,8 +173,8 @@ func (s *Server) String() string {
 // Run serves until ctx ends, then drains, and returns nil; or, if handlers had to be cancelled, a *DrainError.
 //
 // To drain is to leave the topic to the other servers first, if the bus can (see transport.Leaver); to go on with what runs, and with
-// what is sent to this server itself, such as the follow-up calls of what runs; and once nothing runs, or Drain has passed, to
-// take nothing more. Then handlers that still run are cancelled, and have 5 s to return. What was handed over and not begun goes
+// what is sent to this server itself, such as the follow-up calls of what runs; and once nothing runs, or three quarters of Drain have
+// passed, to take nothing more. Handlers that still run when Drain has passed are cancelled, and have 5 s to return. What was handed over and not begun goes
 // back to the bus. With AckAfter a cancelled handler that returns an error has its request given back as well.
 //
 // A server runs once: a second Run is an error.
