@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"sync"
 	"testing"
@@ -198,5 +199,31 @@ func TestBrokerThatReadsNothing(t *testing.T) {
 	send(t, bus, topic("t", "s"), &transport.Message{Method: "after"})
 	for next(t, l).Message.Method != "after" { // those in doubt may come first
 		continue
+	}
+}
+
+// Deadlines that end in the middle of a send cost nobody the connection.
+func TestShortDeadlinesDoNotBreakTheConnection(t *testing.T) {
+	t.Parallel()
+	node := brokertest.NewProton(t)
+	bus := open(t, node.URL())
+	send(t, bus, topic("t", "s"), &transport.Message{Method: "first"})
+	var sending sync.WaitGroup
+	for range 32 {
+		sending.Go(func() {
+			for range 200 {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rand.IntN(2000))*time.Microsecond)
+				err := bus.Send(ctx, topic("t", "s"), &transport.Message{Method: "m"})
+				cancel()
+				if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("send: %v", err)
+				}
+			}
+		})
+	}
+	sending.Wait()
+	send(t, bus, topic("t", "s"), &transport.Message{Method: "last"})
+	if n := bus.Statistics().Reconnects; n > 0 {
+		t.Errorf("the connection was lost %d times", n)
 	}
 }

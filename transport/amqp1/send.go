@@ -191,7 +191,8 @@ func (n *connection) room(ctx context.Context) error {
 
 // A passage is the context of one message on its way through the library. The library's writer asks it for its deadline just
 // before it writes a frame, and nobody else does: so it tells a message that never left from one that may have.
-// It has no deadline, which the library would take for the whole connection's.
+// It has no deadline, which the library would take for the whole connection's, and no error: the writer would leave out a frame
+// whose number is given away by then, and brokers end a connection whose numbers have gaps. Who waits for credit sees Done.
 type passage struct {
 	context.Context //nolint:containedctx // It is a context.
 	left            atomic.Bool
@@ -202,6 +203,9 @@ func (p *passage) Deadline() (time.Time, bool) {
 	p.left.Store(true)
 	return time.Time{}, false
 }
+
+// Err implements context.Context.
+func (p *passage) Err() error { return nil }
 
 // hand gives p to the library, which waits for credit.
 func (n *connection) hand(ctx context.Context, s *sender, p *parcel, settled bool) (amqp.SendReceipt, error) {
