@@ -104,9 +104,6 @@ func (c *Conn) listen(ctx context.Context, from transport.Address, o transport.L
 			return nil, err
 		}
 	}
-	if from.Kind == transport.Reply {
-		l.name = l.links[0].address()
-	}
 	return l, nil
 }
 

@@ -114,6 +114,9 @@ func (s *subscription) attach(ctx context.Context, n *connection) (*receiver, er
 		return nil, err
 	}
 	if s.at.Kind == transport.Reply {
+		if s.listener.name == "" { // before anybody hears of it
+			s.listener.name = r.send
+		}
 		s.listener.conn.own.add(r.send, s.listener)
 	}
 	return r, r.link.IssueCredit(uint32(s.window))
@@ -142,16 +145,6 @@ func (s *subscription) finish(why error) {
 	s.why = why
 	close(s.changed)
 	s.changed = make(chan struct{})
-}
-
-// address is where to send to s; "" while it has no link.
-func (s *subscription) address() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.current == nil {
-		return ""
-	}
-	return s.current.send
 }
 
 // addressOn waits until s is attached on n and returns its address there.
