@@ -227,3 +227,19 @@ func TestShortDeadlinesDoNotBreakTheConnection(t *testing.T) {
 		t.Errorf("the connection was lost %d times", n)
 	}
 }
+
+// A question whose context has ended costs nobody the connection.
+func TestInspectWithoutTime(t *testing.T) {
+	t.Parallel()
+	bus := open(t, "amqp://guest:guest@"+brokertest.RabbitAMQP1(t).Addr()+"/inspect")
+	listen(t, bus, topic("t", "s"))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := bus.Inspect(ctx, topic("t", "s")); !errors.Is(err, context.Canceled) {
+		t.Errorf("inspect: %v", err)
+	}
+	send(t, bus, topic("t", "s"), &transport.Message{Method: "m"})
+	if n := bus.Statistics().Reconnects; n > 0 {
+		t.Errorf("the connection was lost %d times", n)
+	}
+}

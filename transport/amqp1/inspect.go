@@ -24,6 +24,9 @@ func (c *Conn) Inspect(ctx context.Context, at transport.Address) (transport.Add
 
 func (c *Conn) inspect(ctx context.Context, at transport.Address) (transport.AddressState, error) {
 	n, err := c.await(ctx)
+	if err == nil {
+		err = ctx.Err() // the library would end a session later that it never began, and the broker the connection
+	}
 	if err != nil {
 		return transport.AddressState{}, err
 	}
