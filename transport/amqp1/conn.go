@@ -130,7 +130,9 @@ func (c *Conn) round(ctx context.Context, next *int) (*connection, error) {
 // run keeps a connection up.
 func (c *Conn) run(ctx context.Context, n *connection, next int) {
 	defer close(c.done)
+	pause := c.settings.retry.first
 	for n != nil {
+		began := time.Now()
 		c.adopt(n)
 		why := n.watch(ctx, c.settings.timeouts.idleSender)
 		c.drop(ctx, n, why)
@@ -138,6 +140,11 @@ func (c *Conn) run(ctx context.Context, n *connection, next int) {
 			c.log.Warn("connection lost, will reconnect", "broker", n.addr, "error", why)
 		}
 		lost := time.Now()
+		if lost.Sub(began) >= pause {
+			pause = c.settings.retry.first
+		} else { // a broker refuses a connection after it has opened it
+			pause = c.rest(ctx, pause)
+		}
 		if n = c.reconnect(ctx, &next); n != nil {
 			c.log.Info("connected", "broker", n.addr, "product", string(n.product), "after", time.Since(lost).Round(time.Millisecond))
 		}
@@ -149,7 +156,7 @@ func (c *Conn) run(ctx context.Context, n *connection, next int) {
 func (c *Conn) reconnect(ctx context.Context, next *int) *connection {
 	var told string
 	var toldAt time.Time
-	for pause := c.settings.retry.first; ctx.Err() == nil; pause = min(pause*time.Duration(c.settings.retry.step), c.settings.retry.most) {
+	for pause := c.settings.retry.first; ctx.Err() == nil; {
 		n, err := c.round(ctx, next)
 		if err == nil {
 			return n
@@ -159,9 +166,15 @@ func (c *Conn) reconnect(ctx context.Context, next *int) *connection {
 			c.log.Warn("cannot connect, will try on", "error", err)
 		}
 		c.update(func() { c.why = err })
-		sleep(ctx, pause/2+rand.N(pause/2))
+		pause = c.rest(ctx, pause)
 	}
 	return nil
+}
+
+// rest waits before the next attempt to connect, and returns the pause after that.
+func (c *Conn) rest(ctx context.Context, pause time.Duration) time.Duration {
+	sleep(ctx, pause/2+rand.N(pause/2))
+	return min(pause*time.Duration(c.settings.retry.step), c.settings.retry.most)
 }
 
 func (c *Conn) adopt(n *connection) {
@@ -264,13 +277,15 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// Close is part of transport.Transport. It waits for the broker to have taken what was sent settled, too.
+// Close is part of transport.Transport. It waits for the broker to have taken what was sent settled, too. When ctx ends, so does the
+// connection, whatever the broker has not answered yet.
 func (c *Conn) Close(ctx context.Context) error {
 	drained, first := c.sending.close()
 	if !first {
 		<-c.done
 		return nil
 	}
+	defer context.AfterFunc(ctx, c.cancel)()
 	var err error
 	select {
 	case <-drained:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -241,5 +242,61 @@ func TestInspectWithoutTime(t *testing.T) {
 	send(t, bus, topic("t", "s"), &transport.Message{Method: "m"})
 	if n := bus.Statistics().Reconnects; n > 0 {
 		t.Errorf("the connection was lost %d times", n)
+	}
+}
+
+// Close is over when its context is, also where the broker takes no bytes, or does not answer for a link.
+func TestCloseWithABrokerThatReadsNothing(t *testing.T) {
+	t.Parallel()
+	for name, messages := range map[string][]*transport.Message{
+		"bytes wait":               {{Method: "m", Args: large(1 << 20)}, {Method: "m", Args: large(10 << 20)}, {Method: "m", Args: large(10 << 20)}},
+		"a link is being attached": {{Method: "m"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			node := brokertest.NewProton(t)
+			bus := dial(t, node.URL()+"?idle_timeout=0")
+			if len(messages) > 1 {
+				send(t, bus, topic("t", "s"), &transport.Message{Method: "attached"})
+			}
+			node.Pause(t)
+			defer node.Resume(t)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			var sending sync.WaitGroup
+			for _, m := range messages {
+				sending.Go(func() {
+					if err := bus.Send(ctx, topic("t", "s"), m); err == nil {
+						t.Error("the broker took it")
+					}
+				})
+			}
+			sending.Wait()
+			began := time.Now()
+			soon, end := context.WithTimeout(t.Context(), time.Second)
+			defer end()
+			_ = bus.Close(soon)
+			if took := time.Since(began); took > 10*time.Second {
+				t.Errorf("close had a second, and took %v", took)
+			}
+		})
+	}
+}
+
+// large is arguments of about so many bytes.
+func large(size int) []byte { return []byte(`{"a":"` + strings.Repeat("x", size) + `"}`) }
+
+// A broker that ends connections as soon as they are open is not asked again at once.
+//
+// conforms: AMQP1-15
+func TestConnectionThatDoesNotLast(t *testing.T) {
+	t.Parallel()
+	node := brokertest.NewProton(t)
+	bus, proxy := proxied(t, node.Addr(), "?connection_retry_interval=6")
+	proxy.Reset()
+	began := time.Now()
+	reconnected(t, bus, 1)
+	if took := time.Since(began); took < 2*time.Second {
+		t.Errorf("connected again after %v, and half of the interval is 3 s", took)
 	}
 }

@@ -31,6 +31,7 @@ type socket struct {
 	mu      sync.Mutex
 	pending []byte
 	err     error
+	closing bool
 	room    chan struct{} // closed when it is crowded no more
 }
 
@@ -70,21 +71,24 @@ func (s *socket) run() {
 	defer close(s.ended)
 	var spare []byte
 	for open := true; open; {
-		limit := writeLimit
 		select {
 		case <-s.wake:
 		case <-s.closed:
-			open, limit = false, lastWords
+			open = false
 		}
 		s.mu.Lock()
 		batch := s.pending
 		s.pending = spare[:0]
+		limit := writeLimit
+		if s.closing {
+			limit = lastWords
+		}
+		err := s.Conn.SetWriteDeadline(time.Now().Add(limit))
 		s.mu.Unlock()
 		if len(batch) == 0 {
 			spare = batch
 			continue
 		}
-		err := s.Conn.SetWriteDeadline(time.Now().Add(limit))
 		if err == nil {
 			_, err = s.Conn.Write(batch)
 		}
@@ -118,7 +122,13 @@ func (s *socket) crowd() <-chan struct{} {
 
 // Close implements net.Conn. What was written before leaves first, where the broker takes it.
 func (s *socket) Close() error {
-	s.once.Do(func() { close(s.closed) })
+	s.once.Do(func() {
+		s.mu.Lock()
+		s.closing = true
+		_ = s.Conn.SetWriteDeadline(time.Now().Add(lastWords)) // of the write that may be under way
+		s.mu.Unlock()
+		close(s.closed)
+	})
 	<-s.ended
 	return s.Conn.Close()
 }
