@@ -79,8 +79,7 @@ func (m *Manager) Endpoints() []rpc.Endpoint {
 func (m *Manager) Tasks() []*service.Task { return []*service.Task{m.report} }
 
 // InitHost takes stock once requests can come in, as nova's init_host does: projects that a process before this one built
-// are its own now, and those that it left half-built are cleared away. None of the latter is this process's, which
-// begins to build one with a file that must not be there.
+// are its own now, and those that it left half-built are cleared away. None of the latter is this process's: those it knows.
 func (m *Manager) InitHost(context.Context) error {
 	folder := m.options().Manager.StatePath
 	if err := os.MkdirAll(folder, 0o700); err != nil {
@@ -148,6 +147,9 @@ func (m *Manager) begin(settings Settings, name string) error {
 // build leaves a file behind: half-built until the end, so that InitHost knows.
 func build(ctx context.Context, settings Settings, name string) (err error) {
 	path := filepath.Join(settings.StatePath, name)
+	if err := os.MkdirAll(settings.StatePath, 0o700); err != nil { // calls may come before InitHost has been there
+		return fmt.Errorf("manager: build: %w", err)
+	}
 	if err := os.WriteFile(path+building, nil, 0o600); err != nil {
 		return fmt.Errorf("manager: build: %w", err)
 	}

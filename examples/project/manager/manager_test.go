@@ -86,6 +86,21 @@ func TestManager(t *testing.T) {
 	}
 }
 
+// The server is up before InitHost: on a new host, a call may come before the folder is there.
+func TestCallsBeforeInitHost(t *testing.T) {
+	t.Parallel()
+	m, _, client := newManager(t, filepath.Join(t.TempDir(), "state"))
+	if _, err := projectapi.CreateProject.Call(t.Context(), client, projectapi.CreateArgs{Name: "a"}); err != nil {
+		t.Error(err)
+	}
+	if err := m.InitHost(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if u, err := m.Usage(t.Context(), struct{}{}); err != nil || u.Projects != 1 {
+		t.Errorf("%+v, %v", u, err)
+	}
+}
+
 func TestInitHostNeedsItsFolder(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "file")
