@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	zmq4 "github.com/pebbe/zmq4"
@@ -164,6 +166,7 @@ func (s *settings) dress(socket *zmq4.Socket) error {
 
 // bind opens the places where others reach us, and returns them.
 func (s *settings) bind(router *zmq4.Socket, id string) ([]string, error) {
+	s.sweep()
 	path := filepath.Join(s.ipcDir, id)
 	if err := router.Bind("ipc://" + path); err != nil {
 		return nil, fmt.Errorf("bind ipc://%s: %w", path, err)
@@ -189,6 +192,36 @@ func (s *settings) bind(router *zmq4.Socket, id string) ([]string, error) {
 
 // unbind removes the socket file of a router that is closed.
 func (s *settings) unbind(id string) { _ = os.Remove(filepath.Join(s.ipcDir, id)) }
+
+// sweepMost is how many sockets are looked at when a transport opens.
+const sweepMost = 16
+
+// sweep removes sockets that were left behind by processes that were killed. It looks at some, at random, so that it takes no time where
+// there are many; those less than a minute old may be about to be listened at.
+func (s *settings) sweep() {
+	files, err := os.ReadDir(s.ipcDir)
+	if err != nil {
+		return // bind will say why
+	}
+	looked := 0
+	for _, i := range rand.Perm(len(files)) {
+		info, err := files[i].Info()
+		if err != nil || info.Mode().Type() != fs.ModeSocket || len(info.Name()) != len(wire.NewID()) || time.Since(info.ModTime()) < time.Minute {
+			continue
+		}
+		if looked++; looked > sweepMost {
+			return
+		}
+		path := filepath.Join(s.ipcDir, info.Name())
+		conn, err := net.DialTimeout("unix", path, time.Second)
+		switch {
+		case err == nil:
+			_ = conn.Close()
+		case errors.Is(err, syscall.ECONNREFUSED):
+			_ = os.Remove(path)
+		}
+	}
+}
 
 // maxSocketPath is how long the path of a unix socket may be on Linux.
 const maxSocketPath = 107

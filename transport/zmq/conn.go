@@ -164,7 +164,7 @@ func (c *Conn) reach(m member) []string {
 			return false
 		}
 		_, err := os.Stat(path)
-		return m.Host != c.self.Host || err != nil && len(m.Endpoints) > 1
+		return m.Host != c.self.Host && m.Host != "" || err != nil && len(m.Endpoints) > 1
 	})
 }
 

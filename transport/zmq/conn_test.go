@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/goslo/goslo/internal/brokertest"
 	"github.com/goslo/goslo/transport"
+	"github.com/goslo/goslo/wire"
 )
 
 // redisBus names a bus whose directory is in the Redis at addr.
@@ -99,4 +102,97 @@ func TestInterfaceIsBound(t *testing.T) {
 	if !strings.Contains(l.Addr(), "tcp://[::1]:") && !strings.Contains(l.Addr(), "tcp://127.0.0.1:") {
 		t.Errorf("replies to %s", l.Addr())
 	}
+}
+
+// Processes that were killed leave their sockets, which whoever comes next removes.
+func TestSocketsOfTheKilledAreRemoved(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	age := func(path string) {
+		if err := os.Chtimes(path, time.Time{}, time.Now().Add(-time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dead, fresh := filepath.Join(dir, wire.NewID()), filepath.Join(dir, wire.NewID())
+	for _, path := range []string{dead, fresh} {
+		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.SetUnlinkOnClose(false)
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	age(dead)
+	server := open(t, "zmq:///?rpc_zmq_ipc_dir="+dir)
+	if _, err := server.Listen(testContext(t), at("one"), transport.ListenOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for path := range socketsIn(t, dir) {
+		age(path)
+	}
+	client := open(t, "zmq:///?rpc_zmq_ipc_dir="+dir)
+	left := socketsIn(t, dir)
+	if left[dead] || len(left) != 2 { // fresh has been made to look old, too
+		t.Errorf("left are %v", left)
+	}
+	if err := client.Send(testContext(t), topic, cast("m")); err != nil {
+		t.Error(err)
+	}
+}
+
+func socketsIn(t testing.TB, dir string) map[string]bool {
+	t.Helper()
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]bool{}
+	for _, f := range files {
+		if f.Type() == os.ModeSocket {
+			found[filepath.Join(dir, f.Name())] = true
+		}
+	}
+	return found
+}
+
+// A list may name sockets of this host.
+func TestListOfSockets(t *testing.T) {
+	t.Parallel()
+	dir, list := t.TempDir(), filepath.Join(t.TempDir(), "endpoints")
+	server := open(t, "zmq:///?rpc_zmq_ipc_dir="+dir)
+	if _, err := server.Listen(testContext(t), at("one"), transport.ListenOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for path := range socketsIn(t, dir) {
+		if err := os.WriteFile(list, []byte("ipc://"+path+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	client := open(t, "zmq:///?rpc_zmq_bind_address=127.0.0.1&directory_file="+list+"&rpc_zmq_ipc_dir="+t.TempDir())
+	if err := client.Send(testContext(t), topic, cast("m")); err != nil {
+		t.Error(err)
+	}
+}
+
+// A host that has vanished, and never refuses a connection, is not tried for ever.
+func TestVanishedHostIsGivenUp(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	client := listed(t, 0, silent.Addr().String())
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := client.Send(ctx, topic, cast("m")); !errors.Is(err, transport.ErrNotSent) {
+		t.Fatal(err)
+	}
+	if n := client.Statistics().Connections; n != 1 {
+		t.Fatalf("%d connections, want 1", n)
+	}
+	client.AgeLosses(time.Hour)
+	brokertest.Await(t, "the connection to be given up", func() bool { return client.Statistics().Connections == 0 })
 }

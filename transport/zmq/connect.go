@@ -25,6 +25,7 @@ const (
 	helloTime      = time.Second            // for which a hello may go unanswered until it is said again
 	dialTime       = 250 * time.Millisecond // for which a request waits for a new connection when others may have one
 	downTime       = time.Second            // for which it waits for one that is down, as all are
+	lostTime       = 5 * time.Minute        // after which a server is given up that does not answer, and for which nothing waits
 
 	turnedMost = 3 // handshakes that a server ends without a word before it is taken for one that we cannot talk to
 )
@@ -33,6 +34,7 @@ const (
 func (l *loop) open(k *link) {
 	k.epoch = rand.Uint64() | 1
 	k.inflight = map[uint64]*request{}
+	k.wire.lost = time.Now()
 	if err := l.connect(k); err != nil {
 		l.conn.log.Error("zmq: connect", "to", k.member.Endpoints, "error", err)
 		k.refusal = err.Error()
@@ -102,7 +104,8 @@ func (l *loop) happened(k *link, event zmq4.Event, value int) {
 		k.wire.connected = true
 		l.hello(k)
 	case zmq4.EVENT_DISCONNECTED:
-		k.wire.connected, k.stream.up = false, false
+		k.wire.connected = false
+		k.lose()
 		if k.state.CompareAndSwap(linkUp, linkDown) {
 			l.conn.log.Warn("zmq: connection lost", "server", k.server, "endpoint", k.wire.endpoint)
 			k.release(outcomeMoved, "", func(r *request) bool { return !r.waiting.stay })
@@ -122,7 +125,8 @@ func (l *loop) happened(k *link, event zmq4.Event, value int) {
 
 // hello begins a connection.
 func (l *loop) hello(k *link) {
-	k.stream.up, k.wire.blocked, k.wire.hailed = false, false, time.Now()
+	k.lose()
+	k.wire.blocked, k.wire.hailed = false, time.Now()
 	frame := appendHeader(nil, header{kind: kindHello, ack: k.stream.in, number: k.epoch})
 	if _, err := k.wire.dealer.SendBytes(frame, zmq4.DONTWAIT); err != nil {
 		l.conn.log.Debug("zmq: say hello", "endpoint", k.wire.endpoint, "error", err)
@@ -226,7 +230,7 @@ func (l *loop) drop(k *link, code byte, reason string) {
 // probe finds out whether a server that does not answer still lives. What refuses connections at all of its endpoints does
 // not; anything else may be on its way back.
 func (l *loop) probe(k *link) {
-	if k.probing {
+	if k.probing || !l.leaving.IsZero() { // Close waits for those that there are
 		return
 	}
 	k.probing = true

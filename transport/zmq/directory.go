@@ -14,7 +14,7 @@ type member struct {
 	ID string
 	// Endpoints are where it can be reached, the best first: ipc:///path on its own host, tcp://host:port from anywhere.
 	Endpoints []string
-	// Host tells hosts apart, so that nobody tries the ipc endpoints of another one. "" = not known, there are none.
+	// Host tells hosts apart, so that nobody tries the ipc endpoints of another one. "" = not told: a list's are on this one.
 	Host string
 	// Key is its public CURVE key in Z85, "" = none.
 	Key string

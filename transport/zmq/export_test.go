@@ -2,6 +2,8 @@
 
 package zmq
 
+import "time"
+
 // BreakConnections breaks the connections to servers, as a network would that is back at once. It returns how many there were.
 func (c *Conn) BreakConnections() int {
 	n := make(chan int, 1)
@@ -41,4 +43,16 @@ func (c *Conn) Down() int {
 		n <- sum
 	})
 	return <-n
+}
+
+// AgeLosses has servers that do not answer have been so for longer.
+func (c *Conn) AgeLosses(by time.Duration) {
+	done := make(chan struct{})
+	c.loop.inbox.order(func() {
+		for k := range c.loop.links {
+			k.wire.lost = k.wire.lost.Add(-by)
+		}
+		close(done)
+	})
+	<-done
 }

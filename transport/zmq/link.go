@@ -58,6 +58,7 @@ type wiring struct {
 	endpoint        string
 	connected       bool      // as far as libzmq has told
 	hailed          time.Time // when we said hello last
+	lost            time.Time // since when it is not there
 	blocked         bool      // the dealer takes nothing at the moment
 }
 
@@ -112,6 +113,13 @@ func keepBuffer(b *[]byte) {
 func (r *request) end(o outcome) {
 	r.link.load.Add(-1)
 	r.outcome <- o // there is room: it comes once
+}
+
+// lose notes that the server is not there until it has welcomed us.
+func (l *link) lose() {
+	if l.stream.up {
+		l.stream.up, l.wire.lost = false, time.Now()
+	}
 }
 
 // push takes a request to be sent.

@@ -122,13 +122,13 @@ func (l *topicListener) push(a *arrival) {
 	switch {
 	case l.closed, l.left && a.shared():
 		l.mu.Unlock()
-		if a.answered && a.shared() {
-			l.conn.listeners.handOver([]*arrival{a})
-		}
 		l.conn.answer(a, answerNobody, 0)
 		return
 	case keep && (l.backlog.len() >= MaxWaiting || l.bytes >= MaxWaitingBytes):
 		l.mu.Unlock()
+		if a.answered {
+			l.conn.log.Error("zmq: fanout message dropped: too many wait", "listener", l.Addr())
+		}
 		l.conn.answer(a, answerFull, load)
 		return
 	case !keep && load >= 100:

@@ -64,9 +64,10 @@ func (l *loop) run() {
 			break
 		}
 		timeout := time.Duration(0)
+		soon := l.due || l.deferred.Load() > 0 // before sleep: what is put lazily is there when its request is deferred no more
 		if l.inbox.sleep() {
 			timeout = idleTime
-			if l.due || l.deferred.Load() > 0 {
+			if soon {
 				timeout = tickTime
 			}
 		}
@@ -157,7 +158,9 @@ func (l *loop) flushLink(k *link) {
 
 func (l *loop) flushSession(s *session) {
 	s.seal(0)
-	s.silent = time.Now()
+	if s.stream.up {
+		s.silent = time.Now()
+	}
 	err := s.stream.flush(func(frame []byte) error { return l.route(s.id, frame) })
 	l.sent(s, err)
 }
@@ -277,6 +280,9 @@ func (l *loop) lookDown(k *link, now time.Time) {
 	k.release(outcomeMoved, "", func(r *request) bool { return !r.waiting.until.IsZero() && now.After(r.waiting.until) })
 	if len(k.outbox) > 0 {
 		l.due = true
+	} else if len(k.inflight) == 0 && now.Sub(k.wire.lost) > lostTime {
+		l.dead(k, "it has not answered for "+lostTime.String())
+		return
 	}
 	if k.wire.connected && now.Sub(k.wire.hailed) > helloTime {
 		l.hello(k)
