@@ -57,7 +57,7 @@ func (s *subscription) run(ctx context.Context, first chan<- error) {
 		}
 		r, err := s.attach(ctx, n)
 		if err == nil {
-			told, pause = "", firstPause
+			began := time.Now()
 			if !s.begin(r) { // closed meanwhile
 				r.detach(ctx)
 				return
@@ -72,6 +72,10 @@ func (s *subscription) run(ctx context.Context, first chan<- error) {
 			r.end()
 			if n.isGone() {
 				continue
+			}
+			end(ctx, r.session)
+			if time.Since(began) >= pause {
+				told, pause = "", firstPause
 			}
 			c.log.Warn("link lost, will attach again", "listener", s.listener.name, "address", r.source, "error", err)
 		} else if n.isGone() || ctx.Err() != nil {
