@@ -300,3 +300,28 @@ func TestConnectionThatDoesNotLast(t *testing.T) {
 		t.Errorf("connected again after %v, and half of the interval is 3 s", took)
 	}
 }
+
+// A broker whose session has no room left holds nobody much beyond the deadline, and what was not written is not in doubt.
+func TestSessionWindow(t *testing.T) {
+	t.Parallel()
+	proxy := brokertest.NewProxy(t, brokertest.RabbitAMQP1(t).Addr())
+	bus := open(t, "amqp://guest:guest@"+proxy.Addr()+"/window?idle_timeout=0&pre_settled=rpc-cast")
+	listen(t, bus, topic("t", "s"))
+	send(t, bus, topic("t", "s"), &transport.Message{Method: "first"})
+	proxy.HalfOpen() // its 65535 frames are never answered for
+	var err error
+	var took time.Duration
+	sent := 0
+	for ; err == nil; sent++ {
+		began := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		err = bus.Send(ctx, topic("t", "s"), &transport.Message{Method: "m"})
+		cancel()
+		took = time.Since(began)
+	}
+	if !errors.Is(err, transport.ErrNotSent) || took > 20*time.Second || sent < 1000 {
+		t.Errorf("message %d: after %v: %v", sent, took, err)
+	}
+	proxy.Restore()
+	send(t, bus, topic("t", "s"), &transport.Message{Method: "last"})
+}

@@ -220,6 +220,7 @@ func (n *connection) hand(ctx context.Context, s *sender, p *parcel, settled boo
 	if s.broken.Load() || n.isGone() {
 		return amqp.SendReceipt{}, errAgain
 	}
+	defer n.rescue(ctx, s)()
 	way := &passage{Context: ctx}
 	var receipt amqp.SendReceipt
 	var err error
@@ -244,6 +245,39 @@ func (n *connection) hand(ctx context.Context, s *sender, p *parcel, settled boo
 	}
 	n.spoil(ctx, s)
 	return receipt, fmt.Errorf("%w: %w", errAgain, err)
+}
+
+// rescue has the library let go of a message whose context has ended: it waits for the window of the broker's session without heed
+// of the context. That ends with the link, or, of a broker that does not answer for that, with the connection. The result is to be
+// called when the library has returned.
+func (n *connection) rescue(ctx context.Context, s *sender) (done func()) {
+	returned, ended := make(chan struct{}), make(chan struct{})
+	within := func(d time.Duration) bool {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		select {
+		case <-returned:
+			return true
+		case <-t.C:
+			return false
+		}
+	}
+	stop := context.AfterFunc(ctx, func() {
+		defer close(ended)
+		if within(firstPause) {
+			return
+		}
+		n.spoil(ctx, s)
+		if !within(2 * goodbye) {
+			_ = n.amqp.Close() // watch hears of it
+		}
+	})
+	return func() {
+		close(returned)
+		if !stop() {
+			<-ended
+		}
+	}
 }
 
 // outcome says what it means that a message ended in a state.
