@@ -165,8 +165,8 @@ func (s *settings) dress(socket *zmq4.Socket) error {
 }
 
 // bind opens the places where others reach us, and returns them.
-func (s *settings) bind(router *zmq4.Socket, id string) ([]string, error) {
-	s.sweep()
+func (s *settings) bind(ctx context.Context, router *zmq4.Socket, id string) ([]string, error) {
+	s.sweep(ctx)
 	path := filepath.Join(s.ipcDir, id)
 	if err := router.Bind("ipc://" + path); err != nil {
 		return nil, fmt.Errorf("bind ipc://%s: %w", path, err)
@@ -198,7 +198,7 @@ const sweepMost = 16
 
 // sweep removes sockets that were left behind by processes that were killed. It looks at some, at random, so that it takes no time where
 // there are many; those less than a minute old may be about to be listened at.
-func (s *settings) sweep() {
+func (s *settings) sweep(ctx context.Context) {
 	files, err := os.ReadDir(s.ipcDir)
 	if err != nil {
 		return // bind will say why
@@ -213,7 +213,7 @@ func (s *settings) sweep() {
 			return
 		}
 		path := filepath.Join(s.ipcDir, info.Name())
-		conn, err := net.DialTimeout("unix", path, time.Second)
+		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "unix", path)
 		switch {
 		case err == nil:
 			_ = conn.Close()

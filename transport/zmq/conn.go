@@ -148,7 +148,7 @@ func newLoop(c *Conn) (_ *loop, err error) {
 	if err = errors.Join(l.router.SetRouterMandatory(1), l.router.SetRouterHandover(true), l.router.SetBacklog(1024), c.cfg.security.server(l.router)); err != nil {
 		return nil, err
 	}
-	if c.self.Endpoints, err = c.cfg.bind(l.router, c.self.ID); err != nil {
+	if c.self.Endpoints, err = c.cfg.bind(c.life, l.router, c.self.ID); err != nil {
 		return nil, err
 	}
 	l.poller.Add(l.bell, zmq4.POLLIN)
