@@ -81,6 +81,12 @@ func limited(dst []byte, start int, m *transport.Message) ([]byte, error) {
 	return dst, nil
 }
 
+var errNeither = errors.New("wire: a message with neither a method nor an id is no request and no reply")
+
+func negative(monitor time.Duration) error {
+	return fmt.Errorf("wire: monitor: %v is negative", monitor)
+}
+
 func tooLong(n int, m *transport.Message) error {
 	field, of := Largest(m)
 	return fmt.Errorf("wire: the body has %d bytes or more, and %d (wire.MaxSize) is the most; %s alone takes %d: send less, or a reference to it", n, MaxSize, field, of)
@@ -93,7 +99,7 @@ func appendMessage(dst []byte, m *transport.Message, l level) ([]byte, error) {
 	case m.Method != "":
 		err = e.request(m)
 	case m.ID == "":
-		err = errors.New("wire: a message with neither a method nor an id is no request and no reply")
+		err = errNeither
 	default:
 		err = e.reply(m)
 	}
@@ -129,7 +135,7 @@ func (e *encoder) request(m *transport.Message) error {
 // bare writes what a request is about, and leaves its object open.
 func (e *encoder) bare(m *transport.Message) error {
 	if m.Monitor < 0 {
-		return fmt.Errorf("wire: monitor: %v is negative", m.Monitor)
+		return negative(m.Monitor)
 	}
 	e.dst = append(e.dst, '{')
 	e.name("method")

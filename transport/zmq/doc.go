@@ -14,7 +14,7 @@
 //	directory.go  what a directory has to tell; directory_*.go those that there are
 //	loop.go       the loop that owns the sockets; inbox.go how others tell it what to do
 //	connect.go    connections to servers: made, lost, resumed, given up; link.go one of them; session.go a client's to us
-//	stream.go     frames that arrive once and in order, whatever happens to connections; frame.go their bytes
+//	stream.go     frames that arrive once and in order, whatever happens to connections; frame.go their bytes, message.go those of messages
 //	send.go       Send: a request goes to one server after the other until one takes it
 //	peers.go      the servers that we know, and which of them gets a request
 //	listen.go     Listen and Next; listeners.go where what comes goes; shed.go gives others what we have no room for

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/goslo/goslo/transport"
-	"github.com/goslo/goslo/wire"
 )
 
 const defaultPrefetch = 64
@@ -245,7 +244,7 @@ func (l *topicListener) delivery(a *arrival) *transport.Delivery {
 		d.drop(answerExpired, "")
 		return nil
 	}
-	message, err := wire.Parse(a.body)
+	message, err := parseMessage(a.body)
 	if err != nil {
 		l.conn.log.Error("zmq: message dropped: it cannot be read", "listener", l.Addr(), "bytes", len(a.body), "error", err)
 		d.drop(answerRefused, err.Error())
@@ -319,15 +318,16 @@ func (d *delivery) settle(code byte, reason string) error {
 	l.mu.Unlock()
 	told := true
 	if tell {
+		add := func(w *work) {
+			w.answers = append(w.answers, answer{to: a.from, id: a.envelope.id, code: code, reason: reason})
+		}
 		// Whoever waits for a reply gets both at once if that is soon. Meanwhile the loop ticks, because the request is still among those
 		// that were not answered.
-		put := l.conn.loop.inbox.put
 		if code == answerTaken && a.envelope.flags&flagReplies != 0 {
-			put = l.conn.loop.inbox.putLazily
+			told = l.conn.loop.inbox.putLazily(add)
+		} else {
+			told = l.conn.loop.inbox.put(add)
 		}
-		told = put(func(w *work) {
-			w.answers = append(w.answers, answer{to: a.from, id: a.envelope.id, code: code, reason: reason})
-		})
 	}
 	l.mu.Lock()
 	for l.open.len() > 0 && l.open.first().answered {

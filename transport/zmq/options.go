@@ -122,7 +122,7 @@ func withoutEffect(o *transport.Options) {
 	o.Int("rpc_retry_attempts", &number, -1, math.MaxInt32)
 	for name, why := range map[string]string{
 		"rpc_zmq_matchmaker":         noMatchmaker,
-		"rpc_zmq_serialization":      "bodies are JSON",
+		"rpc_zmq_serialization":      "arguments and results are JSON",
 		"use_pub_sub":                noProxy,
 		"use_router_proxy":           noProxy,
 		"use_dynamic_connections":    "a connection is kept for as long as both ends live",

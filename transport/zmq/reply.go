@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/goslo/goslo/transport"
-	"github.com/goslo/goslo/wire"
 )
 
 // A replyListener receives replies and signs of life.
@@ -133,7 +132,7 @@ func (l *replyListener) Next(ctx context.Context) (*transport.Delivery, error) {
 		if err != nil {
 			return nil, err
 		}
-		message, err := wire.Parse(body)
+		message, err := parseMessage(body)
 		if err != nil {
 			l.conn.log.Error("zmq: reply cannot be read", "listener", l.number, "bytes", len(body), "error", err)
 			continue
@@ -214,7 +213,7 @@ func (c *Conn) reply(ctx context.Context, to string, m *transport.Message) error
 	buffer := buffers.Get().(*[]byte)
 	defer keepBuffer(buffer)
 	e := envelope{to: toReply, service: service{Topic: strconv.FormatUint(at.number, 10)}}
-	fields, err := wire.AppendMessage(appendRequest((*buffer)[:0], &e), m)
+	fields, err := appendMessage(appendRequest((*buffer)[:0], &e), m)
 	if err != nil {
 		return fmt.Errorf("%w: %w", transport.ErrRejected, err)
 	}
@@ -234,7 +233,7 @@ func (c *Conn) reply(ctx context.Context, to string, m *transport.Message) error
 // replyBack sends a reply on the connection of a session.
 func (c *Conn) replyBack(s *session, number uint64, m *transport.Message) error {
 	buffer := buffers.Get().(*[]byte)
-	body, err := wire.AppendMessage((*buffer)[:0], m)
+	body, err := appendMessage((*buffer)[:0], m)
 	*buffer = body
 	if err != nil {
 		keepBuffer(buffer)

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/goslo/goslo/transport"
-	"github.com/goslo/goslo/wire"
 )
 
 const (
@@ -58,7 +57,7 @@ func (c *Conn) send(ctx context.Context, to transport.Address, m *transport.Mess
 		e.flags = flagReplies
 	}
 	buffer := buffers.Get().(*[]byte)
-	fields, err := wire.AppendMessage(appendRequest((*buffer)[:0], &e), m)
+	fields, err := appendMessage(appendRequest((*buffer)[:0], &e), m)
 	if err != nil {
 		keepBuffer(buffer)
 		return fmt.Errorf("%w: %w", transport.ErrRejected, err)
@@ -130,7 +129,8 @@ func (c *Conn) toOne(ctx context.Context, e envelope, fields []byte, who anybody
 		case answerNobody, outcomeDead:
 			a.out, a.fresh = append(a.out, k.key), true
 		case outcomeShut:
-			a.out, a.shut, a.fresh = append(a.out, k.key), &o, true
+			shut := o
+			a.out, a.shut, a.fresh = append(a.out, k.key), &shut, true
 		case outcomeMoved:
 			a.down = with(a.down, k, struct{}{})
 			if stay { // all are down

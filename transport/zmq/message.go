@@ -1,0 +1,129 @@
+//go:build zmq
+
+package zmq
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/goslo/goslo/transport"
+	"github.com/goslo/goslo/wire"
+)
+
+// A message is the body of a request or reply:
+//
+//	form | UniqueID | lengths of its other texts | these texts | a request's monitoring period in nanoseconds | JSON | JSON
+//
+// The JSON is arguments and context, or result and failure, as the sender has it. Nobody but us reads it, so that it needs neither
+// escaping nor a scan on arrival; package rpc scans what it decodes. Numbers and texts are those of frames.
+const (
+	formRequest = 'q'
+	formReply   = 'r'
+	formEnding  = 'e'
+)
+
+// textsMost is how many texts a message has beside its UniqueID.
+const textsMost = 5
+
+var errMessage = errors.New("zmq: message of no known form")
+
+// appendMessage adds a message. What [wire.AppendMessage] refuses is an error here too.
+func appendMessage(b []byte, m *transport.Message) ([]byte, error) {
+	if err := wire.Check(m); err != nil {
+		return b, err
+	}
+	unique := m.UniqueID
+	if unique == "" {
+		unique = wire.NewID()
+	}
+	if m.Method == "" {
+		form := byte(formReply)
+		if m.Ending {
+			form = formEnding
+		}
+		b = appendText(append(b, form), unique)
+		b = appendTexts(b, m.ID)
+		return appendJSON(appendJSON(b, m.Result), m.Failure), nil
+	}
+	b = appendText(append(b, formRequest), unique)
+	b = appendTexts(b, m.ID, m.ReplyTo, m.Method, m.Namespace, m.Version)
+	b = binary.AppendUvarint(b, uint64(m.Monitor))
+	return appendJSON(appendJSON(b, m.Args), m.Context), nil
+}
+
+// parseMessage reads what appendMessage has written. The message keeps body.
+func parseMessage(body []byte) (*transport.Message, error) {
+	if len(body) == 0 {
+		return nil, errMessage
+	}
+	r := reader{rest: body[1:], ok: true}
+	m := &transport.Message{UniqueID: r.text()} // a text of its own, since servers remember it
+	switch body[0] {
+	case formRequest:
+		t := r.texts(textsMost)
+		m.ID, m.ReplyTo, m.Method, m.Namespace, m.Version = t[0], t[1], t[2], t[3], t[4]
+		if m.Version == "" {
+			m.Version = "1.0"
+		}
+		m.Monitor = time.Duration(r.number())
+		m.Args, m.Context = r.json(), r.json()
+		r.ok = r.ok && m.Method != "" && m.Monitor >= 0
+	case formReply, formEnding:
+		m.ID, m.Ending = r.texts(1)[0], body[0] == formEnding
+		m.Result, m.Failure = r.json(), r.json()
+	default:
+		r.ok = false
+	}
+	if !r.ok {
+		return nil, errMessage
+	}
+	return m, nil
+}
+
+// appendTexts adds texts, at most textsMost.
+func appendTexts(b []byte, texts ...string) []byte {
+	for _, t := range texts {
+		b = binary.AppendUvarint(b, uint64(len(t)))
+	}
+	for _, t := range texts {
+		b = append(b, t...)
+	}
+	return b
+}
+
+// texts reads n texts, which share their memory.
+func (r *reader) texts(n int) (t [textsMost]string) {
+	var lengths [textsMost]int
+	total := 0
+	for i := range n {
+		lengths[i] = r.count()
+		total += lengths[i]
+	}
+	if total > len(r.rest) {
+		r.rest, r.ok = nil, false
+		return t
+	}
+	all := string(r.rest[:total])
+	r.rest = r.rest[total:]
+	for i := range n {
+		t[i], all = all[:lengths[i]], all[lengths[i]:]
+	}
+	return t
+}
+
+func appendJSON(b []byte, value json.RawMessage) []byte {
+	if string(value) == "null" {
+		value = nil
+	}
+	return append(binary.AppendUvarint(b, uint64(len(value))), value...)
+}
+
+// json reads a value; nil for null and none.
+func (r *reader) json() json.RawMessage {
+	if b := r.bytes(); len(b) > 0 {
+		return b
+	}
+	return nil
+}

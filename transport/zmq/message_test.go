@@ -1,0 +1,98 @@
+//go:build zmq
+
+package zmq
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/goslo/goslo/transport"
+)
+
+func messages() map[string]transport.Message {
+	return map[string]transport.Message{
+		"a call": {
+			Method: "do_it", Namespace: "control", Version: "2.7", ID: "id", ReplyTo: "1,ü", UniqueID: "u", Monitor: 1500 * time.Millisecond,
+			Args: json.RawMessage(`{"a":[NaN]}`), Context: json.RawMessage(`{"user":"u"}`),
+		},
+		"a cast":    {Method: "x", Version: "1.0", UniqueID: "u"},
+		"a result":  {ID: "id", UniqueID: "u", Ending: true, Result: json.RawMessage(`"text"`)},
+		"a failure": {ID: "id", UniqueID: "u", Ending: true, Failure: json.RawMessage(`{"class":"E"}`)},
+		"a sign":    {ID: "id", UniqueID: "u"},
+	}
+}
+
+func TestMessageSurvives(t *testing.T) {
+	t.Parallel()
+	for name, want := range messages() {
+		body, err := appendMessage(nil, &want)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		got, err := parseMessage(body)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if diff := cmp.Diff(&want, got); diff != "" {
+			t.Errorf("%s (-sent +arrived):\n%s", name, diff)
+		}
+		for n := range body {
+			if m, err := parseMessage(body[:n]); err == nil {
+				t.Errorf("%s: the first %d of %d bytes are taken for %+v", name, n, len(body), m)
+			}
+		}
+	}
+}
+
+func TestMessageIsFilledIn(t *testing.T) {
+	t.Parallel()
+	body, err := appendMessage([]byte("before"), &transport.Message{Method: "x", Args: json.RawMessage("null")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := parseMessage(body[len("before"):])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Version != "1.0" || got.UniqueID == "" || got.Args != nil {
+		t.Errorf("arrived: %+v", got)
+	}
+}
+
+func TestMessageThatCannotTravel(t *testing.T) {
+	t.Parallel()
+	for name, m := range map[string]transport.Message{
+		"nothing":       {},
+		"bad arguments": {Method: "x", Args: json.RawMessage(`{"a":}`)},
+		"bad result":    {ID: "1", Result: json.RawMessage(`nul`)},
+	} {
+		if body, err := appendMessage([]byte("before"), &m); err == nil || string(body) != "before" {
+			t.Errorf("%s: %q, %v", name, body, err)
+		}
+	}
+}
+
+// Whatever a peer sends, reading it ends.
+func FuzzMessage(f *testing.F) {
+	for _, m := range messages() {
+		body, err := appendMessage(nil, &m)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(body)
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		m, err := parseMessage(body)
+		if err != nil {
+			return
+		}
+		if n := len(m.Args) + len(m.Context) + len(m.Result) + len(m.Failure) + len(m.Method) + len(m.ReplyTo) + len(m.ID); n > len(body) {
+			t.Fatalf("%d bytes from %d", n, len(body))
+		}
+	})
+}

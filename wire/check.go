@@ -1,0 +1,37 @@
+package wire
+
+import (
+	"encoding/json"
+
+	"github.com/goslo/goslo/transport"
+)
+
+// Check is for a bus that carries messages in a form of its own, and is to refuse what others refuse: it says why
+// [AppendMessage] would not append m, and nil when it would. Of the length of m only its JSON counts here.
+func Check(m *transport.Message) error {
+	if m.Method == "" && m.ID == "" {
+		return errNeither
+	}
+	if m.Method != "" && m.Monitor < 0 {
+		return negative(m.Monitor)
+	}
+	if n := len(m.Args) + len(m.Context) + len(m.Result) + len(m.Failure); n > MaxSize {
+		return tooLong(n, m)
+	}
+	fields := [...]struct {
+		name  string
+		value json.RawMessage
+		first byte
+		depth int
+	}{{"args", m.Args, '{', 1}, {"context", m.Context, '{', 0}}
+	if m.Method == "" {
+		fields[0].name, fields[0].value, fields[0].first = "result", m.Result, 0
+		fields[1].name, fields[1].value = "failure", m.Failure
+	}
+	for _, f := range fields {
+		if _, err := rawField(f.name, f.value, f.first, f.depth); err != nil {
+			return err
+		}
+	}
+	return nil
+}

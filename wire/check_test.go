@@ -1,0 +1,47 @@
+package wire_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/goslo/goslo/transport"
+	"github.com/goslo/goslo/wire"
+)
+
+func TestCheckRefusesWhatAppendMessageRefuses(t *testing.T) {
+	t.Parallel()
+	messages := map[string]transport.Message{
+		"neither method nor id":          {},
+		"negative monitor":               {Method: "x", ID: "1", Monitor: -time.Second},
+		"negative monitor of a reply":    {ID: "1", Monitor: -time.Second},
+		"bad arguments in a reply":       {ID: "1", Args: json.RawMessage(`{`)},
+		"bad result in a request":        {Method: "x", Result: json.RawMessage(`{`)},
+		"as good as a message can be":    {Method: "x", ID: "1", ReplyTo: "r", Monitor: time.Second, UniqueID: "u"},
+		"as good as a reply can be":      {ID: "1", Ending: true},
+		"a reply with result and reason": {ID: "1", Result: json.RawMessage(`[1]`), Failure: json.RawMessage(`{"class":"E"}`)},
+	}
+	for _, depth := range []int{wire.MaxDepth - 2, wire.MaxDepth - 1, wire.MaxDepth, wire.MaxDepth + 1} {
+		nested := strings.Repeat("[", depth) + strings.Repeat("]", depth)
+		messages[fmt.Sprintf("result of depth %d", depth)] = transport.Message{ID: "1", Result: json.RawMessage(nested)}
+		object := json.RawMessage(`{"a":` + nested + `}`)
+		messages[fmt.Sprintf("arguments of depth %d", depth)] = transport.Message{Method: "x", Args: object}
+		messages[fmt.Sprintf("context of depth %d", depth)] = transport.Message{Method: "x", Context: object}
+		messages[fmt.Sprintf("failure of depth %d", depth)] = transport.Message{ID: "1", Failure: object}
+	}
+	for _, text := range []string{``, `null`, ` null `, `{}`, ` {"a": NaN} `, `[]`, `1`, `"x"`, `{`, `{"a"}`, `{"a":1}x`, "{\"a\":\"\xff\"}", `{"a":"\x"}`, ` `, `nul`, `{"":1,}`} {
+		value := json.RawMessage(text)
+		messages[fmt.Sprintf("arguments %q", text)] = transport.Message{Method: "x", Args: value}
+		messages[fmt.Sprintf("context %q", text)] = transport.Message{Method: "x", Context: value}
+		messages[fmt.Sprintf("result %q", text)] = transport.Message{ID: "1", Result: value}
+		messages[fmt.Sprintf("failure %q", text)] = transport.Message{ID: "1", Failure: value}
+	}
+	for name, m := range messages {
+		_, want := wire.AppendMessage(nil, &m)
+		if got := wire.Check(&m); (got == nil) != (want == nil) {
+			t.Errorf("%s: Check says %v, AppendMessage %v", name, got, want)
+		}
+	}
+}
