@@ -19,6 +19,8 @@ const (
 	idleTime  = 5 * time.Second       // between two looks at everything when nothing happens
 	tickTime  = 10 * time.Millisecond // the same while something is due soon
 	burst     = 256                   // messages taken from one socket before the others have their turn
+	yields    = 4                     // how often others may run before a round
+	yieldTime = time.Millisecond      // after which they may not again
 	leaveTime = time.Second           // how long clients have to say that they send no more
 )
 
@@ -56,7 +58,7 @@ func (l *loop) run() {
 	defer close(l.ended)
 	var w work
 	for {
-		runtime.Gosched() // those whom the last round has woken add to this one
+		l.yield()
 		w = l.inbox.take(w)
 		l.do(&w)
 		l.flush()
@@ -85,6 +87,17 @@ func (l *loop) run() {
 		}
 	}
 	l.end()
+}
+
+// yield lets those run whom the last round has woken, so that they add to this one; only once where others take the processors.
+func (l *loop) yield() {
+	started := time.Now()
+	for range yields {
+		runtime.Gosched()
+		if time.Since(started) > yieldTime {
+			return
+		}
+	}
 }
 
 // do carries out what was asked for.
