@@ -111,6 +111,16 @@ func (w *worker) signal(s syscall.Signal) {
 	}
 }
 
+// stop is kill -STOP, and returns when no thread of the process runs any more.
+func (w *worker) stop() {
+	w.t.Helper()
+	w.signal(syscall.SIGSTOP)
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(w.cmd.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
+		w.t.Fatalf("stop the worker: %v, status %#x", err, status)
+	}
+}
+
 // kill is kill -9, and returns when the process is gone.
 func (w *worker) kill() {
 	w.once.Do(func() {
@@ -173,7 +183,7 @@ func TestDoubtIsNotSentElsewhere(t *testing.T) {
 	if err := client.Send(testContext(t), topic, cast("first")); err != nil {
 		t.Fatal(err)
 	}
-	w.signal(syscall.SIGSTOP)
+	w.stop()
 	sent := make(chan error, 1)
 	go func() { sent <- client.Send(testContext(t), topic, cast("doubt")) }()
 	brokertest.Await(t, "the cast to have left", func() bool { return client.InFlight() == 1 })
@@ -204,7 +214,7 @@ func TestStoppedServerIsPassedOver(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	one.signal(syscall.SIGSTOP)
+	one.stop()
 	late := make(chan error, 1)
 	go func() { late <- client.Send(testContext(t), at("one"), cast("late")) }()
 	brokertest.Await(t, "the stopped server to be noticed", func() bool { return client.Down() == 1 })
