@@ -86,8 +86,11 @@ func TestEveryJittersWidely(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ctx, stop := context.WithTimeout(t.Context(), 1000*time.Minute)
 		defer stop()
-		task := service.Every(service.Periodic{Spacing: time.Minute, Jitter: time.Minute}, func(context.Context) error {
-			<-time.After(30 * time.Second)
+		task := service.Every(service.Periodic{Spacing: time.Minute, Jitter: time.Minute}, func(ctx context.Context) error {
+			select {
+			case <-time.After(30 * time.Second):
+			case <-ctx.Done(): // the bubble ends with the last run
+			}
 			return nil
 		})
 		if err := task.Run(ctx); err != nil {
