@@ -15,7 +15,8 @@ type loader struct {
 	schema *schema
 	line   *commandLine
 	env    func(string) (string, bool)
-	places []place // of files, in the order in which they are read
+	places []place  // of files, in the order in which they are read
+	others []string // further folders in which a file beside them may be
 }
 
 // A place is a file, or a folder with files.
@@ -40,6 +41,7 @@ func newLoader(s Source, defaults reflect.Value) (*loader, error) {
 	if l.env == nil {
 		l.env = os.LookupEnv
 	}
+	l.others = folders("/", l.env, s.Project)
 	var err error
 	if l.schema, err = newSchema(defaults); err != nil {
 		return nil, err
@@ -76,6 +78,25 @@ func defaultPlaces(given []string, dir bool, s Source, env func(string) (string,
 
 // search mirrors oslo_config/cfg.py, find_config_files: for the project and the program, the first that exists.
 func search(root string, env func(string) (string, bool), project, prog, extension string) []string {
+	dirs := folders(root, env, project)
+	var found []string
+	for _, name := range []string{project, prog} {
+		if name == "" {
+			continue
+		}
+		for _, dir := range dirs {
+			path := filepath.Join(dir, name+extension)
+			if _, err := os.Stat(path); err == nil {
+				found = append(found, path)
+				break
+			}
+		}
+	}
+	return found
+}
+
+// folders mirrors oslo_config/cfg.py, _get_config_dirs.
+func folders(root string, env func(string) (string, bool), project string) []string {
 	var dirs []string
 	add := func(parts ...string) { dirs = append(dirs, filepath.Join(parts...)) }
 	if home, ok := env("HOME"); ok && home != "" {
@@ -93,20 +114,7 @@ func search(root string, env func(string) (string, bool), project, prog, extensi
 			add(snap, "etc", project)
 		}
 	}
-	var found []string
-	for _, name := range []string{project, prog} {
-		if name == "" {
-			continue
-		}
-		for _, dir := range dirs {
-			path := filepath.Join(dir, name+extension)
-			if _, err := os.Stat(path); err == nil {
-				found = append(found, path)
-				break
-			}
-		}
-	}
-	return found
+	return dirs
 }
 
 // absolute mirrors oslo_config/cfg.py, _fixpath.

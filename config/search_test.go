@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -60,5 +61,42 @@ func TestDefaultFiles(t *testing.T) {
 	want = []string{want[1], filepath.Join(root, "home/other.conf")}
 	if diff := cmp.Diff(want, conf.Files()); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// Files beside the configuration are found where oslo.config's find_file looks, in its order.
+func TestFindFile(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	touch := func(path string) string {
+		path = filepath.Join(root, path)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	env := lookup(map[string]string{"HOME": filepath.Join(root, "home")})
+	a, b := touch("a/shop.conf"), touch("b/shop.conf")
+	conf := mustLoad(t, config.Source{Project: "shop", Env: env, Args: []string{
+		"--config-file", a, "--config-file", b, "--config-dir", filepath.Dir(touch("d/x.conf")),
+	}}, struct{}{})
+
+	if path, err := conf.FindFile("paste.ini"); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), filepath.Join(root, "home/.shop")) {
+		t.Errorf("found %q, %v", path, err)
+	}
+	for _, dir := range []string{"home", "home/.shop", "a", "b", "d"} { // each comes before those before it
+		want := touch(dir + "/paste.ini")
+		if path, err := conf.FindFile("paste.ini"); path != want || err != nil {
+			t.Errorf("found %s, %v; want %s", path, err, want)
+		}
+	}
+	if path, err := conf.FindFile(a); path != a || err != nil {
+		t.Errorf("an absolute name is %s, %v", path, err)
+	}
+	if path, err := conf.FindFile(a + "x"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("an absolute name that is not there is %s, %v", path, err)
 	}
 }

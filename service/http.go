@@ -70,34 +70,68 @@ func HTTP(l net.Listener, h http.Handler, log *slog.Logger) Runner {
 	return &httpRunner{l, &http.Server{
 		Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}}
+	}, time.Second}
+}
+
+// HTTPServer returns a Runner that serves an API at l, which it closes. Put it behind the servers on the bus that it needs, and it is stopped
+// before them. Then nobody can connect any more, and requests that run have drain to end; what is cut off after that is an error of
+// Run. A drain of 0 is as long as it takes.
+func HTTPServer(l net.Listener, s *http.Server, drain time.Duration) Runner {
+	return apiRunner{&httpRunner{l, s, drain}}
 }
 
 type httpRunner struct {
 	listener net.Listener
 	server   *http.Server
+	drain    time.Duration // of answers that are being given at the stop; 0 = without end
 }
 
-// httpEnd is how long an answer that is being given may take at the stop.
-const httpEnd = time.Second
-
 func (r *httpRunner) Run(ctx context.Context) error {
-	failed := make(chan error, 1)
-	go func() { failed <- r.server.Serve(r.listener) }()
-	select {
-	case err := <-failed:
-		return fmt.Errorf("serve HTTP at %s: %w", r.listener.Addr(), err)
-	case <-ctx.Done():
-	}
-	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), httpEnd)
-	defer cancel()
-	if err := r.server.Shutdown(closing); err != nil {
-		_ = r.server.Close() // what was asked for has its end
-	}
-	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve HTTP at %s: %w", r.listener.Addr(), err)
+	if err := r.serve(ctx); !errors.Is(err, errCutOff) {
+		return err
 	}
 	return nil
 }
 
+// errCutOff says that an answer took longer than the drain.
+var errCutOff = errors.New("requests that did not end in time were cut off")
+
+// serve serves until ctx ends, and then for the drain.
+func (r *httpRunner) serve(ctx context.Context) error {
+	ended := make(chan error, 1)
+	go func() { ended <- r.server.Serve(r.listener) }()
+	select {
+	case err := <-ended:
+		return r.failed(err)
+	case <-ctx.Done():
+	}
+	closing, cancel := context.WithoutCancel(ctx), context.CancelFunc(func() {})
+	if r.drain > 0 {
+		closing, cancel = context.WithTimeout(closing, r.drain)
+	}
+	defer cancel()
+	cut := r.server.Shutdown(closing)
+	if cut != nil {
+		_ = r.server.Close() // it says what cut says
+	}
+	if err := r.failed(<-ended); err != nil || cut == nil {
+		return err
+	}
+	return r.failed(errCutOff)
+}
+
+// failed names the address. A server that was closed has not failed.
+func (r *httpRunner) failed(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return fmt.Errorf("serve HTTP at %s: %w", r.listener.Addr(), err)
+}
+
 func (r *httpRunner) String() string { return "http " + r.listener.Addr().String() }
+
+// An apiRunner is an httpRunner whose requests matter.
+type apiRunner struct{ *httpRunner }
+
+func (r apiRunner) Run(ctx context.Context) error { return r.serve(ctx) }
+func (r apiRunner) Abort()                        { _ = r.server.Close() } // Run says what became of it

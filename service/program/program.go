@@ -32,6 +32,7 @@ import (
 	"io"
 	"log/slog"
 	"math"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -56,6 +57,8 @@ type Config[T any] struct {
 	// Project is whose files are looked for beside the program's own, when the command line names none: /etc/project/project.conf.
 	// Default: "".
 	Project string
+	// Files are read when the command line names none; they must exist. Default: those of Project, and the program's own.
+	Files []string
 	// Name is the program's. Default: the last element of os.Args[0].
 	Name string
 	// Version answers --version, and stands in traces. Default: there is none.
@@ -89,7 +92,7 @@ func run[T any, P embedding[T]](ctx context.Context, c Config[T], args []string,
 	}
 	stash := newEarly()
 	log := slog.New(stash)
-	conf, err := config.Load(config.Source{Project: c.Project, Prog: c.Name, Args: args[1:], Version: c.Version, Logger: log}, c.Options)
+	conf, err := config.Load(config.Source{Project: c.Project, Files: c.Files, Prog: c.Name, Args: args[1:], Version: c.Version, Logger: log}, c.Options)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		_, _ = fmt.Fprint(stdout, err)
@@ -164,6 +167,31 @@ func (p *Program[T]) Client() *rpc.Client { return p.open.Load().client }
 // ServerConfig returns that of a server as the options have it: its name is host, it has as many workers as executor_thread_pool_size says, drains for
 // graceful_shutdown_timeout, and is observed. The topic is up to the caller.
 func (p *Program[T]) ServerConfig() rpc.ServerConfig { return p.open.Load().server }
+
+// Observer returns what watches the program's calls, as metrics and tracing have it. Its HTTP is for the filters of an API.
+func (p *Program[T]) Observer() *observe.Observer { return p.observer }
+
+// HTTP opens an address, host:port, or unix: and a path, and returns the listener and a runner that serves an API there. Requests that run when the
+// program is to stop have graceful_shutdown_timeout to end. Put the runner behind those of the servers whose work it hands out.
+func (p *Program[T]) HTTP(ctx context.Context, address string, h http.Handler) (net.Listener, service.Runner, error) {
+	l, err := service.ListenHTTP(ctx, address)
+	if err != nil {
+		return nil, nil, err
+	}
+	s := &http.Server{
+		Handler: h, ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, IdleTimeout: idleTimeout,
+		ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelDebug),
+	}
+	p.log.Info("the API is answered", "at", l.Addr().String())
+	return l, service.HTTPServer(l, s, p.drain()), nil
+}
+
+// Limits of a client of an API that sends slowly, or nothing. There is none for answers: they wait for calls, which have deadlines.
+const (
+	headerTimeout = 10 * time.Second
+	bodyTimeout   = time.Minute
+	idleTimeout   = 2 * time.Minute
+)
 
 // Manage returns the runners of a manager by the convention of [service.Create], for the program's name, and host.
 func (p *Program[T]) Manage(m service.Manager) ([]service.Runner, error) {
@@ -367,6 +395,11 @@ func (a *app[T]) Abort() {
 	}
 }
 
+// drain is how long what runs has at the end; 0 = as long as it takes.
+func (p *Program[T]) drain() time.Duration {
+	return time.Duration(p.options().GracefulShutdownTimeout) * time.Second
+}
+
 // retryOpen is the pause between attempts to open the bus.
 const retryOpen = 2 * time.Second
 
@@ -388,8 +421,7 @@ func (p *Program[T]) connect(ctx context.Context) error {
 	if server.Server = o.Host; server.Server == "" {
 		return errors.New("program: the machine has no name; set host in [DEFAULT]")
 	}
-	server.Drain = time.Duration(o.GracefulShutdownTimeout) * time.Second
-	if server.Drain == 0 {
+	if server.Drain = p.drain(); server.Drain == 0 {
 		server.Drain = math.MaxInt64
 	}
 	bus, err := open.Open(ctx)
