@@ -19,6 +19,7 @@
 //	config              oslo.config: options as struct fields, from flags, environment and files
 //	config/messaging    oslo.messaging's options, to be embedded in a program's
 //	observe             traces, metrics and logs as operators of OpenStack know them
+//	rest                the HTTP front: request context, request ids, faults
 //	service             running programs: order, periodic tasks, probes, signals, systemd
 //	service/program     the main function of services: all of the above, configured
 //	cmd/goslo           the command line, over internal/cli
