@@ -18,6 +18,7 @@
 //	wire                oslo.messaging's JSON, bytes to values and back
 //	config              oslo.config: options as struct fields, from flags, environment and files
 //	config/messaging    oslo.messaging's options, to be embedded in a program's
+//	policy              who may do what, by oslo.policy's rules
 //	observe             traces, metrics and logs as operators of OpenStack know them
 //	rest                the HTTP front: request context, request ids, faults
 //	service             running programs: order, periodic tasks, probes, signals, systemd
