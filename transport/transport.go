@@ -1,4 +1,4 @@
-// Package transport is the seam between RPC and a message bus.
+// Package transport is the seam between RPC and notifications on one side and a message bus on the other.
 //
 // It owns the vocabulary that both sides share: [Address] says where a message goes, [Message] what it
 // says, [Transport] sends and listens, [Listener] and [Delivery] receive. It owns no protocol and starts
@@ -26,6 +26,9 @@ type Transport interface {
 	// A Fanout message that nobody hears is not an error. A Reply never holds its sender until the
 	// caller's queue is back: the transport tries on for a bounded time of its own.
 	//
+	// A Notification waits for its listeners, also where there has been none yet: Send makes the queue that listeners
+	// without a pool share, if there is none. A bus that carries no notifications says errors.ErrUnsupported.
+	//
 	// Errors wrap ErrNoListener, ErrNotSent, ErrInDoubt, ErrRejected or ErrClosed.
 	Send(ctx context.Context, to Address, m *Message) error
 
@@ -34,6 +37,9 @@ type Transport interface {
 	// A Topic address must name a Server: the listener then receives what is sent to the topic (shared
 	// with the topic's other servers), to this server of the topic, and to the topic's fanout.
 	// A Reply address is given by its Kind alone; the transport picks the rest, see Listener.Addr.
+	// At a Notification address listeners of one Pool share what is sent to the topic, and so do those without one: each
+	// pool gets every notification from its first listener on, those without a pool also what was sent before. A bus that
+	// has no notifications, or no pools, says errors.ErrUnsupported.
 	Listen(ctx context.Context, from Address, o ListenOptions) (Listener, error)
 
 	// Close ends every listener and connection, waiting for messages already taken by Send to leave
@@ -93,7 +99,8 @@ type Leaver interface {
 type Delivery struct {
 	Message *Message
 
-	// To is how the message was addressed, as far as the bus tells: Kind Topic with or without Server, Fanout or Reply.
+	// To is how the message was addressed, as far as the bus tells: Kind Topic with or without Server, Fanout, Reply, or
+	// Notification with the topic it was sent to, whatever the listener's pool.
 	To Address
 
 	// Redelivered says that the bus has handed this message to some listener before.
@@ -166,9 +173,10 @@ type Kind uint8
 
 // The kinds of address.
 const (
-	Topic  Kind = iota + 1 // one server: the one named, else any one of the topic's
-	Fanout                 // every server of the topic
-	Reply                  // the one listener that asked
+	Topic        Kind = iota + 1 // one server: the one named, else any one of the topic's
+	Fanout                       // every server of the topic
+	Reply                        // the one listener that asked
+	Notification                 // one listener of each pool of the topic, whenever it comes
 )
 
 // String returns the kind's name in lower case.
@@ -180,6 +188,8 @@ func (k Kind) String() string {
 		return "fanout"
 	case Reply:
 		return "reply"
+	case Notification:
+		return "notification"
 	}
 	return "invalid"
 }
@@ -188,11 +198,13 @@ func (k Kind) String() string {
 type Address struct {
 	Kind     Kind
 	Exchange string // "" means the transport's default exchange (oslo's control_exchange, "openstack")
-	Topic    string // for a Reply, the Message.ReplyTo of the request
+	Topic    string // for a Reply, the Message.ReplyTo of the request; of a Notification with the priority: "notifications.info"
 	Server   string // of a Topic address only
+	Pool     string // of a Notification address that is listened at only; "" = the listeners without a pool
 }
 
-// String is the form used in errors and logs: topic, topic.server, "topic (fanout)", with the exchange in front when it is not the default one.
+// String is the form used in errors and logs: topic, topic.server, "topic (fanout)", "topic (pool P)", with the exchange in front when it is not
+// the default one.
 func (a Address) String() string {
 	s := a.Topic
 	if a.Server != "" {
@@ -204,11 +216,14 @@ func (a Address) String() string {
 	if a.Kind == Fanout {
 		s += " (fanout)"
 	}
+	if a.Pool != "" {
+		s += " (pool " + a.Pool + ")"
+	}
 	return s
 }
 
-// A Message is a request, a reply or a heartbeat, as every bus carries it. A request has a Method or, from a
-// peer that forgot it, at least Args; a message with neither is a reply. Raw JSON fields are shared, not copied:
+// A Message is a request, a reply, a heartbeat or a notification, as every bus carries it. A notification has an Event; a
+// request has a Method or, from a peer that forgot it, at least Args; a message with none of them is a reply. Raw JSON fields are shared, not copied:
 // nobody changes their bytes. A bus may rewrite their text, not what it says: blanks, and how characters are escaped.
 type Message struct {
 	// Of a request.
@@ -231,7 +246,11 @@ type Message struct {
 	Answers string // the method that a reply answers, for the sender's log; it does not travel
 	// A heartbeat has the request's Monitor, after which it is of no use; a bus may drop it then. It need not travel.
 
-	// Of both.
-	ID       string // pairs a reply with its call; "" for a cast
+	// Of a notification, which has Context, Headers and UniqueID besides.
+	Event *Event
+
+	// Of a request and a reply.
+	ID string // pairs a reply with its call; "" for a cast
+	// Of all.
 	UniqueID string // tells a message from its duplicate
 }

@@ -55,6 +55,8 @@ func (c *Conn) listen(ctx context.Context, from transport.Address, o transport.L
 		window := firstSet(c.settings.credit.replies, o.Prefetch, replyCredit)
 		l.links = []*subscription{newSubscription(l, from, window)}
 		l.links[0].id = wire.NewID()
+	case from.Kind == transport.Notification:
+		return nil, errNotifications
 	case from.Kind != transport.Topic:
 		return nil, fmt.Errorf("%s is no kind of address to listen at", from.Kind)
 	case from.Topic == "" || from.Server == "":

@@ -39,6 +39,9 @@ func (c *Conn) Send(ctx context.Context, to transport.Address, m *transport.Mess
 	return nil
 }
 
+// errNotifications is said to who sends one, or wants to hear them.
+var errNotifications = fmt.Errorf("%w: this transport carries RPC, and no notifications; send them over another bus (transport_url in [oslo_messaging_notifications])", errors.ErrUnsupported)
+
 func (c *Conn) send(ctx context.Context, to transport.Address, m *transport.Message) error {
 	settled := c.settings.settled.cast
 	limit := c.settings.timeouts.send
@@ -51,8 +54,13 @@ func (c *Conn) send(ctx context.Context, to transport.Address, m *transport.Mess
 	case transport.Reply:
 		limit = c.settings.timeouts.reply
 		settled = c.settings.settled.reply || !m.Ending // heartbeats always (AMQP1-04)
+	case transport.Notification:
+		return errNotifications
 	default:
 		return reject(errors.New("the address has no kind"))
+	}
+	if err := transport.CheckNotification(to, m); err != nil {
+		return err
 	}
 	if to.Topic == "" {
 		return reject(errors.New("the address has no topic"))

@@ -14,7 +14,8 @@ import (
 
 const defaultPrefetch = 64
 
-// A listener takes from up to three queues: its topic's, its server's, and its own fanout queue.
+// A listener takes from up to three queues: its topic's, its server's, and its own fanout queue; or from that of replies or
+// notifications.
 type listener struct {
 	transport *Transport
 	bus       *Bus
@@ -80,8 +81,19 @@ func (t *Transport) listen(ctx context.Context, from transport.Address, o transp
 			delete(t.bus.replies, l.addr)
 			replies.gone = true
 		}
+	case transport.Notification:
+		if from.Topic == "" {
+			return nil, errors.New("the address must name a topic")
+		}
+		l.addr = from.String()
+		q := t.bus.declareNotified(t.name(from))[0]
+		if from.Pool != "" {
+			q = t.bus.declarePool(t.name(from), from.Pool)
+		}
+		l.queues = []*queue{q}
+		l.leave = func() {}
 	default:
-		return nil, errors.New("only topic and reply addresses have listeners")
+		return nil, errors.New("only topic, reply and notification addresses have listeners")
 	}
 	for _, q := range l.queues {
 		q.listeners = append(q.listeners, l)
@@ -90,7 +102,7 @@ func (t *Transport) listen(ctx context.Context, from transport.Address, o transp
 	return l, nil
 }
 
-// Addr is a reply address, or topic.server.
+// Addr is a reply address, topic.server, or the topic of notifications.
 func (l *listener) Addr() string { return l.addr }
 
 // Next takes the next message from the bus.
@@ -171,6 +183,10 @@ func (l *listener) hand(q *queue, w waiting) {
 func (l *listener) deliver(q *queue, w waiting) *delivery {
 	d := &delivery{message: w.message, listener: l, queue: q, stored: w.stored}
 	d.message.Headers = maps.Clone(w.message.Headers) // others may get the same message
+	if n := w.message.Event; n != nil {
+		own := *n
+		d.message.Event = &own
+	}
 	d.Delivery = transport.Delivery{Message: &d.message, To: w.to, Redelivered: w.redelivered, Settler: d}
 	if w.to.Exchange == l.transport.exchange {
 		d.To.Exchange = ""

@@ -29,8 +29,15 @@ func (t *Transport) send(ctx context.Context, to transport.Address, m *transport
 	if err := transport.CheckHeaders(m.Headers); err != nil {
 		return err
 	}
+	if err := transport.CheckNotification(to, m); err != nil {
+		return err
+	}
 	s := &stored{message: *m, to: to}
 	s.message.Headers = maps.Clone(m.Headers) // the sender may go on with its own
+	if m.Event != nil {
+		own := *m.Event
+		s.message.Event = &own
+	}
 	s.to.Exchange = t.name(to).exchange
 	if m.Method != "" && m.Version == "" {
 		s.message.Version = "1.0"
@@ -58,6 +65,12 @@ func (t *Transport) send(ctx context.Context, to transport.Address, m *transport
 				q.pushBack(waiting{stored: s})
 				q.dispatch()
 			}
+		}
+	case transport.Notification:
+		s.to.Pool = ""
+		for _, q := range t.bus.declareNotified(t.name(to)) {
+			q.pushBack(waiting{stored: s})
+			q.dispatch()
 		}
 	default:
 		return fmt.Errorf("%w: the address is of no known kind", transport.ErrRejected)

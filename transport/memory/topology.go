@@ -14,6 +14,9 @@ type Bus struct {
 	topics    map[topicName]*topic
 	replies   map[string]*queue // by reply address
 	lastReply uint64
+
+	notified map[topicName][]*queue // who gets a notification; first the queue of listeners without a pool
+	pools    map[string]*queue
 }
 
 type topicName struct{ exchange, topic string }
@@ -27,7 +30,7 @@ type topic struct {
 
 // NewBus makes a bus that only the transports opened on it can reach.
 func NewBus() *Bus {
-	return &Bus{topics: map[topicName]*topic{}, replies: map[string]*queue{}}
+	return &Bus{topics: map[topicName]*topic{}, replies: map[string]*queue{}, notified: map[topicName][]*queue{}, pools: map[string]*queue{}}
 }
 
 // declare returns the topic, and the queue of one of its servers, made if need be.
@@ -45,10 +48,40 @@ func (b *Bus) declare(name topicName, server string) (*topic, *queue) {
 	return t, q
 }
 
-// find returns the queue of a Topic or Reply address, or nil.
+// declareNotified returns who gets the notifications of a topic. The queue of listeners without a pool is made if need be.
+func (b *Bus) declareNotified(name topicName) []*queue {
+	if b.notified[name] == nil {
+		b.notified[name] = []*queue{{}}
+	}
+	return b.notified[name]
+}
+
+// declarePool returns the queue of a pool, which gets the notifications of the topic from now on. Its name is all that it
+// has: topics may share one (NPOOL-04).
+func (b *Bus) declarePool(name topicName, pool string) *queue {
+	q := b.pools[pool]
+	if q == nil {
+		q = &queue{}
+		b.pools[pool] = q
+	}
+	if all := b.declareNotified(name); !slices.Contains(all, q) {
+		b.notified[name] = append(all, q)
+	}
+	return q
+}
+
+// find returns the queue of an address that is not a Fanout, or nil.
 func (b *Bus) find(exchange string, at transport.Address) *queue {
-	if at.Kind == transport.Reply {
+	switch {
+	case at.Kind == transport.Reply:
 		return b.replies[at.Topic]
+	case at.Kind == transport.Notification && at.Pool != "":
+		return b.pools[at.Pool]
+	case at.Kind == transport.Notification:
+		if all := b.notified[topicName{exchange, at.Topic}]; all != nil {
+			return all[0]
+		}
+		return nil
 	}
 	t := b.topics[topicName{exchange, at.Topic}]
 	switch {

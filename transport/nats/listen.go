@@ -87,6 +87,8 @@ func (c *Conn) listen(ctx context.Context, from transport.Address, o transport.L
 	switch {
 	case from.Kind == transport.Reply:
 		return c.listenReply(ctx)
+	case from.Kind == transport.Notification:
+		return nil, errNotifications
 	case from.Kind != transport.Topic:
 		return nil, fmt.Errorf("%w: a listener's address is of kind topic or reply", transport.ErrRejected)
 	case from.Topic == "" || from.Server == "":

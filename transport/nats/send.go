@@ -64,6 +64,12 @@ func (c *Conn) send(ctx context.Context, to transport.Address, m *transport.Mess
 	if to.Topic == "" {
 		return fmt.Errorf("%w: the address has no topic", transport.ErrRejected)
 	}
+	if err := transport.CheckNotification(to, m); err != nil {
+		return err
+	}
+	if to.Kind == transport.Notification {
+		return errNotifications
+	}
 	if err := transport.CheckHeaders(m.Headers); err != nil {
 		return err
 	}
@@ -94,6 +100,8 @@ func (c *Conn) send(ctx context.Context, to transport.Address, m *transport.Mess
 		return c.cast(ctx, to, m, body)
 	}
 }
+
+var errNotifications = fmt.Errorf("notifications: %w", errors.ErrUnsupported)
 
 // publish writes one plain message, waiting for the connection.
 func (c *Conn) publish(ctx context.Context, subject, reply string, header nats.Header, body []byte) error {

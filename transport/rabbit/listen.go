@@ -63,6 +63,8 @@ func (t *Transport) Listen(ctx context.Context, from transport.Address, o transp
 	addr := from.Topic + "." + from.Server
 	switch {
 	case from.Kind == transport.Reply:
+	case from.Kind == transport.Notification:
+		return nil, fmt.Errorf("rabbit: listen at %s: %w", from, errNotifications)
 	case from.Kind != transport.Topic:
 		return nil, fmt.Errorf("rabbit: listen at %s: %s is no kind of address to listen at", from, from.Kind)
 	case from.Topic == "" || from.Server == "":

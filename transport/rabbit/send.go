@@ -73,7 +73,13 @@ func (t *Transport) send(ctx context.Context, to transport.Address, m *transport
 		own.UniqueID = wire.NewID()
 		m = &own
 	}
-	err := transport.CheckHeaders(m.Headers)
+	if to.Kind == transport.Notification {
+		return errNotifications
+	}
+	err := transport.CheckNotification(to, m)
+	if err == nil {
+		err = transport.CheckHeaders(m.Headers)
+	}
 	if err != nil {
 		return err
 	}
@@ -109,6 +115,8 @@ func (t *Transport) send(ctx context.Context, to transport.Address, m *transport
 	}
 	return reject(errors.New("the address has no kind"))
 }
+
+var errNotifications = fmt.Errorf("notifications: %w", errors.ErrUnsupported)
 
 func reject(why error) error { return fmt.Errorf("%w: %w", transport.ErrRejected, why) }
 

@@ -27,7 +27,8 @@ func content() []Case {
 
 // normal replaces what "absent" may look like on arrival by one form of it.
 func normal(m transport.Message) transport.Message {
-	if m.Method != "" {
+	switch {
+	case m.Method != "":
 		if m.Version == "" {
 			m.Version = "1.0"
 		}
@@ -37,7 +38,16 @@ func normal(m transport.Message) transport.Message {
 		if m.Context == nil {
 			m.Context = json.RawMessage("{}")
 		}
-	} else if m.Result == nil {
+	case m.Event != nil:
+		e := *m.Event
+		if e.Payload == nil {
+			e.Payload = json.RawMessage("null")
+		}
+		if m.Context == nil {
+			m.Context = json.RawMessage("{}")
+		}
+		m.Event = &e
+	case m.Result == nil:
 		m.Result = json.RawMessage("null")
 	}
 	return m

@@ -116,10 +116,18 @@ func reply(id, result string) *transport.Message {
 // newID is 32 lower-case letters and digits, as Python's uuid4().hex is.
 func newID() string { return strings.ToLower(rand.Text() + rand.Text())[:32] }
 
+// text is what a message says, in short.
+func text(m *transport.Message) string {
+	if m.Event != nil {
+		return "event " + m.Event.Type
+	}
+	return m.Method + string(m.Result)
+}
+
 func (f *fixture) send(t transport.Transport, to transport.Address, m *transport.Message) {
 	f.Helper()
 	if err := t.Send(f.patient(), to, m); err != nil {
-		f.Fatalf("send %s%s to %s: %v", m.Method, m.Result, to, err)
+		f.Fatalf("send %s to %s: %v", text(m), to, err)
 	}
 }
 
@@ -172,7 +180,7 @@ func (f *fixture) silent(l transport.Listener) {
 	d, err := l.Next(ctx)
 	switch {
 	case err == nil:
-		f.Fatalf("%s: got %s%s addressed to %s (redelivered: %t, undelivered: %v), want nothing", l.Addr(), d.Message.Method, d.Message.Result, d.To, d.Redelivered, d.Undelivered)
+		f.Fatalf("%s: got %s addressed to %s (redelivered: %t, undelivered: %v), want nothing", l.Addr(), text(d.Message), d.To, d.Redelivered, d.Undelivered)
 	case !errors.Is(err, context.DeadlineExceeded):
 		f.Fatalf("%s: next: %v, want a deadline that has passed", l.Addr(), err)
 	}

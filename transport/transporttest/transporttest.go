@@ -63,6 +63,12 @@ const (
 	// Leave: its listeners at Topic addresses are transport.Leavers. Not claimed: they are none, or the method says ErrUnsupported.
 	Leave
 
+	// Notifications: it carries notifications, and keeps them for listeners that are away or have never been there. Not claimed:
+	// Send and Listen say ErrUnsupported.
+	Notifications
+	// Pools: listeners for notifications may be in pools. Not claimed: Listen says ErrUnsupported when the address names one.
+	Pools
+
 	// Redelivery: what a listener holds unsettled goes back to the bus when the listener, or the transport
 	// under it, is closed. Not claimed: it is lost, and the cases do not run, as nothing is there to say so.
 	Redelivery
@@ -102,7 +108,7 @@ type Case struct {
 // Cases are all promises.
 func Cases() []Case {
 	var all []Case
-	for _, group := range [][]Case{routing(), replies(), content(), settling(), leaving(), lifetime(), names()} {
+	for _, group := range [][]Case{routing(), replies(), content(), settling(), leaving(), notifying(), lifetime(), names()} {
 		all = append(all, group...)
 	}
 	return all

@@ -109,7 +109,7 @@ func record(t *testing.T, name string, c transporttest.Config) *recorder {
 func TestBrokenTransportsFail(t *testing.T) {
 	t.Parallel()
 	var cases sync.WaitGroup
-	for _, b := range breakages {
+	for _, b := range allBreakages() {
 		for name := range strings.FieldsSeq(b.cases) {
 			cases.Go(func() {
 				c := brokenConfig(b.make)
@@ -142,7 +142,7 @@ func TestLeakFails(t *testing.T) { //nolint:paralleltest // It counts goroutines
 func TestEveryCaseCanFail(t *testing.T) {
 	t.Parallel()
 	noticed := map[string]bool{"NoGoroutinesLeft": true} // by TestLeakFails
-	for _, b := range breakages {
+	for _, b := range allBreakages() {
 		for name := range strings.FieldsSeq(b.cases) {
 			noticed[name] = true
 		}
@@ -185,6 +185,8 @@ func TestUnclaimedFeatures(t *testing.T) {
 		{"has no names, and says so", "Topics", config(transporttest.Topics, bare), false},
 		{"requeues, but says not", "Requeue", config(transporttest.Requeue, whole), true},
 		{"keeps calls, but says not", "CallKeptWhileAway", config(transporttest.KeepsCalls, whole), true},
+		{"carries notifications, but says not", "NotificationReachesOneListener", config(transporttest.Notifications, whole), true},
+		{"has pools, but says not", "NotificationPools", config(transporttest.Pools, whole), true},
 		{"lacks what cannot be seen", "Expires", config(transporttest.Expiry, whole), false},
 	} {
 		t.Run(c.name, func(t *testing.T) {

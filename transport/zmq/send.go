@@ -29,6 +29,9 @@ func (c *Conn) Send(ctx context.Context, to transport.Address, m *transport.Mess
 	return nil
 }
 
+// errNotifications is said to who sends one, or wants to hear them: nobody would keep one for a listener that is away.
+var errNotifications = fmt.Errorf("%w: ZeroMQ carries RPC, and no notifications, which have to be kept for listeners that are away; send them over another bus (transport_url in [oslo_messaging_notifications])", errors.ErrUnsupported)
+
 func (c *Conn) send(ctx context.Context, to transport.Address, m *transport.Message) error {
 	if c.isClosed() {
 		return transport.ErrClosed
@@ -46,8 +49,13 @@ func (c *Conn) send(ctx context.Context, to transport.Address, m *transport.Mess
 	case transport.Topic:
 	case transport.Fanout:
 		e.to, e.service.Server = toFanout, ""
+	case transport.Notification:
+		return errNotifications
 	default:
 		return fmt.Errorf("%w: the address is of no known kind", transport.ErrRejected)
+	}
+	if err := transport.CheckNotification(to, m); err != nil {
+		return err
 	}
 	if err := transport.CheckHeaders(m.Headers); err != nil {
 		return err
