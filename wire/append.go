@@ -43,6 +43,8 @@ func AppendEnvelope(dst []byte, m *transport.Message) ([]byte, error) {
 // ReplyTo, then _unique_id and the context, flattened (CTX-01). Monitor is written as seconds, whole
 // where it is whole, and as null when 0; a cast has no place for it. Expires is not part of a body.
 //
+// A message with an Event is a notification, see [AppendNotification].
+//
 // Any other message is a reply and needs an ID (ENV-09): result, failure, ending, _msg_id, _unique_id.
 // Failure becomes a JSON string (EXC-01).
 //
@@ -67,6 +69,9 @@ func AppendMessage(dst []byte, m *transport.Message) ([]byte, error) {
 // reserve makes room for about the length that m takes up in its envelope, so that one allocation will do.
 func reserve(dst []byte, m *transport.Message) ([]byte, error) {
 	raw := len(m.Args) + len(m.Context) + len(m.Result) + len(m.Failure)
+	if m.Event != nil {
+		raw += len(m.Event.Payload)
+	}
 	if raw > MaxSize {
 		return dst, tooLong(raw, m)
 	}
@@ -96,6 +101,8 @@ func appendMessage(dst []byte, m *transport.Message, l level) ([]byte, error) {
 	e := encoder{dst: dst, level: l}
 	var err error
 	switch {
+	case m.Event != nil:
+		err = e.notification(m)
 	case m.Method != "":
 		err = e.request(m)
 	case m.ID == "":

@@ -1,4 +1,4 @@
-// Package wire is oslo.messaging's JSON, both ways: requests, replies, heartbeats, remote failures and
+// Package wire is oslo.messaging's JSON, both ways: requests, replies, heartbeats, remote failures, notifications and
 // the rule for versions.
 //
 // It turns a [transport.Message] into a body and back, the same for every bus that carries JSON. It owns
@@ -10,6 +10,8 @@
 // A body is an envelope around a message (ENV-01):
 //
 //	{"oslo.version":"2.0","oslo.message":"{\"method\":\"restock\",\"args\":{\"sku\":7},...}"}
+//
+// Notifications may do without the envelope, see [AppendNotification].
 //
 // On AMQP 1.0 a body has another form and no envelope, see [AppendAMQP1].
 //

@@ -8,14 +8,18 @@ import (
 )
 
 // Largest says what makes m big: the field that takes up the most bytes in its envelope, and how many. The field is
-// "args", "context", "result" or "failure", or a member of one of them, as in "args.image", when that alone is more than
+// "args", "context", "result", "failure" or "payload", or a member of one of them, as in "args.image", when that alone is more than
 // half of it. It reads all of m: it is for explaining why a message was refused.
 func Largest(m *transport.Message) (field string, bytes int) {
+	var payload json.RawMessage
+	if m.Event != nil {
+		payload = m.Event.Payload
+	}
 	for _, f := range []struct {
 		name  string
 		value json.RawMessage
 		level level
-	}{{"args", m.Args, 1}, {"context", m.Context, 1}, {"result", m.Result, 1}, {"failure", m.Failure, 2}} {
+	}{{"args", m.Args, 1}, {"context", m.Context, 1}, {"result", m.Result, 1}, {"failure", m.Failure, 2}, {"payload", payload, 1}} {
 		n := textLen(f.value, f.level)
 		if n <= bytes {
 			continue

@@ -30,25 +30,36 @@ import (
 // string holds; whether that is a failure is for [ParseFailure] to say (EXC-14). It may be given as an
 // object too. A reply without the failure key is a failure of class KeyError and ends its call (ENV-11).
 func Parse(body []byte) (*transport.Message, error) {
-	if len(body) > MaxSize {
-		return nil, &ParseError{Text: "body", Offset: MaxSize, Problem: "longer than " + strconv.Itoa(MaxSize) + " bytes (wire.MaxSize)"}
+	p, text, err := parse(body)
+	if err != nil {
+		return nil, err
 	}
-	var p parser
+	return p.message(text)
+}
+
+// bodyText is what errors call the text of a message without an envelope.
+const bodyText = "body"
+
+// parse finds the fields of a message in its envelope, or without one, and says what its text is called.
+func parse(body []byte) (p parser, text string, err error) {
+	if len(body) > MaxSize {
+		return p, "", &ParseError{Text: bodyText, Offset: MaxSize, Problem: "longer than " + strconv.Itoa(MaxSize) + " bytes (wire.MaxSize)"}
+	}
 	if err := p.scan(body); err != nil {
-		return nil, in(err, "body", "")
+		return p, "", in(err, bodyText, "")
 	}
 	if p.envelope.version.value == nil || p.envelope.message.value == nil {
-		return p.message("body")
+		return p, bodyText, nil
 	}
 	if err := p.envelope.check(); err != nil {
-		return nil, in(err, "body", "")
+		return p, "", in(err, bodyText, "")
 	}
 	inner := p.envelope.text
 	p = parser{}
 	if err := p.scan(inner); err != nil {
-		return nil, in(err, messageKey, "")
+		return p, "", in(err, messageKey, "")
 	}
-	return p.message(messageKey)
+	return p, messageKey, nil
 }
 
 // A field is a value in its text.
@@ -109,6 +120,7 @@ type parser struct {
 	method, args, namespace, version field
 	id, replyTo, timeout, uniqueID   field
 	result, failure, ending          field
+	event                            eventFields
 	context                          []byte
 }
 
@@ -178,7 +190,9 @@ func (p *parser) set(m *member, size int) {
 	default:
 		if bytes.HasPrefix(name, []byte(contextPrefix)) {
 			p.addContext(m, name[len(contextPrefix):], size-m.at)
+			return
 		}
+		p.event.set(name, f)
 	}
 }
 

@@ -22,7 +22,10 @@ import (
 // The system's Python, which is the one that has the packaged oslo.messaging.
 const python = "/usr/bin/python3"
 
-const golden = "../../wire/testdata/golden"
+const (
+	golden        = "../../wire/testdata/golden"
+	notifications = "../../wire/testdata/notifications"
+)
 
 // run runs one of the programs to its end and returns what it printed.
 func run(t *testing.T, input []byte, program string, args ...string) []byte {
@@ -41,6 +44,12 @@ func run(t *testing.T, input []byte, program string, args ...string) []byte {
 // decode returns what the real library makes of each body, one line of JSON each.
 func decode(t *testing.T, bodies []string) []string {
 	t.Helper()
+	return answers(t, bodies, "decode.py")
+}
+
+// answers are what a program says to each body.
+func answers(t *testing.T, bodies []string, program string, args ...string) []string {
+	t.Helper()
 	var input bytes.Buffer
 	for _, body := range bodies {
 		line, err := json.Marshal(body)
@@ -49,7 +58,7 @@ func decode(t *testing.T, bodies []string) []string {
 		}
 		input.Write(append(line, '\n'))
 	}
-	output := run(t, input.Bytes(), "decode.py")
+	output := run(t, input.Bytes(), program, args...)
 	var answers []string
 	for s := bufio.NewScanner(bytes.NewReader(output)); s.Scan(); {
 		answers = append(answers, s.Text())
