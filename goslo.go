@@ -21,6 +21,7 @@
 //	policy              who may do what, by oslo.policy's rules
 //	observe             traces, metrics and logs as operators of OpenStack know them
 //	rest                the HTTP front: request context, request ids, faults
+//	rest/paste          api-paste.ini: which filters a request passes, in the words of PasteDeploy
 //	service             running programs: order, periodic tasks, probes, signals, systemd
 //	service/program     the main function of services: all of the above, configured
 //	cmd/goslo           the command line, over internal/cli

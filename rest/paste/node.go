@@ -11,7 +11,7 @@ type node struct {
 	loader *loader
 	object kind // appKind or filterKind: what it was looked for as
 	from   reference
-	by     *section // whose settings they are; nil: no section's, as in a pipeline that names egg:...
+	by     *section // whose settings local are; nil: no section's, as in a pipeline that names egg:...
 	global *dict
 	local  *dict
 	err    error
@@ -153,16 +153,15 @@ func (n *node) settings() Settings {
 
 // name makes a *Problem of an error that does not say where it is.
 func (n *node) name(err error) error {
-	var named []error
-	for _, e := range unjoin(err) {
+	all := unjoin(err)
+	for i, e := range all {
 		if _, ok := errors.AsType[*Problem](e); !ok {
 			p := n.from.problem("%s: %v", n.factory, e)
 			p.err = e
-			e = p
+			all[i] = p
 		}
-		named = append(named, e)
 	}
-	return errors.Join(named...)
+	return errors.Join(all...)
 }
 
 // unread warns of settings that the factory did not ask for.
@@ -179,7 +178,7 @@ func (n *node) unused() {
 	if n.err != nil || n.passes {
 		return
 	}
-	for _, name := range n.local.names {
-		n.loader.run.warn(n.local.values[name].at, n.from.section, name, "what the section uses has no settings")
+	for _, name := range n.local.names { // n.by has used it, else there are none
+		n.loader.run.warn(n.local.values[name].at, n.by.name, name, "what the section uses has no settings")
 	}
 }

@@ -151,7 +151,8 @@ func (p *parser) parseLine(line string) {
 	case content[0] == '#' || content[0] == ';':
 		return
 	}
-	indent := utf8.RuneCountInString(line[:strings.Index(line, content)])
+	before, _, _ := strings.Cut(line, content)
+	indent := utf8.RuneCountInString(before)
 	if indent > p.indent && (p.name != "" || p.skipping) {
 		p.lines = append(p.lines, content)
 		return

@@ -2,20 +2,21 @@ package paste
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/goslo/goslo/rest"
 )
 
 // URLMap is the composite factory of Paste: each setting maps a path to an app, as in "/v2: api_v2", and the longest path
 // that fits a request gets it. A path may be for one host, as in "domain api.example.com port 8774 /v2", which goes first. The setting not_found_app names
 // the app for all other requests; without it they are answered by 404.
 //
-// The app sees the path without what was mapped, and "/" when nothing is left; [ScriptName] tells what was taken off.
+// The app sees the path without what was mapped, and "/" when nothing is left; [rest.Mount] tells what was taken off.
 // A row of slashes counts as one.
 func URLMap(l *Loader, s Settings) (http.Handler, error) { return newMap(l, s, false) }
 
@@ -44,7 +45,7 @@ type mount struct {
 
 func newMap(l *Loader, s Settings, wildcards bool, without ...string) (http.Handler, error) {
 	l = l.With(s)
-	m := &urlMap{notFound: http.HandlerFunc(http.NotFound)}
+	m := &urlMap{notFound: http.HandlerFunc(notFound)}
 	var errs []error
 	if named, ok := s.Lookup("not_found_app"); ok && named.Value != "" {
 		app, err := l.App(named, named.Value)
@@ -163,16 +164,20 @@ func (m *urlMap) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (m mount) fits(path string) bool {
-	rest, ok := strings.CutPrefix(path, m.path)
+	below, ok := strings.CutPrefix(path, m.path)
 	if m.more {
-		return ok && len(rest) > 1 && rest[0] == '/'
+		return ok && len(below) > 1 && below[0] == '/'
 	}
-	return ok && (rest == "" || rest[0] == '/')
+	return ok && (below == "" || below[0] == '/')
+}
+
+func notFound(w http.ResponseWriter, r *http.Request) {
+	rest.WriteFault(w, r, rest.Faultf(http.StatusNotFound, "there is nothing at %s", r.URL.Path))
 }
 
 // under returns r as it is seen below a prefix of its path.
 func under(r *http.Request, path, prefix string) *http.Request {
-	below := r.WithContext(context.WithValue(r.Context(), scriptName{}, ScriptName(r)+prefix))
+	below := r.WithContext(rest.WithMount(r.Context(), prefix))
 	below.URL = new(url.URL)
 	*below.URL = *r.URL
 	below.URL.Path = cmp.Or(path[len(prefix):], "/")
@@ -182,13 +187,4 @@ func under(r *http.Request, path, prefix string) *http.Request {
 	}
 	below.URL.RawPath = raw
 	return below
-}
-
-type scriptName struct{}
-
-// ScriptName returns what maps have taken off the beginning of the request's path, as in "/v2.1": what links to the same app
-// begin with. It is "" when nothing was.
-func ScriptName(r *http.Request) string {
-	name, _ := r.Context().Value(scriptName{}).(string)
-	return name
 }
