@@ -16,6 +16,7 @@
 //	transport/zmq       ZeroMQ, from process to process without a broker; behind the build tag zmq
 //	transport/memory    a bus inside one process, for tests
 //	wire                oslo.messaging's JSON, bytes to values and back
+//	objects             oslo.versionedobjects: structs as nova and others send them
 //	config              oslo.config: options as struct fields, from flags, environment and files
 //	config/messaging    oslo.messaging's options, to be embedded in a program's
 //	policy              who may do what, by oslo.policy's rules
