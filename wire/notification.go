@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -18,7 +19,7 @@ import (
 func AppendNotification(dst []byte, m *transport.Message) ([]byte, error) {
 	switch {
 	case m.Event == nil:
-		return dst, fmt.Errorf("wire: a message without an event is no notification")
+		return dst, errors.New("wire: a message without an event is no notification")
 	case m.Event.Bare:
 		return AppendMessage(dst, m)
 	}

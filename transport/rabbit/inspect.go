@@ -12,7 +12,7 @@ import (
 )
 
 // Inspect asks the broker, by passive declaration, about the queue of an address: that of the topic, of the
-// server, or the reply queue. Of a fanout it can only tell whether the exchange exists.
+// server, or the reply queue, or that of notifications. Of a fanout it can only tell whether the exchange exists.
 //
 // It is asked on the listening connection, if there is one: RabbitMQ reads nothing from a connection that it has blocked for
 // publishing, questions included. Where the broker is away, or blocks us and there is no other connection to ask on, until ctx
@@ -93,6 +93,9 @@ func inspect(su *setup, at transport.Address) (transport.AddressState, error) {
 		name := at.Topic
 		if at.Server != "" {
 			name += "." + at.Server
+		}
+		if at.Pool != "" {
+			name = at.Pool
 		}
 		var q amqp.Queue
 		q, err = ch.QueueDeclarePassive(name, false, false, false, false, nil)

@@ -64,7 +64,10 @@ func (t *Transport) Listen(ctx context.Context, from transport.Address, o transp
 	switch {
 	case from.Kind == transport.Reply:
 	case from.Kind == transport.Notification:
-		return nil, fmt.Errorf("rabbit: listen at %s: %w", from, errNotifications)
+		if from.Topic == "" {
+			return nil, fmt.Errorf("rabbit: listen at %s: it takes a topic", from)
+		}
+		addr = from.String()
 	case from.Kind != transport.Topic:
 		return nil, fmt.Errorf("rabbit: listen at %s: %s is no kind of address to listen at", from, from.Kind)
 	case from.Topic == "" || from.Server == "":
@@ -233,6 +236,9 @@ func (l *listener) hand(sub *subscription, i int, d *amqp.Delivery, m *transport
 	sub.acks.handOut()
 	out := &delivery{acks: sub.acks, tag: d.DeliveryTag, stays: l.queues[i].stream}
 	out.Delivery = transport.Delivery{Message: m, To: l.queues[i].to, Redelivered: d.Redelivered, Settler: out}
+	if out.To.Kind == transport.Notification && d.Exchange != "" {
+		out.To.Topic = d.RoutingKey // a pool's queue may have several
+	}
 	return &out.Delivery
 }
 
@@ -247,8 +253,12 @@ func (l *listener) read(sub *subscription, d *amqp.Delivery) *transport.Message 
 		if body, err = plainBody(d.Headers, d.Body); err != nil {
 			break
 		}
+		parse := wire.Parse
+		if l.queues[0].to.Kind == transport.Notification {
+			parse = wire.ParseNotification
+		}
 		var m *transport.Message
-		if m, err = wire.Parse(body); err == nil {
+		if m, err = parse(body); err == nil {
 			m.Expires, m.Headers = expires(d.Expiration), headers(d.Headers)
 			return m
 		}

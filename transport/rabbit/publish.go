@@ -119,6 +119,7 @@ type publication struct {
 	exchange    exchange // name "" = the default one, which need not be declared
 	key         string
 	mandatory   bool
+	queue       *queue // to be declared with the exchange; nil = none
 	expiration  string // milliseconds
 	probe       string // the id of a probe; "" for all else
 	body        []byte

@@ -27,6 +27,7 @@
 //	answers.go  replies on their way; replies.go sends them again where that broke, or their queue is missing
 //	listen.go   Listen and Next; acks.go settles in batches
 //	subscribe.go a listener keeps subscribed; restore.go: what was missing for that; probe.go: does it hear?
+//	notify.go   notifications, and the queues that wait for listeners
 //	inspect.go  what the broker knows about an address
 //
 // # Goroutines

@@ -51,6 +51,6 @@ func TestContract(t *testing.T) { //nolint:paralleltest // One case counts gorou
 			return bus
 		},
 		MaxBody: 128 << 20,
-		Lacks:   transporttest.Topics | transporttest.SeparateExchanges | transporttest.LiteralNames | transporttest.Notifications | transporttest.Pools,
+		Lacks:   transporttest.Topics | transporttest.SeparateExchanges | transporttest.LiteralNames,
 	})
 }

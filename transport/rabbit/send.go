@@ -73,9 +73,6 @@ func (t *Transport) send(ctx context.Context, to transport.Address, m *transport
 		own.UniqueID = wire.NewID()
 		m = &own
 	}
-	if to.Kind == transport.Notification {
-		return errNotifications
-	}
 	err := transport.CheckNotification(to, m)
 	if err == nil {
 		err = transport.CheckHeaders(m.Headers)
@@ -85,7 +82,11 @@ func (t *Transport) send(ctx context.Context, to transport.Address, m *transport
 	}
 	p := publication{buf: t.bodies.get(), message: m, headers: m.Headers}
 	defer func() { t.bodies.put(p.buf) }()
-	p.body, err = wire.AppendEnvelope((*p.buf)[:0], m)
+	if m.Event != nil {
+		p.body, err = wire.AppendNotification((*p.buf)[:0], m)
+	} else {
+		p.body, err = wire.AppendEnvelope((*p.buf)[:0], m)
+	}
 	*p.buf = p.body
 	if err != nil {
 		return reject(err)
@@ -112,11 +113,11 @@ func (t *Transport) send(ctx context.Context, to transport.Address, m *transport
 	case transport.Reply:
 		p.key, p.mandatory = to.Topic, t.settings.replies.mandatory
 		return t.reply(ctx, &p)
+	case transport.Notification:
+		return t.notify(ctx, to, &p)
 	}
 	return reject(errors.New("the address has no kind"))
 }
-
-var errNotifications = fmt.Errorf("notifications: %w", errors.ErrUnsupported)
 
 func reject(why error) error { return fmt.Errorf("%w: %w", transport.ErrRejected, why) }
 
@@ -252,7 +253,8 @@ func noListener(p *publication) error {
 	return fmt.Errorf("%w: no queue takes %q on exchange %q", transport.ErrNoListener, p.key, p.exchange.name)
 }
 
-// ready waits until o has room for p and its exchange is declared (RMQ-TOPO-09: once, and no queue).
+// ready waits until o has room for p and its exchange is declared (RMQ-TOPO-09: once, and no queue, unless p is a
+// notification).
 func (t *Transport) ready(ctx context.Context, o *outlet, p *publication) error {
 	if err := o.session.sock.room(ctx); err != nil {
 		return err
@@ -260,16 +262,22 @@ func (t *Transport) ready(ctx context.Context, o *outlet, p *publication) error 
 	if p.exchange.name == "" {
 		return nil
 	}
-	if _, ok := o.session.declared.Load(p.exchange.name); ok {
+	if _, ok := o.session.has(p); ok {
 		return nil
 	}
 	return o.session.do(ctx, func(su *setup) error {
-		if _, ok := o.session.declared.Load(p.exchange.name); ok {
+		what, ok := o.session.has(p)
+		if ok {
 			return nil // by another sender, while this one waited for its turn
 		}
-		err := t.declarer.exchange(su, p.exchange)
+		var err error
+		if p.queue != nil {
+			err = t.declarer.queue(su, *p.queue)
+		} else {
+			err = t.declarer.exchange(su, p.exchange)
+		}
 		if err == nil {
-			o.session.declared.Store(p.exchange.name, true)
+			o.session.declared.Store(what, true)
 		}
 		return err
 	})

@@ -199,7 +199,7 @@ func (l *listener) consume(sub *subscription, i int) error {
 // give them every other message. The queue that a topic's servers share is left out: there, whoever was rebuilt most
 // often would get everybody's load.
 func (q queue) preferring(nth int) amqp.Table {
-	if nth == 0 || q.everyones() {
+	if nth == 0 || q.everyones() || q.to.Kind == transport.Notification {
 		return q.consume
 	}
 	args := amqp.Table{"x-priority": int32(nth)}

@@ -75,6 +75,9 @@ func (t topology) queues(a transport.Address, unique string) []queue {
 		q.to = transport.Address{Kind: transport.Reply, Topic: q.name}
 		return []queue{q}
 	}
+	if a.Kind == transport.Notification {
+		return []queue{t.notified(a)}
+	}
 	topic, exchange := t.topic(a), t.fanout(a)
 	fanout := t.own(exchange.name + "_" + unique)
 	if t.stream {

@@ -1,0 +1,63 @@
+package rabbit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/goslo/goslo/transport"
+)
+
+// maxRemakes is how often the queue of a notification may be missing right after it was declared.
+const maxRemakes = 5
+
+// notified is the queue of listeners for notifications: of those without a pool, named after its key, or of a pool, which has just
+// the pool's name, whatever the topic (RMQ-TOPO-07, NPOOL-01, NPOOL-04).
+func (t topology) notified(a transport.Address) queue {
+	x := t.topic(a)
+	q := t.shared(a, "", &x)
+	q.to.Kind = transport.Notification
+	if a.Pool != "" {
+		q.name = a.Pool
+	}
+	return q
+}
+
+// notify publishes a notification until the broker has confirmed it. Who sends one declares the queue that listeners without a
+// pool consume from, once on each connection, so that it waits for them (RMQ-TOPO-08). Upstream learns nothing of a queue
+// that was deleted since; here the broker gives the message back, and the queue is declared again.
+func (t *Transport) notify(ctx context.Context, to transport.Address, p *publication) error {
+	q := t.settings.topology.notified(to)
+	p.exchange, p.key, p.mandatory, p.queue = *q.exchange, q.key, true, &q
+	for remakes := 0; ; remakes++ {
+		err := t.publish(ctx, t.requests, p)
+		if !errors.Is(err, transport.ErrNoListener) {
+			return err
+		}
+		t.out.forget(route{p.exchange.name, p.key})
+		if remakes == maxRemakes {
+			return fmt.Errorf("%w: somebody deletes queue %s as often as it is declared", transport.ErrNotSent, q.name)
+		}
+		t.log.Warn("queue of notifications gone, declaring it again", "queue", q.name)
+	}
+}
+
+// forget has a queue declared again by the next who needs it.
+func (l *link) forget(at route) {
+	l.mu.Lock()
+	s := l.live
+	l.mu.Unlock()
+	if s != nil {
+		s.declared.Delete(at)
+	}
+}
+
+// has says which queue, or else which exchange, p needs, and whether it was declared in this session.
+func (s *session) has(p *publication) (key any, declared bool) {
+	key = p.exchange.name
+	if p.queue != nil {
+		key = route{p.exchange.name, p.key}
+	}
+	_, declared = s.declared.Load(key)
+	return key, declared
+}
