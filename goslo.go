@@ -21,7 +21,7 @@
 //	config/messaging    oslo.messaging's options, to be embedded in a program's
 //	policy              who may do what, by oslo.policy's rules
 //	observe             traces, metrics and logs as operators of OpenStack know them
-//	rest                the HTTP front: request context, request ids, faults
+//	rest                the HTTP front: routes, bodies, request context, faults
 //	rest/paste          api-paste.ini: which filters a request passes, in the words of PasteDeploy
 //	service             running programs: order, periodic tasks, probes, signals, systemd
 //	service/program     the main function of services: all of the above, configured

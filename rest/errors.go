@@ -20,13 +20,6 @@ var theirs = Errors{
 	{Module: "oslo_messaging.exceptions", Name: "MessageDeliveryFailure"}: http.StatusServiceUnavailable,
 }
 
-type errorsKey struct{}
-
-// withErrors has FaultFrom look there, for the handlers and filters of one API.
-func withErrors(ctx context.Context, e Errors) context.Context {
-	return context.WithValue(ctx, errorsKey{}, e)
-}
-
 // FaultFrom returns the fault that err is to a client; see [WriteFault] for the table. ctx is a request's: within an API its
 // Config.Errors count.
 func FaultFrom(ctx context.Context, err error) *Fault {
@@ -48,7 +41,10 @@ func FaultFrom(ctx context.Context, err error) *Fault {
 		f.Cause = err
 		return f
 	}
-	registered, _ := ctx.Value(errorsKey{}).(Errors)
+	var registered Errors
+	if c := callFrom(ctx); c != nil {
+		registered = c.api.config.Errors
+	}
 	f := behind(registered, err)
 	f.Cause = err
 	return f

@@ -1,6 +1,10 @@
 package rest
 
-import "context"
+import (
+	"context"
+	"net/http"
+	"strings"
+)
 
 type mountKey struct{}
 
@@ -15,4 +19,38 @@ func WithMount(ctx context.Context, prefix string) context.Context {
 func Mount(ctx context.Context) string {
 	prefix, _ := ctx.Value(mountKey{}).(string)
 	return prefix
+}
+
+// mounted is http.StripPrefix that remembers the prefix; the path is known to begin with it.
+func mounted(prefix string, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = r.WithContext(WithMount(r.Context(), prefix))
+		u := *r.URL
+		u.Path, u.RawPath = strings.TrimPrefix(u.Path, prefix), strings.TrimPrefix(u.RawPath, prefix)
+		r.URL = &u
+		h.ServeHTTP(w, r)
+	})
+}
+
+// BaseURL returns the URL below which the handler of the request is, without a slash at its end: http://127.0.0.1:8774/v1. Its host is the one
+// that was asked for; a filter that knows better, such as one behind a proxy, sets r.Host and r.URL.Scheme. Within an API, Config.PublicURL
+// stands in place of scheme and host.
+func BaseURL(r *http.Request) string {
+	prefix := Mount(r.Context())
+	if c := callFrom(r.Context()); c != nil && c.api.config.PublicURL != "" {
+		return strings.TrimSuffix(c.api.config.PublicURL, "/") + prefix
+	}
+	scheme := r.URL.Scheme
+	switch {
+	case scheme != "":
+	case r.TLS != nil:
+		scheme = "https"
+	default:
+		scheme = "http"
+	}
+	return scheme + "://" + r.Host + prefix
+}
+
+func noResource(path, hint string) *Fault {
+	return Faultf(http.StatusNotFound, "there is nothing at %s%s", path, hint)
 }
