@@ -3,7 +3,8 @@
 // [Rabbit] is a rabbitmq-server that the tests of one binary share; [NewRabbit] is one of a test's own,
 // which it may kill, pause and restart; [NewCluster] is several that are one. With [AMQP1Plugin] they speak
 // AMQP 1.0 as well, and [RabbitAMQP1] shares one that does. [NewNATS], [NewProton] and [NewRedis] start a
-// nats-server, the AMQP 1.0 broker of Apache Qpid Proton, and a redis-server, each of a test's own. [NewProxy]
+// nats-server, the AMQP 1.0 broker of Apache Qpid Proton, and a redis-server, each of a test's own. [Keystone] is OpenStack's
+// identity service, which the tests of one binary share. [NewProxy]
 // stands between a client and any of them and plays the broken network. Every one of them lives on random loopback ports, in a folder of its own under the temporary folder, and no test
 // touches a broker that it did not start. A missing program fails the test with the command that installs it.
 //

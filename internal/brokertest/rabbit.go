@@ -441,6 +441,7 @@ type shared struct {
 	ends []func() error
 
 	plain, amqp1 sharedRabbit
+	keystone     *KeystoneNode // nil = none yet
 }
 
 // A sharedRabbit starts on the first use, once: a second attempt would fail as the first did.
@@ -505,5 +506,9 @@ func (s *shared) stop() error {
 	s.main, s.ends = false, nil
 	s.plain.discard()
 	s.amqp1.discard()
+	if s.keystone != nil {
+		s.keystone.discard()
+		s.keystone = nil
+	}
 	return problems
 }
