@@ -52,6 +52,7 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"demo", "--listen", "nosuch"}, "--listen"},
 		{[]string{"broker", "--listen", "nosuch"}, "it is host:port"},
 		{[]string{"broker", "--listen", "127.0.0.1:70000"}, "not within 1 to 65535"},
+		{[]string{"flow", "POST", "/servers/{id}/action"}, "--route 'POST /...'"},
 		{[]string{"help", "nosuch"}, `unknown command "nosuch"`},
 		{[]string{"completion", "nosuch"}, `unknown command "nosuch"`},
 		{[]string{"config", "nosuch"}, `unknown command "nosuch" for "goslo config"`},
@@ -108,7 +109,7 @@ func TestUsageErrorAsJSON(t *testing.T) {
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	s := newShell(t)
-	for _, command := range []string{"", "demo", "serve", "call", "cast", "fanout", "ping", "broker", "config", "config check", "config sample", "zmq", "zmq keys", "version"} {
+	for _, command := range []string{"", "demo", "serve", "call", "cast", "fanout", "ping", "broker", "config", "config check", "config sample", "zmq", "zmq keys", "flow", "version"} {
 		args := append(strings.Fields(command), "--help")
 		got := s.run(t, args...).want(t, 0)
 		for _, part := range []string{"Usage:", "Examples:", "--url", "goslo " + command} {

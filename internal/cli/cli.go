@@ -1,11 +1,12 @@
-// Package cli is the goslo command line, over the public packages alone.
+// Package cli is the goslo command line, over the public packages.
 //
-// It owns flags, help, output and exit codes; what the commands do is done by packages goslo and rpc.
+// It owns flags, help, output and exit codes; what the commands do is done by packages goslo and rpc, or, where it is about a
+// project's source, by internal/flow.
 // Results go to standard output and everything else to standard error, so that a result can be piped. With
 // --json each result is one JSON document on a line of standard output, and an error is one JSON object on
 // a line of standard error.
 //
-// It starts goroutines in the demo alone, one for each service and one for HTTP, and waits for them.
+// It starts goroutines in the demo, one for each service and one for HTTP, and in flow one that says what takes long; it waits for them.
 package cli
 
 import (
@@ -86,7 +87,7 @@ $OS_DEFAULT__TRANSPORT_URL and $OS_OSLO_MESSAGING_RABBIT__SSL win over the file,
 
 Exit codes, the same everywhere:
   0  done
-  1  the remote method failed, or the demo did not happen as it should
+  1  the remote method failed, the demo did not happen as it should, or the source does not compile
   2  the command line is wrong
   3  nobody listens where the request was sent
   4  no answer in time, from the server or from one that it asked in turn
@@ -121,7 +122,7 @@ func (a *app) root() *cobra.Command {
 	flags.StringVar(&a.exchange, "exchange", "", `the exchange of topics (default: control_exchange of --config-file, else "openstack")`)
 	flags.BoolVar(&a.json, "json", false, "print results, and errors, as JSON")
 	flags.StringVar(&a.logLevel, "log-level", "warn", "what to log on standard error: debug, info, warn, error or off")
-	c.AddCommand(a.demo(), a.serve(), a.call(), a.cast(), a.fanout(), a.ping(), a.broker(), a.zmq(), a.config(), a.version())
+	c.AddCommand(a.demo(), a.serve(), a.call(), a.cast(), a.fanout(), a.ping(), a.broker(), a.zmq(), a.config(), a.flow(), a.version())
 	// The names and values are fixed, so that these cannot fail.
 	_ = c.RegisterFlagCompletionFunc("log-level", cobra.FixedCompletions(logLevels, cobra.ShellCompDirectiveNoFileComp))
 	_ = c.MarkPersistentFlagFilename("config-file", "conf")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/goslo/goslo"
 	"github.com/goslo/goslo/config"
+	"github.com/goslo/goslo/internal/flow"
 	"github.com/goslo/goslo/rpc"
 	"github.com/goslo/goslo/transport"
 )
@@ -130,8 +131,11 @@ func (a *app) advice(code int, err error) string {
 		bus      *busError
 		options  *transport.OptionsError
 		problem  *config.Problem
+		source   *flow.LoadError
 	)
 	switch {
+	case errors.As(err, &source):
+		return "correct the source; go build and go vet tell the same"
 	case len(a.configFiles) > 0 && (errors.As(err, &options) && len(options.InFiles) > 0 || errors.As(err, &problem)):
 		return "correct the files; this lists what is wrong in them: goslo config check " + strings.Join(a.configFiles, " ")
 	case errors.As(err, &version):
@@ -207,7 +211,7 @@ func (a *app) printFailure(f failure) {
 		if i > 0 {
 			prefix = "       " // one of several problems
 		}
-		b.WriteString(prefix + strings.TrimPrefix(strings.TrimPrefix(line, "goslo: "), "config: ") + "\n")
+		b.WriteString(prefix + strings.TrimPrefix(strings.TrimPrefix(strings.TrimPrefix(line, "goslo: "), "config: "), "flow: ") + "\n")
 	}
 	if len(f.Traceback) > 0 {
 		text := strings.TrimRight(strings.Join(f.Traceback, ""), "\n")
