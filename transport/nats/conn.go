@@ -51,6 +51,7 @@ type Conn struct {
 	keeper keeper
 
 	counters counters
+	notified sync.Map // subjects of notifications to the *link on which their streams were made
 
 	link   atomic.Pointer[link] // nil while the connection is away
 	socket atomic.Pointer[socket]

@@ -18,7 +18,7 @@ func TestContract(t *testing.T) { //nolint:paralleltest // One case counts gorou
 	node := brokertest.NewNATS(t, brokertest.NATSOptions{})
 	transporttest.Run(t, transporttest.Config{
 		Open:    func(t testing.TB) transport.Transport { return open(t, node.URL()) },
-		Lacks:   transporttest.KeepsCalls | transporttest.Notifications | transporttest.Pools,
+		Lacks:   transporttest.KeepsCalls,
 		MaxBody: serverMaxPayload,
 	})
 }

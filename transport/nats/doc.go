@@ -15,11 +15,16 @@
 //	reply, heartbeat      plain message on reply.<caller>.<id>, to the caller's one wildcard subscription
 //	cast to a topic       JetStream, cast.<exchange>.<topic>
 //	cast to a server      JetStream, cast.<exchange>.<topic>.<server>
+//	notification          JetStream, notification.<exchange>.<topic with priority>
 //
 // A cast's queue is a work-queue stream of its own with one durable pull consumer, made by the first server
 // that listens and never removed, as with oslo.messaging's queues on RabbitMQ. So a subject that nobody ever
 // listened on belongs to no stream, and what was confirmed is stored. (One stream with interest retention for
 // all queues would confirm such a cast and then forget it.)
+//
+// The notifications of a topic have a stream with interest retention, with one durable pull consumer for each pool, and one, which
+// whoever sends makes first, for the listeners without a pool: so the stream keeps what one of them has not acknowledged.
+// Pools of one name on several topics are apart.
 //
 // # Guarantees
 //
@@ -29,7 +34,7 @@
 // (transport.ErrRejected) rather than drop it in silence. Fanout messages have no caller to tell: past the
 // limits they are dropped, and an error is logged. What waited longer than its Message.Expires is dropped.
 //
-// A cast is confirmed once stored. Sending it again with the same UniqueID within two minutes stores it once.
+// A cast or notification is confirmed once stored. Sending it again with the same UniqueID within two minutes stores it once.
 // That nobody ever listened is said only after the server was asked whether there is a stream; without the right to
 // publish to $JS.API.STREAM.INFO.* such a cast is tried until its context ends.
 //

@@ -49,6 +49,9 @@ func (c *Conn) inspect(ctx context.Context, at transport.Address, s *transport.A
 	if at.Kind == transport.Reply {
 		return fmt.Errorf("reply addresses: %w", errors.ErrUnsupported)
 	}
+	if at.Kind == transport.Notification {
+		return c.inspectNotified(ctx, at, s)
+	}
 	names, err := c.probe(ctx, l, at)
 	if err != nil {
 		return err

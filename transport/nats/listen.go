@@ -21,7 +21,7 @@ const defaultPrefetch = 64
 // errSettled is returned to who settles a delivery twice.
 var errSettled = errors.New("nats: delivery was settled before")
 
-// A topicListener receives calls, casts and fanout messages for one server of one topic.
+// A topicListener receives calls, casts and fanout messages for one server of one topic, or the notifications of one topic.
 //
 // It hands out at most prefetch unsettled deliveries, and holds at most as many of each queue's casts.
 type topicListener struct {
@@ -40,7 +40,7 @@ type topicListener struct {
 	unsettled int // returned by Next
 	waiting   bool
 	dropped   int
-	queues    [2]castQueue
+	queues    []castQueue          // made once
 	held      map[string]time.Time // acknowledgement subjects of casts in backlog or unsettled, and when they were claimed last
 	left      bool                 // what the topic's servers share is not to be taken any more; see Leave
 	given     func(arrival) bool   // what went back of the backlog; what still comes follows. nil = nothing
@@ -63,7 +63,7 @@ type arrival struct {
 }
 
 // shared says that any server of the topic could have had it.
-func (a arrival) shared() bool { return a.kind == transport.Topic && !a.server }
+func (a arrival) shared() bool { return a.kind != transport.Fanout && !a.server }
 
 // Listen implements [transport.Transport].
 func (c *Conn) Listen(ctx context.Context, from transport.Address, o transport.ListenOptions) (transport.Listener, error) {
@@ -87,10 +87,11 @@ func (c *Conn) listen(ctx context.Context, from transport.Address, o transport.L
 	switch {
 	case from.Kind == transport.Reply:
 		return c.listenReply(ctx)
+	case from.Kind == transport.Notification && from.Topic == "":
+		return nil, fmt.Errorf("%w: a listener's address needs a topic", transport.ErrRejected)
 	case from.Kind == transport.Notification:
-		return nil, errNotifications
 	case from.Kind != transport.Topic:
-		return nil, fmt.Errorf("%w: a listener's address is of kind topic or reply", transport.ErrRejected)
+		return nil, fmt.Errorf("%w: a listener's address is of kind topic, notification or reply", transport.ErrRejected)
 	case from.Topic == "" || from.Server == "":
 		return nil, fmt.Errorf("%w: a listener's address needs a topic and a server", transport.ErrRejected)
 	}
@@ -106,11 +107,7 @@ func (c *Conn) listen(ctx context.Context, from transport.Address, o transport.L
 		inbox:    c.prefix + replyToken + "." + newToken() + ".",
 		held:     map[string]time.Time{},
 	}
-	shared := from
-	shared.Server = ""
-	l.queues[0] = newCastQueue(l, shared, "0")
-	l.queues[1] = newCastQueue(l, from, "1")
-	if err := l.open(ctx, shared); err != nil {
+	if err := l.open(ctx, l.sources()); err != nil {
 		err = errors.Join(err, l.Close(ctx))
 		c.remove(l)
 		return nil, err
@@ -118,21 +115,36 @@ func (c *Conn) listen(ctx context.Context, from transport.Address, o transport.L
 	return l, nil
 }
 
-// open subscribes, makes the queues and starts to take from them. The connection, which may be closed
-// meanwhile, learns of the listener when its subscriptions are complete.
-func (l *topicListener) open(ctx context.Context, shared transport.Address) error {
-	c := l.conn
-	for _, s := range []struct {
-		subject, group string
-		shared         bool
-		receive        nats.MsgHandler
-	}{
-		{c.subject(callToken, shared), queueGroup, true, func(m *nats.Msg) { l.receive(m, transport.Topic, false) }},
-		{c.subject(callToken, l.from), queueGroup, false, func(m *nats.Msg) { l.receive(m, transport.Topic, true) }},
-		{c.subject(fanoutToken, shared), "", false, func(m *nats.Msg) { l.receive(m, transport.Fanout, false) }},
+// A source is where messages come from.
+type source struct {
+	subject, group string
+	shared         bool // with others
+	receive        nats.MsgHandler
+}
+
+// sources are the listener's, with its queues.
+func (l *topicListener) sources() []source {
+	if l.from.Kind == transport.Notification {
+		l.queues = []castQueue{newNotificationQueue(l, l.from, "0")}
+		return []source{{l.queues[0].inbox, "", true, l.receiveCast}}
+	}
+	shared := l.from
+	shared.Server = ""
+	l.queues = []castQueue{newCastQueue(l, shared, "0"), newCastQueue(l, l.from, "1")}
+	return []source{
+		{l.conn.subject(callToken, shared), queueGroup, true, func(m *nats.Msg) { l.receive(m, transport.Topic, false) }},
+		{l.conn.subject(callToken, l.from), queueGroup, false, func(m *nats.Msg) { l.receive(m, transport.Topic, true) }},
+		{l.conn.subject(fanoutToken, shared), "", false, func(m *nats.Msg) { l.receive(m, transport.Fanout, false) }},
 		{l.queues[0].inbox, "", true, l.receiveCast},
 		{l.queues[1].inbox, "", false, l.receiveCast},
-	} {
+	}
+}
+
+// open subscribes, makes the queues and starts to take from them. The connection, which may be closed
+// meanwhile, learns of the listener when its subscriptions are complete.
+func (l *topicListener) open(ctx context.Context, from []source) error {
+	c := l.conn
+	for _, s := range from {
 		sub, err := c.nc.QueueSubscribe(s.subject, s.group, s.receive)
 		if err != nil {
 			return err
@@ -148,7 +160,7 @@ func (l *topicListener) open(ctx context.Context, shared transport.Address) erro
 		return err
 	}
 	return c.whileLinked(ctx, func(ctx context.Context) error {
-		if err := l.rebuild(ctx); err != nil && !errors.Is(err, errNoJetStream) {
+		if err := l.rebuild(ctx); err != nil && (l.from.Kind == transport.Notification || !errors.Is(err, errNoJetStream)) {
 			return err
 		}
 		return flush(ctx, c.nc)
@@ -282,7 +294,11 @@ func (l *topicListener) delivery(a arrival) *transport.Delivery {
 		d.drop()
 		return nil
 	}
-	message, err := wire.Parse(a.msg.Data)
+	parse := wire.Parse
+	if a.kind == transport.Notification {
+		parse = wire.ParseNotification
+	}
+	message, err := parse(a.msg.Data)
 	if err != nil {
 		l.conn.log.Error("nats: message dropped: it cannot be read", "subject", a.msg.Subject, "bytes", len(a.msg.Data), "error", err)
 		d.drop()

@@ -2,14 +2,12 @@ package nats
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/goslo/goslo/transport"
 )
@@ -20,14 +18,16 @@ const (
 	pullGrace   = 5 * time.Second
 )
 
-// A castQueue takes casts from one queue for one listener. Its fields are guarded by the listener's mutex,
+// A castQueue takes casts, or notifications, from one queue for one listener. Its fields are guarded by the listener's mutex,
 // except those that never change.
 type castQueue struct {
 	listener *topicListener
 	subject  string // of the casts
 	next     string // subject to ask for messages on
 	inbox    string // subject that says what became of asking
-	server   bool   // the queue of this server alone
+	kind     transport.Kind
+	server   bool                            // the queue of this server alone
+	ensure   func(ctx context.Context) error // makes it where it is not
 
 	asked    int  // messages asked for and not here yet
 	held     int  // messages here and unsettled
@@ -43,7 +43,22 @@ func newCastQueue(l *topicListener, a transport.Address, token string) castQueue
 		subject:  subject,
 		next:     "$JS.API.CONSUMER.MSG.NEXT." + streamName(subject) + "." + durableName,
 		inbox:    l.inbox + token,
+		kind:     transport.Topic,
 		server:   a.Server != "",
+		ensure:   func(ctx context.Context) error { return l.conn.ensureQueue(ctx, subject) },
+	}
+}
+
+// newNotificationQueue is the queue of notifications for a pool, or for those without one. It is taken from as casts are.
+func newNotificationQueue(l *topicListener, a transport.Address, token string) castQueue {
+	subject := l.conn.subject(notificationToken, a)
+	return castQueue{
+		listener: l,
+		subject:  subject,
+		next:     "$JS.API.CONSUMER.MSG.NEXT." + streamName(subject) + "." + consumerName(a.Pool),
+		inbox:    l.inbox + token,
+		kind:     transport.Notification,
+		ensure:   func(ctx context.Context) error { return l.conn.ensureNotified(ctx, subject, a.Pool) },
 	}
 }
 
@@ -81,8 +96,8 @@ func (q *castQueue) rebuild(ctx context.Context) error {
 	if over {
 		return nil
 	}
-	err := l.conn.ensureQueue(ctx, q.subject)
-	off := errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) || errors.Is(err, nats.ErrNoResponders)
+	err := q.ensure(ctx)
+	off := noJetStream(err)
 	if err != nil && !off {
 		return err
 	}
@@ -92,7 +107,7 @@ func (q *castQueue) rebuild(ctx context.Context) error {
 	n := q.want()
 	l.mu.Unlock()
 	if news {
-		l.conn.log.Warn("nats: this listener receives no casts until the server has JetStream", "listener", l.Addr(), "subject", q.subject, "error", errNoJetStream)
+		l.conn.log.Warn("nats: this listener receives no casts, or notifications, until the server has JetStream", "listener", l.Addr(), "subject", q.subject, "error", errNoJetStream)
 	}
 	if off {
 		return errNoJetStream
@@ -118,7 +133,7 @@ func (l *topicListener) receiveCast(m *nats.Msg) {
 	for i := range l.queues {
 		switch q := &l.queues[i]; m.Subject {
 		case q.subject:
-			a := arrival{msg: m, kind: transport.Topic, server: q.server, queue: q, at: time.Now()}
+			a := arrival{msg: m, kind: q.kind, server: q.server, queue: q, at: time.Now()}
 			l.mu.Lock()
 			if l.given != nil && l.given(a) {
 				l.mu.Unlock()

@@ -46,7 +46,7 @@ var errLinkLost = errors.New("the connection was lost")
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
 // Send implements [transport.Transport]. A call to nobody is told to the caller's reply listener; a call's
-// and a fanout message's nil means written to the connection, a cast's that it is stored.
+// and a fanout message's nil means written to the connection, a cast's and a notification's that it is stored.
 func (c *Conn) Send(ctx context.Context, to transport.Address, m *transport.Message) error {
 	if err := c.send(ctx, to, m); err != nil {
 		return fmt.Errorf("nats: send to %s: %w", to, err)
@@ -67,9 +67,6 @@ func (c *Conn) send(ctx context.Context, to transport.Address, m *transport.Mess
 	if err := transport.CheckNotification(to, m); err != nil {
 		return err
 	}
-	if to.Kind == transport.Notification {
-		return errNotifications
-	}
 	if err := transport.CheckHeaders(m.Headers); err != nil {
 		return err
 	}
@@ -79,7 +76,11 @@ func (c *Conn) send(ctx context.Context, to transport.Address, m *transport.Mess
 			buffers.Put(buffer)
 		}
 	}()
-	body, err := wire.AppendMessage((*buffer)[:0], m)
+	encode := wire.AppendMessage
+	if m.Event != nil {
+		encode = wire.AppendNotification
+	}
+	body, err := encode((*buffer)[:0], m)
 	if err != nil {
 		return fmt.Errorf("%w: %w", transport.ErrRejected, err)
 	}
@@ -92,16 +93,16 @@ func (c *Conn) send(ctx context.Context, to transport.Address, m *transport.Mess
 	case to.Kind == transport.Fanout:
 		to.Server = ""
 		return c.publish(ctx, c.subject(fanoutToken, to), "", headers(m), body)
+	case to.Kind == transport.Notification:
+		return c.notify(ctx, to, m, body)
 	case to.Kind != transport.Topic:
 		return fmt.Errorf("%w: the address is of no known kind", transport.ErrRejected)
 	case m.ReplyTo != "":
 		return c.call(ctx, to, m, body)
 	default:
-		return c.cast(ctx, to, m, body)
+		return c.store(ctx, c.subject(castToken, to), m, body)
 	}
 }
-
-var errNotifications = fmt.Errorf("notifications: %w", errors.ErrUnsupported)
 
 // publish writes one plain message, waiting for the connection.
 func (c *Conn) publish(ctx context.Context, subject, reply string, header nats.Header, body []byte) error {
@@ -234,9 +235,9 @@ type stored struct {
 	Stream string `json:"stream"`
 }
 
-// cast stores a message and waits for the server's word that it did.
-func (c *Conn) cast(ctx context.Context, to transport.Address, m *transport.Message, body []byte) error {
-	msg := &nats.Msg{Subject: c.subject(castToken, to), Header: headers(m), Data: body}
+// store has the server store a cast or a notification, and waits for its word that it did.
+func (c *Conn) store(ctx context.Context, subject string, m *transport.Message, body []byte) error {
+	msg := &nats.Msg{Subject: subject, Header: headers(m), Data: body}
 	if msg.Header == nil {
 		msg.Header = nats.Header{}
 	}
@@ -328,4 +329,4 @@ func (c *Conn) nobody(ctx context.Context, l *link, subject string) error {
 	return nil
 }
 
-var errNoJetStream = errors.New("the server has no JetStream, which casts need; start nats-server with -js, or put jetstream {} into its configuration")
+var errNoJetStream = errors.New("the server has no JetStream, which casts and notifications need; start nats-server with -js, or put jetstream {} into its configuration")

@@ -34,6 +34,8 @@ const (
 	castToken   = "cast"
 	fanoutToken = "fanout"
 	replyToken  = "reply"
+
+	notificationToken = "notification"
 )
 
 // prefix begins all subjects of a virtual host.
@@ -131,22 +133,7 @@ func (c *Conn) ensureQueue(ctx context.Context, subject string) error {
 	if err != nil {
 		return fmt.Errorf("make stream %s: %w", name, err)
 	}
-	_, err = c.js.CreateConsumer(ctx, name, jetstream.ConsumerConfig{
-		Durable:       durableName,
-		AckPolicy:     jetstream.AckExplicitPolicy,
-		AckWait:       ackWait,
-		MaxDeliver:    -1,
-		MaxAckPending: -1,
-		MaxWaiting:    maxWaitingPulls,
-	})
-	if errors.Is(err, jetstream.ErrConsumerExists) {
-		c.log.Debug("nats: consumer exists with other settings, which stay", "stream", name)
-		err = nil
-	}
-	if err != nil {
-		return fmt.Errorf("make the consumer of stream %s: %w", name, err)
-	}
-	return nil
+	return c.ensureConsumer(ctx, name, durableName, jetstream.DeliverAllPolicy)
 }
 
 // storage is where new streams live: as configured, else in files, except on a server that keeps nothing.

@@ -140,6 +140,7 @@ func notificationSurvives(f *fixture) {
 	full.Headers = map[string]string{"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
 	full.Event.Payload = json.RawMessage(`{"text":"ü 日本語 😀 \" \\","nan":NaN,"big":12345678901234567890123,"_context_a":1,"oslo.version":"2.0"}`)
 	bare := *full
+	bare.UniqueID = newID()
 	bare.Event = &transport.Event{Bare: true, ID: "i", Publisher: "p", Type: "t", Priority: "AUDIT", Payload: json.RawMessage(`[null,"x"]`), Timestamp: "2026-05-04 10:11:12"}
 	for what, m := range map[string]*transport.Message{
 		"a full notification": full,

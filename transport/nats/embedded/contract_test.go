@@ -11,7 +11,7 @@ import (
 func contract(cfg embedded.Config) transporttest.Config {
 	return transporttest.Config{
 		Open:  func(t testing.TB) transport.Transport { return open(t, cfg) },
-		Lacks: transporttest.KeepsCalls | transporttest.Notifications | transporttest.Pools,
+		Lacks: transporttest.KeepsCalls,
 	}
 }
 
