@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log"
 	"strings"
 
 	"github.com/goslo/goslo"
@@ -34,13 +33,15 @@ func Example() {
 	sale.Note.SetNull() // not the same as leaving it unset
 	text, err := json.Marshal(rpc.Args{"sale": sale})
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	fmt.Println(string(text))
 
 	older, err := objects.Backport(sale, "1.0", nil)
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	fmt.Println(string(older))
 	// Output:
@@ -68,7 +69,8 @@ func ExampleUnmarshal() {
 func ExampleRegistry_Receive() {
 	registry, err := objects.NewRegistry(Sale{})
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	ask := func(_ context.Context, args objects.BackportArgs) (json.RawMessage, error) {
 		fmt.Println("asked for", args.Versions)
@@ -89,13 +91,16 @@ func ExampleRegistry_Receive() {
 	count := rpc.NewCall[args, int](shop, "count").Handle(func(_ context.Context, a args) (int, error) { return a.Sale.Lamps.Get(), nil })
 
 	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
 	bus, err := goslo.Open(ctx, "memory://")
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	server := rpc.NewServer(bus, rpc.ServerConfig{Target: shop, Server: "one", Interceptors: []rpc.Interceptor{older}}, count)
 	if err := server.Listen(ctx); err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	done := make(chan error, 1)
 	go func() { done <- server.Run(ctx) }()
