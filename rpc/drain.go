@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -29,6 +30,23 @@ func (s *Server) Abort() {
 	if s.abort != nil {
 		s.abort()
 	}
+}
+
+// Leave leaves the topic to its other servers before the end of Run's ctx, for good: a program that stops does so while what it has to end
+// before the server ends. What is sent to the server itself, and fanouts, are served on. The error is ctx's, errors.ErrUnsupported
+// where the bus cannot do that, or the bus's.
+func (s *Server) Leave(ctx context.Context) error {
+	s.mu.Lock()
+	listener := s.listener
+	s.mu.Unlock()
+	err := errors.ErrUnsupported
+	if l, ok := listener.(transport.Leaver); ok {
+		err = l.Leave(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("rpc: server %s leaves topic %s: %w", s.config.Server, s.config.Target.Topic, err)
+	}
+	return nil
 }
 
 // drain ends the subscription and the workers, in stages; see Run. Follow says whether the listener works.
@@ -85,8 +103,12 @@ func (s *Server) drain(base context.Context, left *transport.Delivery, follow bo
 	return errors.Join(errs...)
 }
 
-// lameDuck leaves the topic and serves what is sent to the server itself until nothing runs any more, or three quarters of Drain have
-// passed: what comes without end would be begun up to the last moment, and cut off. It returns what waits for a worker then.
+// afterwards is for how long a server that has left its topic serves what is sent to itself when all that ran as it left has ended.
+const afterwards = time.Minute
+
+// lameDuck leaves the topic and serves what is sent to the server itself until nothing runs any more. What comes without end does not
+// keep it: it would be begun up to the last moment of Drain, and cut off, and a Drain without end has none. So it takes nothing more
+// when three quarters of Drain have passed, or a minute since what ran at first has ended. It returns what waits for a worker then.
 func (s *Server) lameDuck(until, base context.Context, left *transport.Delivery) (*transport.Delivery, error) {
 	l, ok := s.listener.(transport.Leaver)
 	if !ok {
@@ -108,10 +130,21 @@ func (s *Server) lameDuck(until, base context.Context, left *transport.Delivery)
 	defer idle()
 	stop := func() { idle() }
 	s.idle.Store(&stop)
+	enough := time.AfterFunc(s.config.Drain, idle)
+	defer enough.Stop()
+	s.outlive(func() { enough.Reset(afterwards) })
+	defer s.outlive(nil)
 	if s.busy.Load() == 0 {
 		idle()
 	}
 	return s.accept(ctx, base, left)
+}
+
+// outlive has f called when the requests that run now have ended; nil = nothing is called.
+func (s *Server) outlive(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.outlived, s.first = f, maps.Clone(s.running)
 }
 
 // giveBack returns a delivery to the bus, for another server. Where the bus cannot take it back (a plain NATS request), its

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"sync"
 	"testing"
@@ -329,12 +330,23 @@ func TestNothingBeginsAfterTheEnd(t *testing.T) {
 
 // Where what is sent to a server itself never ceases, its drain ends all the same, and what it has begun meanwhile is not cut off.
 func TestDrainUnderLoadOfItsOwn(t *testing.T) {
+	t.Run("within Drain", func(t *testing.T) { drainUnderLoad(t, time.Minute, 0, 45*time.Second, time.Minute) })
+	t.Run("Drain without end", func(t *testing.T) {
+		drainUnderLoad(t, math.MaxInt64, time.Hour, time.Hour+50*time.Second, time.Hour+65*time.Second)
+	})
+}
+
+// drainUnderLoad has a server stop while casts come without end, and one runs for long that came first.
+func drainUnderLoad(t *testing.T, drain, ran, least, most time.Duration) {
 	inCloud(t, func(c *cloud) {
 		t := c.t
-		h1 := c.drainer(c.bus.Open(memory.Config{}), rpc.ServerConfig{Server: "h1", Drain: time.Minute}, sleep.Handle(handleSleep))
+		h1 := c.drainer(c.bus.Open(memory.Config{}), rpc.ServerConfig{Server: "h1", Drain: drain}, sleep.Handle(handleSleep))
 		ctx, cease := context.WithCancel(t.Context())
 		var callers sync.WaitGroup
 		callers.Go(func() {
+			if err := sleep.Cast(ctx, c.client.To("h1"), sleepArgs{ran.Seconds()}); err != nil {
+				t.Error(err)
+			}
 			for ctx.Err() == nil {
 				if err := sleep.Cast(ctx, c.client.To("h1"), sleepArgs{2}); err != nil && ctx.Err() == nil {
 					t.Error(err)
@@ -345,8 +357,8 @@ func TestDrainUnderLoadOfItsOwn(t *testing.T) {
 		<-time.After(5 * time.Second)
 		start := time.Now()
 		h1.stop()
-		if err := <-h1.ended; err != nil || time.Since(start) > time.Minute {
-			t.Errorf("the drain: %v after %s", err, time.Since(start))
+		if err := <-h1.ended; err != nil || time.Since(start) < least || time.Since(start) > most {
+			t.Errorf("the drain: %v after %s, want %s to %s", err, time.Since(start), least, most)
 		}
 		cease()
 		callers.Wait()

@@ -255,4 +255,9 @@ func (s *Server) untrack(c *handlerContext) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.running, c)
+	delete(s.first, c)
+	if s.outlived != nil && len(s.first) == 0 {
+		s.outlived()
+		s.outlived = nil
+	}
 }

@@ -65,6 +65,8 @@ type lifetime struct {
 	aborted  bool
 	abort    func() // ends the drain that is going on
 	running  map[*handlerContext]struct{}
+	first    map[*handlerContext]struct{} // those that ran when the topic was left
+	outlived func()                       // called when they have ended; nil = nobody asks
 }
 
 // A pool is a server's workers.
@@ -174,7 +176,7 @@ func (s *Server) String() string {
 //
 // To drain is to leave the topic to the other servers first, if the bus can (see transport.Leaver); to go on with what runs, and with
 // what is sent to this server itself, such as the follow-up calls of what runs; and once nothing runs, or three quarters of Drain have
-// passed, to take nothing more. Handlers that still run when Drain has passed are cancelled, and have 5 s to return. What was handed over and not begun goes
+// passed, or a minute since what ran at first has ended, to take nothing more. Handlers that still run when Drain has passed are cancelled, and have 5 s to return. What was handed over and not begun goes
 // back to the bus. With AckAfter a cancelled handler that returns an error has its request given back as well.
 //
 // A server runs once: a second Run is an error.

@@ -14,6 +14,6 @@
 //
 // # Goroutines
 //
-// One for each runner while [Service.Run] runs, one for each kind of signal and two for systemd while [Service.Main] does; one for each call of
+// One for each runner while [Service.Run] runs, and for each that leaves its work to others as it stops, one for each kind of signal and two for systemd while [Service.Main] does; one for each call of
 // a periodic task's function. All have ended when Run returns, except for those of runners and functions that were forced to end and did not.
 package service

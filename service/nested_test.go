@@ -9,7 +9,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/goslo/goslo/rpc"
 	"github.com/goslo/goslo/service"
+	"github.com/goslo/goslo/transport/memory"
 )
 
 // A nested is a service as a runner of another, as package program has one.
@@ -134,3 +136,39 @@ func TestTasksStopTogether(t *testing.T) {
 		close(release)
 	})
 }
+
+// Before anything stops, servers leave their topics to others; what is sent to them by name they serve until what was started after
+// them has ended.
+func TestServersLeaveFirst(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		network := memory.NewBus()
+		bus := network.Open(memory.Config{})
+		client := rpc.NewClient(bus, rpc.ClientConfig{})
+		serve := func(host string) *rpc.Server {
+			return rpc.NewServer(bus, rpc.ServerConfig{Target: rpc.Target{Topic: "manager"}, Server: host}, where.Handle(func(context.Context, rpc.Args) (string, error) { return host, nil }))
+		}
+		release := make(chan struct{})
+		deaf := service.Every(service.Periodic{Spacing: time.Hour, Immediately: true}, func(context.Context) error { <-release; return nil })
+		stopOther, otherEnded := started(t, service.New(nil, serve("other")))
+		var j journal
+		stop, ended := started(t, service.New(nil, serve("leaving"), newPart(&j, "between", time.Minute), deaf))
+		stop()
+		synctest.Wait()
+		for range 10 {
+			if host, err := where.Call(t.Context(), client, nil); err != nil || host != "other" {
+				t.Errorf("the topic is served by %q, %v", host, err)
+			}
+		}
+		<-time.After(30 * time.Second)
+		if host, err := where.Call(t.Context(), client.To("leaving"), nil); err != nil || host != "leaving" || j.String() != "listen:between stop:between" {
+			t.Errorf("%q, %v; %s", host, err, &j)
+		}
+		close(release)
+		stopOther()
+		if err := errors.Join(<-ended, <-otherEnded, client.Close(t.Context()), bus.Close(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+var where = rpc.NewCall[rpc.Args, string](rpc.Target{Topic: "manager"}, "where")

@@ -19,6 +19,7 @@ import (
 // A Runner may have further methods. What fmt prints of it (String) is its name.
 //
 //	Listen(ctx context.Context) error   called before Run, and before the next runner is started
+//	Leave(ctx context.Context) error    called when the service stops, before any runner is: others are to do what they can do as well
 //	Ready() error                       for /readyz: nil, or why it cannot do its work now; it does no I/O
 //	Running() []rpc.RunningRequest      for /debug/requests
 //	Abort()                             called when the end is forced: what Run waits for is to be given up
@@ -31,6 +32,9 @@ type Runner interface {
 type (
 	listener interface {
 		Listen(ctx context.Context) error
+	}
+	leaver interface {
+		Leave(ctx context.Context) error
 	}
 	readier interface{ Ready() error }
 	worker  interface{ Running() []rpc.RunningRequest }
@@ -118,8 +122,8 @@ func (e *ForcedError) Error() string {
 }
 
 // Run starts the runners in their order: what Listen of one subscribes to is there before the next is started, and a [Hook] has
-// returned. It runs them until ctx ends, or one fails, or all are done. Then it stops them in the reverse order, each when the one
-// after it has returned, so that what others build on is there until the end.
+// returned. It runs them until ctx ends, or one fails, or all are done. Then its servers leave their topics, and it stops the runners in
+// the reverse order, each when the one after it has returned, so that what others build on is there until the end.
 //
 // The error joins those of the runners, and a *ForcedError after [Service.Force]; nil is a clean end. Runners' contexts carry ctx's values,
 // and end one by one.
@@ -134,7 +138,7 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 	s.enter(Draining)
 	close(s.ending)
-	err = errors.Join(err, s.stop())
+	err = errors.Join(err, s.stop(ctx))
 	s.enter(Stopped)
 	return err
 }
@@ -227,13 +231,33 @@ func (s *Service) wait(ctx context.Context, failed <-chan *member) {
 	case <-ctx.Done():
 		s.log.Info("service stops")
 	case m := <-failed:
-		s.log.Error("service stops: a part of it failed", "runner", m.name)
+		s.log.Error("service stops: a part of it failed", "runner", m.name, "error", m.err) // Run returns it when all has ended, which may be in an hour
 	case <-all:
 	}
 }
 
+// leaveWithin is how long servers may take to leave their topics while what was started after them ends.
+const leaveWithin = 5 * time.Second
+
+// leave has all that can do so leave the work to others. The result ends that, and waits for it.
+func (s *Service) leave(ctx context.Context) (end func()) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveWithin)
+	var leaving sync.WaitGroup
+	for _, m := range s.members {
+		if l, ok := m.Runner.(leaver); ok && m.cancel != nil {
+			leaving.Go(func() {
+				if err := l.Leave(ctx); err != nil { // a server says so itself when it is stopped
+					s.log.Debug("not left before the stop", "runner", m.name, "error", err)
+				}
+			})
+		}
+	}
+	return func() { cancel(); leaving.Wait() }
+}
+
 // stop ends what was started, the last first.
-func (s *Service) stop() error {
+func (s *Service) stop(ctx context.Context) error {
+	defer s.leave(ctx)()
 	errs := make([]error, 0, len(s.members))
 	for i := len(s.members) - 1; i >= 0; i-- {
 		m := s.members[i]
@@ -242,7 +266,7 @@ func (s *Service) stop() error {
 		}
 		m.cancel()
 		for j := i - 1; j >= 0 && s.members[j].isTask() && m.isTask(); j-- {
-			s.members[j].cancel() // tasks need nothing of each other, and servers behind them wait to leave their topics
+			s.members[j].cancel() // tasks need nothing of each other
 		}
 		select {
 		case <-m.ended:

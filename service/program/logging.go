@@ -102,6 +102,13 @@ func (f *logFile) Close() error {
 	return f.file.Close()
 }
 
+// A failures handler writes what went wrong in the service within; the rest the service around it says.
+type failures struct{ slog.Handler }
+
+func (f failures) Enabled(ctx context.Context, l slog.Level) bool {
+	return l >= slog.LevelError && f.Handler.Enabled(ctx, l)
+}
+
 // An early handler keeps what is logged before it is known how to log.
 type early struct {
 	*stash

@@ -34,7 +34,7 @@ func TestProgram(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	for name, test := range map[string]func(*testing.T, string){
-		"life": testLife, "second signal": testSecondSignal, "bus away": testBusAway, "mistakes": testMistakes, "done": testDone,
+		"life": testLife, "second signal": testSecondSignal, "failure": testFailure, "bus away": testBusAway, "mistakes": testMistakes, "done": testDone,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -205,6 +205,7 @@ func (p *process) wantGet(path string, code int, words ...string) {
 var (
 	greet = rpc.NewCall[rpc.Args, string](rpc.Target{Topic: "manager"}, "greet")
 	sleep = rpc.NewCall[rpc.Args, string](rpc.Target{Topic: "manager"}, "sleep")
+	spoil = rpc.NewCall[rpc.Args, string](rpc.Target{Topic: "manager"}, "spoil")
 )
 
 func newClient(t *testing.T, url string) *rpc.Client {
@@ -346,6 +347,36 @@ func testSecondSignal(t *testing.T, binary string) {
 	}
 	if log, err := os.ReadFile(p.path("project.log")); err != nil || !strings.Contains(string(log), "cancelled after draining") || !strings.Contains(string(log), "sleep for") {
 		t.Errorf("the log says %s, %v", log, err)
+	}
+}
+
+// A part that fails is told of when it does, and not when all that still runs has ended.
+func testFailure(t *testing.T, binary string) {
+	node := brokertest.NewNATS(t, brokertest.NATSOptions{})
+	p := start(t, binary, conf(node.URL(), "graceful_shutdown_timeout = 0"))
+	client := newClient(t, node.URL())
+	p.awaitTold(1)
+	answered := make(chan error, 1)
+	go func() {
+		_, err := sleep.Call(t.Context(), client, rpc.Args{"seconds": 60})
+		answered <- err
+	}()
+	brokertest.Await(t, "the request", func() bool { _, body := p.get("/debug/requests"); return strings.Contains(body, `"sleep"`) })
+	if _, err := spoil.Call(t.Context(), client, nil); err != nil {
+		t.Error(err)
+	}
+	brokertest.Await(t, "the reason in the log", func() bool {
+		log, err := os.ReadFile(p.path("project.log"))
+		return err == nil && strings.Contains(string(log), "spoilt")
+	})
+	p.wantGet("/readyz", 503, "1 requests are running")
+	p.signal(syscall.SIGTERM)
+	p.signal(syscall.SIGINT)
+	if err := <-answered; err == nil {
+		t.Error("the call that ran was answered")
+	}
+	if code := p.exit(); code != 1 {
+		t.Errorf("exit code %d, want 1", code)
 	}
 }
 

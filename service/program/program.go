@@ -372,7 +372,7 @@ func (a *app[T]) Listen(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("program: start %s: %w", p.config.Name, err)
 	}
-	a.inner.Store(service.New(nil, runners...))
+	a.inner.Store(service.New(slog.New(failures{p.log.Handler()}), runners...))
 	return nil
 }
 

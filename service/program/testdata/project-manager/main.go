@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/goslo/goslo/rpc"
@@ -25,9 +26,13 @@ type sleepArgs struct {
 var (
 	greet = rpc.NewCall[rpc.Args, string](rpc.Target{Topic: "manager"}, "greet")
 	sleep = rpc.NewCall[sleepArgs, string](rpc.Target{Topic: "manager"}, "sleep")
+	spoil = rpc.NewCall[rpc.Args, string](rpc.Target{Topic: "manager"}, "spoil")
 )
 
-type manager struct{ *program.Program[options] }
+type manager struct {
+	*program.Program[options]
+	broken chan struct{}
+}
 
 func (m manager) Endpoints() []rpc.Endpoint {
 	return []rpc.Endpoint{
@@ -42,6 +47,7 @@ func (m manager) Endpoints() []rpc.Endpoint {
 				return "", context.Cause(ctx)
 			}
 		}),
+		spoil.Handle(func(context.Context, rpc.Args) (string, error) { close(m.broken); return "", nil }),
 	}
 }
 
@@ -57,6 +63,16 @@ func (m manager) Tasks() []*service.Task {
 	})}
 }
 
+// Run fails once it was told to.
+func (m manager) Run(ctx context.Context) error {
+	select {
+	case <-m.broken:
+		return errors.New("spoilt")
+	case <-ctx.Done():
+		return nil
+	}
+}
+
 // once is a runner that is done at once.
 type once struct{}
 
@@ -70,7 +86,9 @@ func main() {
 			if p.Options().Manager.Once {
 				return []service.Runner{once{}}, nil
 			}
-			return p.Manage(manager{p})
+			m := manager{p, make(chan struct{})}
+			runners, err := p.Manage(m)
+			return append(runners, m), err
 		},
 	})
 }
