@@ -209,6 +209,16 @@ func (o *Options) Wrong(name, why string) {
 	o.problem(g, why)
 }
 
+// Instead is Wrong for an option in the URL. In a file, where older deployments may have such values, Log warns of it, and says what is
+// used instead.
+func (o *Options) Instead(name, why, used string) {
+	if g, ok := o.find(name); ok && g.at != "" {
+		o.remarks = append(o.remarks, remark{slog.LevelWarn, "the option cannot be used as it stands", g.name, g.where(), "why", why + "; used is " + used})
+		return
+	}
+	o.Wrong(name, why)
+}
+
 // NoEffect has Log say why an option, if given, changes nothing here.
 func (o *Options) NoEffect(name, why string) {
 	if _, ok := o.take(name); ok {

@@ -66,8 +66,10 @@ func readRedis(u *transport.URL, o *transport.Options) (*redisOptions, error) {
 	if r.update == 0 {
 		r.update = r.expire / 3
 	}
-	if r.update > r.expire/2 {
-		o.Wrong("zmq_target_update", fmt.Sprintf("must be at most half of zmq_target_expire, which is %v, or servers are forgotten while they live", r.expire))
+	if half := r.expire / 2; r.update > half { // oslo.messaging's were 300 and 180
+		o.Instead("zmq_target_update", fmt.Sprintf("must be at most half of zmq_target_expire, which is %v, or servers are forgotten while they live", r.expire),
+			half.String())
+		r.update = half
 	}
 	useTLS := false
 	var files tlsFiles

@@ -3,6 +3,7 @@
 package zmq
 
 import (
+	"bytes"
 	"errors"
 	"log/slog"
 	"os"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/goslo/goslo/transport"
 	"github.com/goslo/goslo/transport/zmq/curve"
 )
 
@@ -131,6 +133,31 @@ func TestDirectoryOptionsRefused(t *testing.T) {
 	}
 	if _, err := d.openDirectory(t.Context(), slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "/nonexistent/peers") {
 		t.Errorf("of a file that is not there: %v", err)
+	}
+}
+
+// A nova.conf from the days of oslo.messaging's own driver has times that do not go together here.
+func TestOldTargetTimes(t *testing.T) {
+	t.Parallel()
+	u, err := transport.ParseURL("zmq+redis://h1/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, options, err := Config{URL: u, Settings: []transport.Setting{
+		{Name: "rpc_zmq_ipc_dir", Value: t.TempDir()},
+		{Group: "DEFAULT", Name: "zmq_target_expire", Value: "300", At: "nova.conf:1", Stray: true},
+		{Group: "DEFAULT", Name: "zmq_target_update", Value: "180", At: "nova.conf:2", Stray: true},
+	}}.read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := s.directory.redis; r.expire != 300*time.Second || r.update != 150*time.Second {
+		t.Errorf("expire %v, update %v", r.expire, r.update)
+	}
+	var said bytes.Buffer
+	options.Log(t.Context(), slog.New(slog.NewTextHandler(&said, nil)))
+	if n := strings.Count(said.String(), "used is 2m30s"); n != 1 || !strings.Contains(said.String(), "at=nova.conf:2 why=") {
+		t.Errorf("said %d times:\n%s", n, &said)
 	}
 }
 
