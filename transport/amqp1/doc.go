@@ -14,15 +14,15 @@
 //	socket.go   writes that never block
 //	topology.go addresses; product.go what is known of brokers by their product
 //	message.go  messages, between our form and AMQP's
-//	send.go     Send; sender.go links that carry messages out
+//	send.go     Send; sender.go links that carry messages out; trunk.go those of RabbitMQ, and which queues it has
 //	listen.go   Listen and Next; receiver.go links that bring messages in; settle.go what becomes of them
 //	inspect.go  what the broker tells about itself
 //
 // # Links
 //
 // Each link has a session of its own, as with oslo.messaging: what a broker refuses ends one link only. Messages go out
-// on one link for each address, kept until it was unused for default_sender_link_timeout. A server has three links in,
-// for itself, its topic and its topic's fanouts.
+// on one link for each address, kept until it was unused for default_sender_link_timeout; on RabbitMQ, to which each session is
+// dear, on one for all queues and one for all fanouts. A server has three links in, for itself, its topic and its topic's fanouts.
 //
 // Replies come to a dynamic address, which is the broker's to name and goes with the connection: a call that waits
 // for its reply when the connection breaks does not get it. Later calls that name the former address are sent with the
@@ -38,7 +38,7 @@
 // # Goroutines
 //
 // Per connection: go-amqp's reader and writer, the socket's writer, the one that keeps it up, and one for each link that is being
-// attached or detached. Per link: two of go-amqp's and, of a link in, one that takes what arrives. All of them end with
+// attached or detached, and for each queue that RabbitMQ is being asked about. Per link: two of go-amqp's and, of a link in, one that takes what arrives. All of them end with
 // Close, which waits for ours. None of them waits for another's consumer: what arrives is bounded by the
 // credit of its link.
 package amqp1

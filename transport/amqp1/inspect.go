@@ -39,7 +39,10 @@ func (c *Conn) inspect(ctx context.Context, at transport.Address) (transport.Add
 			return transport.AddressState{}, err
 		}
 	}
-	err = n.probe(ctx, queue)
+	session, err := n.probe(ctx, queue)
+	if session != nil {
+		defer end(ctx, session)
+	}
 	if answer, ok := refused(err); ok && answer.Condition == amqp.ErrCondNotFound {
 		return transport.AddressState{}, nil
 	}

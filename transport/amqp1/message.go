@@ -24,10 +24,11 @@ var believable = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 // A parcel is a message in AMQP's form, with everything that it points to.
 type parcel struct {
 	amqp.Message
-	properties  amqp.MessageProperties
-	header      amqp.MessageHeader
-	to, replyTo string
-	expiry      time.Time
+	properties amqp.MessageProperties
+	header     amqp.MessageHeader
+	expiry     time.Time
+
+	to, subject, replyTo string
 }
 
 // pack puts m into AMQP's form (AMQP1-01 to AMQP1-04, AMQP1-12). What depends on the connection is address's.
@@ -76,11 +77,14 @@ func pack(m *transport.Message) (*parcel, error) {
 	return p, nil
 }
 
-// address writes where p goes, and where its reply goes; "" = there is none.
-func (p *parcel) address(to, replyTo string) {
-	p.to, p.replyTo = to, replyTo
+// address writes where p goes, by which subject, and where its reply goes; "" = there is none.
+func (p *parcel) address(to, subject, replyTo string) {
+	p.to, p.subject, p.replyTo = to, subject, replyTo
 	p.properties.To = &p.to
-	p.properties.ReplyTo = nil
+	p.properties.Subject, p.properties.ReplyTo = nil, nil
+	if subject != "" {
+		p.properties.Subject = &p.subject
+	}
 	if replyTo != "" {
 		p.properties.ReplyTo = &p.replyTo
 	}

@@ -106,28 +106,31 @@ func reject(why error) error { return fmt.Errorf("%w: %w", transport.ErrRejected
 
 // attempt sends p once on n. An error that wraps errAgain says that it did not leave, or came back.
 func (c *Conn) attempt(ctx context.Context, n *connection, to transport.Address, m *transport.Message, p *parcel, settled bool) error {
-	address, exists := to.Topic, ""
+	address := to.Topic
 	if to.Kind != transport.Reply {
 		var err error
 		if address, err = n.addresses.to(to); err != nil {
 			return reject(err)
-		}
-		if to.Kind == transport.Topic && n.product.rabbit() {
-			exists = address
 		}
 	}
 	replyTo, err := c.own.present(ctx, n, m.ReplyTo)
 	if err != nil {
 		return err
 	}
-	p.address(address, replyTo)
+	link, subject := n.product.trunk(address)
+	p.address(address, subject, replyTo)
 	if n.product.rabbit() && to.Kind == transport.Topic && replyTo == "" {
 		p.durable() // a cast that it has taken it has after a restart, too
 	}
 	if err := n.room(ctx); err != nil {
 		return err
 	}
-	s, err := n.acquire(ctx, address, exists)
+	if n.product.rabbit() && to.Kind == transport.Topic {
+		if err := n.exists(ctx, address); err != nil {
+			return n.notAttached(err, to)
+		}
+	}
+	s, err := n.acquire(ctx, link)
 	if err != nil {
 		return n.notAttached(err, to)
 	}

@@ -35,12 +35,13 @@ type sender struct {
 // senders are the links out of one connection.
 type senders struct {
 	mu      sync.Mutex
-	all     map[string]*sender // nil once the connection has ended
-	running sync.WaitGroup     // those who attach and detach
+	all     map[string]*sender   // nil once the connection has ended
+	queues  map[string]*sighting // of RabbitMQ, by their addresses; see connection.exists
+	running sync.WaitGroup       // those who attach, detach and probe
 }
 
 // acquire returns the attached link to an address. The caller releases it. While it is being attached, others wait for the same.
-func (n *connection) acquire(ctx context.Context, address string, exists string) (*sender, error) {
+func (n *connection) acquire(ctx context.Context, address string) (*sender, error) {
 	n.senders.mu.Lock()
 	if n.senders.all == nil {
 		n.senders.mu.Unlock()
@@ -58,7 +59,7 @@ func (n *connection) acquire(ctx context.Context, address string, exists string)
 		whole := context.WithoutCancel(ctx)
 		n.senders.running.Go(func() {
 			defer close(s.ready)
-			if s.err = n.attach(whole, s, exists); s.err != nil {
+			if s.err = n.attach(whole, s); s.err != nil {
 				s.broken.Store(true)
 				n.senders.forget(s)
 			}
@@ -84,15 +85,10 @@ func (s *sender) release() {
 	s.users.Add(-1)
 }
 
-// attach opens a session and the link. exists is a source that must be there for the target to be; "" = the broker tells.
-func (n *connection) attach(ctx context.Context, s *sender, exists string) error {
+// attach opens a session and the link.
+func (n *connection) attach(ctx context.Context, s *sender) error {
 	ctx, cancel := context.WithTimeout(ctx, attachTimeout)
 	defer cancel()
-	if exists != "" {
-		if err := n.probe(ctx, exists); err != nil {
-			return err
-		}
-	}
 	session, err := n.amqp.NewSession(ctx, nil)
 	if err != nil {
 		return err
@@ -105,20 +101,11 @@ func (n *connection) attach(ctx context.Context, s *sender, exists string) error
 		end(ctx, session)
 		return err
 	}
+	if n.product.rabbit() {
+		sleep(ctx, moment)
+	}
 	s.session, s.link = session, link
 	return nil
-}
-
-// probe attaches a receiver without credit, which RabbitMQ refuses where the queue does not exist. It takes any
-// target, and drops what is sent to one that is none.
-func (n *connection) probe(ctx context.Context, source string) error {
-	session, err := n.amqp.NewSession(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer end(ctx, session)
-	_, err = session.NewReceiver(ctx, source, &amqp.ReceiverOptions{Credit: -1})
-	return err
 }
 
 // end closes a session, and its links with it.
@@ -169,10 +156,11 @@ func (a *senders) detach(ctx context.Context, p product, s *sender) {
 	})
 }
 
-// reap detaches what was not used since then.
+// reap detaches and forgets what was not used since then.
 func (a *senders) reap(ctx context.Context, p product, then time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.overlook(then)
 	for _, s := range a.all {
 		if s.users.Load() == 0 && s.used.Load() < then.UnixNano() {
 			a.drop(ctx, p, s)
