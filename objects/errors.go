@@ -26,6 +26,14 @@ func (e *UnknownError) Error() string {
 	return fmt.Sprintf("objects: %s is wanted, not %s.%s", want, e.Namespace, e.Name)
 }
 
+// RemoteClass returns upstream's class of the failure, as which a caller in another process sees it.
+func (*UnknownError) RemoteClass() (module, name string) {
+	return upstream, "UnsupportedObjectError"
+}
+
+// upstream is the module of the classes.
+const upstream = "oslo_versionedobjects.exception"
+
 // A VersionError says that an object is too new, or of another major version. A service that serves old and new peers has
 // it backported: see [Registry.Receive]. Upstream's class for it is oslo_versionedobjects.exception.IncompatibleObjectVersion.
 type VersionError struct {
@@ -37,6 +45,11 @@ type VersionError struct {
 func (e *VersionError) Error() string {
 	return fmt.Sprintf("objects: version %q of %s is not supported, the version known here is %s: "+
 		"have it backported with Registry.Receive, or upgrade this service", e.Version, e.Object, e.Supported)
+}
+
+// RemoteClass returns upstream's class of the failure, as which a caller in another process sees it.
+func (*VersionError) RemoteClass() (module, name string) {
+	return upstream, "IncompatibleObjectVersion"
 }
 
 // A TargetError says that an object cannot be written at an older version.

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/goslo/goslo/objects"
+	"github.com/goslo/goslo/rpc"
 )
 
 // A Colour is an enumeration.
@@ -164,6 +165,22 @@ func TestRefused(t *testing.T) {
 	err := json.Unmarshal([]byte(box("1.4", `{"items":[`+item("1.2", "{}", "")+`]}`)), new(Box))
 	if !errors.As(err, &version) || version.Object != "Item" || version.Version != "1.2" {
 		t.Errorf("the cause is %#v", version)
+	}
+}
+
+// A caller whose objects are refused sees the class that a Python server's refusal has.
+func TestRefusedAcrossTheBus(t *testing.T) {
+	t.Parallel()
+	type args struct {
+		Item *Item `json:"item"`
+	}
+	target := rpc.Target{Topic: "shop"}
+	client := rpc.Local(rpc.NewCall[args, int](target, "count").Handle(func(context.Context, args) (int, error) { return 1, nil }))
+	for name, text := range map[string]string{"IncompatibleObjectVersion": item("1.2", "{}", ""), "UnsupportedObjectError": box("1.4", "{}")} {
+		_, err := rpc.NewCall[rpc.Args, int](target, "count").Call(t.Context(), client, rpc.Args{"item": json.RawMessage(text)})
+		if !errors.Is(err, rpc.ErrorClass{Module: "oslo_versionedobjects.exception", Name: name}) {
+			t.Errorf("got %v, want %s", err, name)
+		}
 	}
 }
 

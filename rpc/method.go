@@ -68,7 +68,8 @@ func (m Call[A, R]) Cast(ctx context.Context, c *Client, args A) error {
 
 // Handle makes the endpoint that serves the method with f. What f returns as an error reaches the caller
 // as a *RemoteError: of the class that ErrorClass.Errorf gave it, of the class of the remote failure
-// that it wraps, else as a Python RuntimeError.
+// that it wraps, or of the class that an error type with a method RemoteClass() (module, name string) returns (those of package
+// objects do, also where arguments do not decode), else as a Python RuntimeError.
 func (m Call[A, R]) Handle(f func(ctx context.Context, args A) (R, error)) Endpoint {
 	return m.d.endpoint(func(ctx context.Context, raw json.RawMessage) (json.RawMessage, error) {
 		args, err := decodeArgs[A](m.d.method, raw)

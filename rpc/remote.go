@@ -165,10 +165,14 @@ func classOf(err error) ErrorClass {
 		noServer *NoServerError
 		delivery *DeliveryError
 		args     *argumentError
+		named    interface{ RemoteClass() (module, name string) }
 	)
 	switch {
 	case errors.As(err, &class):
 		return class
+	case errors.As(err, &named):
+		module, name := named.RemoteClass()
+		return ErrorClass{module, name}
 	case errors.As(err, &noMethod):
 		return ClassNoSuchMethod
 	case errors.As(err, &version) && version.Cap != "":
