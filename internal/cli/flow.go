@@ -57,7 +57,7 @@ route or method.`,
 			return f.Print(a.Out)
 		},
 	}
-	c.Flags().StringVar(&route, "route", "", "only this route: 'POST /v1/servers', or a path")
+	c.Flags().StringVar(&route, "route", "", "only this route: 'POST /v1/servers', or a path; 'POST /v1/servers/{id}/action os-stop'")
 	c.Flags().StringVar(&method, "method", "", "only what leads to this method: its name on the wire, or the contract's variable")
 	// The flags are those above, so that these cannot fail.
 	_ = c.RegisterFlagCompletionFunc("route", a.completeFlow((*flow.Flow).RouteNames))

@@ -154,6 +154,16 @@ func (e *evaluator) result(call *ssa.Call, i int, in *frame) []value {
 			all = append(all, e.adorned(c)...)
 		case gathers:
 			all = append(all, e.loadAll(e.elements(e.force(c.args[1])))...)
+		case makesRoute:
+			for _, row := range e.rows(call, in) {
+				for _, c := range e.callees(call, row) {
+					all = append(all, e.restRoute(c, call))
+				}
+			}
+		case limits:
+			all = append(all, e.limited(c)...)
+		case groups, extends:
+			all = append(all, e.restParts(c)...)
 		case joinsText:
 			all = append(all, e.printed(c))
 		case ordinary:
@@ -246,7 +256,10 @@ func (e *evaluator) targets(t thunk) []target {
 		case target:
 			all = append(all, v)
 		case place:
-			all = append(all, target{e.member(v, 0), e.member(v, 1), e.member(v, 2), e.member(v, 3)})
+			all = append(all, target{
+				e.member(v, fieldPath(v, "Exchange")), e.member(v, fieldPath(v, "Topic")),
+				e.member(v, fieldPath(v, "Namespace")), e.member(v, fieldPath(v, "Version")),
+			})
 		}
 	}
 	if len(all) == 0 {
@@ -255,13 +268,13 @@ func (e *evaluator) targets(t thunk) []target {
 	return all
 }
 
-// member is a text in a struct; "" where nothing was stored.
-func (e *evaluator) member(p place, field rune) string {
-	if _, param := p.at.(*ssa.Global); param && len(e.referrers(p.at)) == 0 {
+// member is a text in a struct, at the end of a path; "" where nothing was stored.
+func (e *evaluator) member(p place, path string) string {
+	if _, global := p.at.(*ssa.Global); global && len(e.referrers(p.at)) == 0 {
 		return AtRunTime // of a package whose source is not read
 	}
-	values := e.load(place{p.at, p.path + string(field), p.in})
-	if len(values) == 0 && !e.filledAt(p, field) {
+	values := e.load(place{p.at, p.path + path, p.in})
+	if len(values) == 0 && !e.filledAt(p.at, []rune(p.path+path), p.in) {
 		return ""
 	}
 	return e.text(thunk{given: orUnknown(values)})
@@ -274,14 +287,14 @@ func orUnknown(values []value) []value {
 	return values
 }
 
-// filledAt reports whether anything is stored in a field of the place, whatever it is.
-func (e *evaluator) filledAt(p place, field rune) bool {
-	return slices.ContainsFunc(e.referrers(p.at), func(r ssa.Instruction) bool {
+// filledAt reports whether anything is stored at the end of a path, whatever it is.
+func (e *evaluator) filledAt(addr ssa.Value, path []rune, in *frame) bool {
+	return slices.ContainsFunc(e.referrers(addr), func(r ssa.Instruction) bool {
 		switch r := r.(type) {
 		case *ssa.FieldAddr:
-			return p.path == "" && rune(r.Field) == field && e.filled(r)
+			return len(path) > 0 && r.X == addr && rune(r.Field) == path[0] && e.filledAt(r, path[1:], in)
 		case *ssa.Store:
-			return r.Addr == p.at && len(e.eval(r.Val, p.in)) == 0
+			return r.Addr == addr && len(e.eval(r.Val, in)) == 0
 		}
 		return false
 	})

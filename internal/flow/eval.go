@@ -14,7 +14,7 @@ import (
 const (
 	maxDepth  = 60
 	maxSteps  = 20_000
-	maxValues = 64
+	maxValues = 1000
 	maxFrames = 200 // contexts of one call
 )
 
@@ -73,8 +73,12 @@ func (e *evaluator) eval(v ssa.Value, in *frame) []value {
 func (e *evaluator) evalOnce(v ssa.Value, in *frame) []value {
 	switch v := v.(type) {
 	case *ssa.Const:
-		if v.Value != nil && v.Value.Kind() == constant.String {
+		switch {
+		case v.Value == nil:
+		case v.Value.Kind() == constant.String:
 			return []value{text(constant.StringVal(v.Value))}
+		case v.Value.Kind() == constant.Int:
+			return []value{text(v.Value.ExactString())}
 		}
 	case *ssa.Function:
 		return []value{function{fn: v}}
@@ -317,7 +321,7 @@ func (e *evaluator) parts(all []value, step rune) []value {
 		switch v := v.(type) {
 		case place:
 			out = append(out, place{v.at, v.path + string(step), v.in})
-		case target:
+		case target: // in the order of the fields of rpc.Target
 			if step < 4 {
 				out = append(out, []value{text(v.exchange), text(v.topic), text(v.namespace), text(v.version)}[step])
 			}

@@ -28,7 +28,8 @@ func (e *NoMatchError) Error() string {
 }
 
 // OfRoute is the part of the flow that begins at routes which serve the request: "POST /v1/servers", a path alone, or with
-// values for what stands in braces in the route. The error is a *NoMatchError.
+// values for what stands in braces in the route; "POST /v1/servers/{id}/action os-stop" is one action of several. The error is
+// a *NoMatchError.
 func (f *Flow) OfRoute(request string) (*Flow, error) {
 	part := f.part(func(s *Step) *Step {
 		if s.Kind == Route && serves(s.Name, request) {
@@ -133,8 +134,11 @@ func serves(route, request string) bool {
 	if route == request {
 		return true
 	}
-	verbs, pattern := splitRoute(route)
-	verb, path := splitRoute(request)
+	verbs, pattern, body := splitRoute(route)
+	verb, path, action := splitRoute(request)
+	if action != "" && !strings.HasPrefix(body, `{"`+action+`"`) {
+		return false
+	}
 	if verb != "" && verbs != "" && !slices.Contains(strings.Split(verbs, "|"), verb) {
 		return false
 	}
@@ -152,9 +156,11 @@ func serves(route, request string) bool {
 	return len(want) == len(got)
 }
 
-func splitRoute(s string) (verb, path string) {
-	if verb, path, ok := strings.Cut(s, " "); ok {
-		return verb, strings.TrimSpace(path)
+// splitRoute splits at spaces: the HTTP method may be missing, and an action too.
+func splitRoute(s string) (verb, path, action string) {
+	if !strings.HasPrefix(s, "/") {
+		verb, s, _ = strings.Cut(s, " ")
 	}
-	return "", s
+	path, action, _ = strings.Cut(strings.TrimSpace(s), " ")
+	return verb, path, action
 }

@@ -37,6 +37,7 @@ func made() *flow.Flow {
 			}},
 			{Kind: flow.Route, Name: "GET /v1/files/{path...}", At: "api/a.go:9"},
 			{Kind: flow.Route, Name: "/any", At: "api/a.go:10"},
+			{Kind: flow.Route, Name: `POST /v1/files/{id}/action {"os-stop": ...}`, At: "api/a.go:11"},
 		},
 		Methods: []*flow.Method{&start, &stop},
 	}
@@ -45,14 +46,17 @@ func made() *flow.Flow {
 func TestOfRoute(t *testing.T) {
 	t.Parallel()
 	for request, want := range map[string]string{
-		"POST /v1/servers/{id}/action": "POST /v1/servers/{id}/action",
-		"POST /v1/servers/42/action":   "POST /v1/servers/{id}/action",
-		"/v1/servers/42/action/":       "POST /v1/servers/{id}/action",
-		"/v1/files/a/b/c":              "GET /v1/files/{path...}",
-		"PUT /any":                     "/any",
-		"GET /v1/servers/42/action":    "",
-		"/v1/servers/42":               "",
-		"/v1/servers/42/action/more":   "",
+		"POST /v1/servers/{id}/action":     "POST /v1/servers/{id}/action",
+		"POST /v1/servers/42/action":       "POST /v1/servers/{id}/action",
+		"/v1/servers/42/action/":           "POST /v1/servers/{id}/action",
+		"/v1/files/a/b/c":                  "GET /v1/files/{path...}",
+		"PUT /any":                         "/any",
+		"POST /v1/files/7/action":          `POST /v1/files/{id}/action {"os-stop": ...}`,
+		"POST /v1/files/7/action os-stop":  `POST /v1/files/{id}/action {"os-stop": ...}`,
+		"POST /v1/files/7/action os-start": "",
+		"GET /v1/servers/42/action":        "",
+		"/v1/servers/42":                   "",
+		"/v1/servers/42/action/more":       "",
 	} {
 		t.Run(request, func(t *testing.T) {
 			t.Parallel()

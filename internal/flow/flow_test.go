@@ -71,6 +71,11 @@ func TestTrickyShapes(t *testing.T) {
 	}
 }
 
+func TestRest(t *testing.T) {
+	t.Parallel()
+	golden(t, "rested.txt", printed(t, analyze(t, "testdata/rested")))
+}
+
 func TestProblemsAreToldLikeTheCompiler(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

@@ -64,6 +64,11 @@ const (
 	since                    // Target.Since
 	schedules                // service.Every
 	joinsText                // fmt.Sprintf
+	makesRoute               // rest.Index and its like
+	limits                   // rest.Route.Since and its like
+	groups                   // rest.NewResource, rest.Extend
+	extends                  // rest.NewExtension
+	mounts                   // rest.New
 	registersURL             // http.ServeMux.Handle and its like, of any router: see routeCall
 )
 
@@ -86,6 +91,14 @@ var roles = map[symbol]role{
 	{rpcPath, "Client", "Monitored"}: derives,
 	{rpcPath, "Target", "Since"}:     since,
 	{servicePath, "", "Every"}:       schedules,
+	{restPath, "", "NewResource"}:    groups,
+	{restPath, "", "Extend"}:         groups,
+	{restPath, "", "NewExtension"}:   extends,
+	{restPath, "", "New"}:            mounts,
+	{restPath, "Resource", "Plural"}: limits,
+	{restPath, "Route", "Accepted"}:  limits,
+	{restPath, "Route", "Since"}:     limits,
+	{restPath, "Route", "Until"}:     limits,
 	{"fmt", "", "Sprintf"}:           joinsText,
 }
 
@@ -101,6 +114,9 @@ var registering = map[string]string{
 func (p *project) roleOf(s symbol, sig *types.Signature) role {
 	if r := roles[s]; r != ordinary {
 		return r
+	}
+	if _, ok := restRoutes[s.name]; ok && s.pkg == restPath && s.recv == "" {
+		return makesRoute
 	}
 	if _, ok := registering[s.name]; !ok || p.read[s.pkg] || strings.HasPrefix(s.pkg, module) {
 		return ordinary

@@ -82,7 +82,7 @@ func (w *walker) mayLead(fn *ssa.Function, names map[string]bool) bool {
 
 // flow finds the roots and walks from each.
 func (w *walker) flow() *Flow {
-	f := &Flow{Packages: len(w.read), Roots: w.routes(), Methods: w.declared()}
+	f := &Flow{Packages: len(w.read), Roots: slices.Concat(w.routes(), w.restAPIs()), Methods: w.declared()}
 	for _, site := range w.sites[schedules] {
 		f.Roots = append(f.Roots, w.tasks(site)...)
 	}
@@ -111,19 +111,12 @@ func (w *walker) begin() { w.path, w.shown = nil, map[string]bool{} }
 
 func (w *walker) routes() []*Step {
 	var roots []*Step
-	for _, site := range w.sites[registersURL] {
-		if !w.own[pathOf(site.Parent())] {
-			continue
+	w.each(registersURL, func(site ssa.CallInstruction, in *frame) {
+		w.begin()
+		if r := w.route(site, in); r != nil && !slices.ContainsFunc(roots, func(o *Step) bool { return reflect.DeepEqual(o, r) }) {
+			roots = append(roots, r)
 		}
-		for _, in := range w.contexts(site.Parent()) {
-			for _, row := range w.rows(site, in) {
-				w.begin()
-				if r := w.route(site, row); r != nil && !slices.ContainsFunc(roots, func(o *Step) bool { return reflect.DeepEqual(o, r) }) {
-					roots = append(roots, r)
-				}
-			}
-		}
-	}
+	})
 	return roots
 }
 
@@ -230,7 +223,7 @@ func (w *walker) tasks(site ssa.CallInstruction) []*Step {
 		name := AtRunTime
 		for _, v := range unboxed(w.eval(args[0], in)) {
 			if p, ok := v.(place); ok {
-				name = w.member(p, 0)
+				name = w.member(p, fieldPath(p, "Name"))
 			}
 		}
 		root := &Step{Kind: Task, Name: name, At: w.at(site.Pos())}
