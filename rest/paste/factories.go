@@ -98,7 +98,7 @@ func (f Factories) unknown(name string, kinds ...kind) string {
 		}
 	}
 	reason := "the " + string(kinds[0]) + " factory " + name + " is not known to this program"
-	if near, ok := nearest.To(name, candidates); ok {
+	if near, ok := nearest.Slip(name, candidates); ok {
 		reason += "; did you mean " + near + "?"
 	}
 	return reason
