@@ -23,6 +23,7 @@
 //	observe             traces, metrics and logs as operators of OpenStack know them
 //	rest                the HTTP front: routes, bodies, request context, faults
 //	rest/paste          api-paste.ini: which filters a request passes, in the words of PasteDeploy
+//	rest/middleware     those filters: oslo.middleware's, and nova's and cinder's own
 //	service             running programs: order, periodic tasks, probes, signals, systemd
 //	service/program     the main function of services: all of the above, configured
 //	cmd/goslo           the command line, over internal/cli

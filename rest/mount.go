@@ -14,6 +14,11 @@ func WithMount(ctx context.Context, prefix string) context.Context {
 	return context.WithValue(ctx, mountKey{}, Mount(ctx)+prefix)
 }
 
+// WithOuterMount is [WithMount] for a prefix that comes before all that was taken off here: one that a proxy in front took off.
+func WithOuterMount(ctx context.Context, prefix string) context.Context {
+	return context.WithValue(ctx, mountKey{}, prefix+Mount(ctx))
+}
+
 // Mount returns what was taken off the beginning of the request's path: what the paths of links begin with, before that of
 // http.Request.URL. It is "" when nothing was. It is WSGI's SCRIPT_NAME.
 func Mount(ctx context.Context) string {

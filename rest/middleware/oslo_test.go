@@ -31,6 +31,7 @@ type exchange struct {
 	Headers  map[string]string `json:"headers"`
 	Body     string            `json:"body"`
 	Chunked  bool              `json:"chunked"`
+	Mount    string            `json:"mount"` // what was taken off the path before
 	Answer   struct {
 		Status  int               `json:"status"`
 		Headers map[string]string `json:"headers"`
@@ -92,7 +93,7 @@ func exchanges(t *testing.T) []exchange {
 			"Forwarded: for=198.51.100.7; proto=https;Host=front.example.com, for=192.0.2.60;proto=http\nX-Forwarded-Host: other",
 			"Forwarded: by=10.0.0.1",
 		} {
-			add("http_proxy_to_wsgi", settings, "GET", "/v1/x", headers)
+			add("http_proxy_to_wsgi", settings, "GET", "/v1/x", headers).Mount = "/v2"
 		}
 	}
 	for _, settings := range []string{"max_request_body_size: 4", ""} {
@@ -186,7 +187,7 @@ func run(t *testing.T, e exchange) outcome {
 	})
 	h := load(t, e, app)
 	arrived := context.WithValue(t.Context(), http.LocalAddrContextKey, &net.TCPAddr{Port: 80}) // as net/http does
-	r := httptest.NewRequestWithContext(arrived, e.Method, e.Path, strings.NewReader(e.Body))
+	r := httptest.NewRequestWithContext(rest.WithMount(arrived, e.Mount), e.Method, e.Path, strings.NewReader(e.Body))
 	r.URL.Scheme, r.Host, r.RemoteAddr = "http", "api.example.com", "192.0.2.1"
 	if e.Chunked {
 		r.ContentLength = -1

@@ -24,7 +24,7 @@ func (p Proxy) Filter(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx := r.Context()
 		if prefix := r.Header.Get("X-Forwarded-Prefix"); prefix != "" {
-			ctx = rest.WithMount(ctx, strings.TrimRight(prefix, "/"))
+			ctx = rest.WithOuterMount(ctx, strings.TrimRight(prefix, "/"))
 		}
 		r = r.WithContext(ctx)
 		r.URL = &url.URL{Path: r.URL.Path, RawPath: r.URL.RawPath, RawQuery: r.URL.RawQuery, ForceQuery: r.URL.ForceQuery, Scheme: r.URL.Scheme, Host: r.URL.Host}

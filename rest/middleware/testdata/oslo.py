@@ -1,7 +1,7 @@
 """Sends requests through the filters of the real oslo.middleware.
 
 Reads a JSON list of cases from standard input: filter, settings, method, path, headers, body (of unknown length, if
-chunked), answer (status and headers of the app behind). Prints for each what the app saw, if it was asked, and what
+chunked), mount (what was taken off the path), answer (status and headers of the app behind). Prints for each what the app saw, if it was asked, and what
 the client got.
 """
 
@@ -55,7 +55,7 @@ def send(case):
     else:
         asked = FILTERS[case['filter']]({}, **case['settings'])(app)
     request = webob.Request.blank(case['path'], method=case['method'], headers=case['headers'])
-    request.environ.update(HTTP_HOST='api.example.com', REMOTE_ADDR='192.0.2.1')
+    request.environ.update(HTTP_HOST='api.example.com', REMOTE_ADDR='192.0.2.1', SCRIPT_NAME=case['mount'])
     request.body = case['body'].encode()
     if case['chunked']:
         request.headers['Transfer-Encoding'] = 'chunked'
