@@ -94,7 +94,9 @@ func New(config Config, parts ...Part) (*API, error) {
 type call struct {
 	api      *API
 	version  Microversion
-	resource *resource     // once it is known
+	at       string        // where the API is mounted, and a project's id for "{project_id}"
+	pattern  string        // of the path, with the method, once it is known
+	resource *resource     // once that is known
 	request  *http.Request // with the ids in its path, once the resource is known
 	raw      []byte        // the body of an action, which is read to know which
 }
@@ -123,11 +125,13 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *API) identified(w http.ResponseWriter, r *http.Request) {
-	c := &call{api: a}
+	c := &call{api: a, at: Mount(r.Context())}
 	ctx, cancel := context.WithTimeout(r.Context(), a.config.Timeout)
 	defer cancel()
+	whole := r
 	r = r.WithContext(context.WithValue(ctx, callKey{}, c))
 	defer func() {
+		whole.Pattern = c.pattern
 		v := recover()
 		if v == nil {
 			return
@@ -151,7 +155,7 @@ func (a *API) identified(w http.ResponseWriter, r *http.Request) {
 // fail answers with a fault, and logs what the client is not told.
 func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if f := FaultFrom(r.Context(), err); f.Code >= http.StatusInternalServerError && !errors.Is(r.Context().Err(), context.Canceled) {
-		a.config.Logger.ErrorContext(r.Context(), "a request failed", "method", r.Method, "path", r.URL.Path, "status", f.Code, "error", err)
+		a.config.Logger.ErrorContext(r.Context(), "a request failed", "method", r.Method, "path", Mount(r.Context())+r.URL.Path, "status", f.Code, "error", err)
 	}
 	WriteFault(w, r, err)
 }
@@ -165,7 +169,7 @@ func (a *API) route(w http.ResponseWriter, r *http.Request) {
 	case first == "" && after == "":
 		methods{http.MethodGet: a.document}.ServeHTTP(w, r)
 	case path.Clean(at) != at: // which http.ServeMux would redirect
-		a.fail(w, r, noResource(at, ""))
+		a.fail(w, r, noResource(r, ""))
 	case a.first[first] && a.config.Project != ProjectRequired:
 		a.mux.ServeHTTP(w, r)
 	case a.first[second] && a.config.Project != ProjectNone:
@@ -173,9 +177,10 @@ func (a *API) route(w http.ResponseWriter, r *http.Request) {
 			a.fail(w, r, Faultf(http.StatusBadRequest, "project %s of the path is not that of the token, %s", first, cmp.Or(c.Project.ID, "which has none")))
 			return
 		}
+		callFrom(r.Context()).at += "/{project_id}"
 		mounted("/"+first, a.mux).ServeHTTP(w, r)
 	default:
-		a.fail(w, r, noResource(at, a.hint(first, second)))
+		a.fail(w, r, noResource(r, a.hint(first, second)))
 	}
 }
 
@@ -210,7 +215,7 @@ func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	WriteFault(w, r, Faultf(http.StatusMethodNotAllowed, "%s is not for %s, but %s", r.Method, r.URL.Path, m.allow()))
+	WriteFault(w, r, Faultf(http.StatusMethodNotAllowed, "%s is not for %s, but %s", r.Method, Mount(r.Context())+r.URL.Path, m.allow()))
 }
 
 func (m methods) allow() string {

@@ -179,7 +179,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	server := httptest.NewServer(rest.Versions(v1)) // in a program: service.HTTP
+	server := httptest.NewServer(rest.Versions(v1)) // in a program: service.HTTPServer
 	defer server.Close()
 
 	answer, err := http.Get(server.URL + "/v1/parcels/p-1") //nolint:noctx // short is what an example is
@@ -192,4 +192,23 @@ func Example() {
 	err = json.NewDecoder(answer.Body).Decode(&body)
 	fmt.Println(answer.StatusCode, body, err)
 	// Output: 200 map[parcel:{p-1 7}] <nil>
+}
+
+// What traces requests learns which pattern one has matched, as from http.ServeMux.
+func TestPattern(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	for path, want := range map[string]string{
+		"/v1/orders/o-1":             "GET /v1/orders/{id}",
+		"/v1/p-1/orders/o-1":         "GET /v1/{project_id}/orders/{id}",
+		"/v1/orders/o-1/os-line/l-1": "GET /v1/orders/{order_id}/os-line/{id}",
+		"/v1/orders/o-1/panic":       "GET /v1/orders/{id}/panic",
+		"/v1/nosuch":                 "",
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), "GET", path, nil)
+		s.ServeHTTP(httptest.NewRecorder(), r)
+		if r.Pattern != want {
+			t.Errorf("%s: pattern %q, want %q", path, r.Pattern, want)
+		}
+	}
 }

@@ -49,7 +49,7 @@ func (b *builder) build(a *API) (first map[string]bool, err error) {
 			return nil, fmt.Errorf("rest: resource %s: %w", at, err)
 		}
 	}
-	a.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { a.fail(w, r, noResource(r.URL.Path, "")) })
+	a.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { a.fail(w, r, noResource(r, "")) })
 	return first, nil
 }
 
@@ -120,7 +120,11 @@ func (b *builder) register(a *API, res *resource) (err error) {
 	for at, p := range places {
 		m := make(methods)
 		for method, routes := range p {
-			m[method] = func(w http.ResponseWriter, r *http.Request) { a.serve(w, r, res, routes) }
+			m[method] = func(w http.ResponseWriter, r *http.Request) {
+				c := callFrom(r.Context())
+				c.resource, c.request, c.pattern = res, r, r.Method+" "+c.at+at
+				a.serve(w, r, c, routes)
+			}
 		}
 		a.mux.Handle(at, m)
 	}
@@ -156,9 +160,7 @@ func (b *builder) versioned(r Route) (v versioned, err error) {
 }
 
 // serve answers with the one of the routes that the request's microversion has.
-func (a *API) serve(w http.ResponseWriter, r *http.Request, res *resource, routes []versioned) {
-	c := callFrom(r.Context())
-	c.resource, c.request = res, r
+func (a *API) serve(w http.ResponseWriter, r *http.Request, c *call, routes []versioned) {
 	route, err := c.choose(routes)
 	if err != nil {
 		a.fail(w, r, err)
@@ -200,7 +202,7 @@ func (c *call) choose(routes []versioned) (*versioned, error) {
 	}
 	switch {
 	case len(there) == 0:
-		return nil, noResource(c.request.URL.Path, " in microversion "+c.version.String())
+		return nil, noResource(c.request, " in microversion "+c.version.String())
 	case there[0].action == "":
 		return &there[0], nil
 	}

@@ -29,12 +29,18 @@ func Mount(ctx context.Context) string {
 // mounted is http.StripPrefix that remembers the prefix; the path is known to begin with it.
 func mounted(prefix string, h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r = r.WithContext(WithMount(r.Context(), prefix))
 		u := *r.URL
 		u.Path, u.RawPath = strings.TrimPrefix(u.Path, prefix), strings.TrimPrefix(u.RawPath, prefix)
-		r.URL = &u
-		h.ServeHTTP(w, r)
+		below := r.WithContext(WithMount(r.Context(), prefix))
+		below.URL = &u
+		passOn(h, w, r, below)
 	})
+}
+
+// passOn has next answer a copy of a request, and tells the request which pattern it has matched, for those who trace it.
+func passOn(next http.Handler, w http.ResponseWriter, r, changed *http.Request) {
+	defer func() { r.Pattern = changed.Pattern }()
+	next.ServeHTTP(w, changed)
 }
 
 // BaseURL returns the URL below which the handler of the request is, without a slash at its end: http://127.0.0.1:8774/v1. Its host is the one
@@ -56,6 +62,6 @@ func BaseURL(r *http.Request) string {
 	return scheme + "://" + r.Host + prefix
 }
 
-func noResource(path, hint string) *Fault {
-	return Faultf(http.StatusNotFound, "there is nothing at %s%s", path, hint)
+func noResource(r *http.Request, hint string) *Fault {
+	return Faultf(http.StatusNotFound, "there is nothing at %s%s", Mount(r.Context())+r.URL.Path, hint)
 }

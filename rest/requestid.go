@@ -29,14 +29,16 @@ var requestIDs = regexp.MustCompile(`^req-[a-f0-9]{8}-[a-f0-9]{4}-[a-f0-9]{4}-[a
 func RequestID(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := *ContextFrom(r.Context())
-		if c.RequestID == "" {
-			c.RequestID = NewRequestID()
-			if global := r.Header.Get(HeaderRequestID); requestIDs.MatchString(global) {
-				c.GlobalRequestID = global
-			}
-			r = r.WithContext(WithContext(r.Context(), &c))
+		if c.RequestID != "" {
+			w.Header().Set(HeaderRequestID, c.RequestID)
+			next.ServeHTTP(w, r)
+			return
+		}
+		c.RequestID = NewRequestID()
+		if global := r.Header.Get(HeaderRequestID); requestIDs.MatchString(global) {
+			c.GlobalRequestID = global
 		}
 		w.Header().Set(HeaderRequestID, c.RequestID)
-		next.ServeHTTP(w, r)
+		passOn(next, w, r, r.WithContext(WithContext(r.Context(), &c)))
 	})
 }

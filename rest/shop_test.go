@@ -280,7 +280,7 @@ func TestRequests(t *testing.T) {
 		{"POST", "/v1/orders/empty", "{}", 204, ""},
 		{"POST", "/v1/orders/empty", `{"x": 1}`, 400, `...x: nothing is called that here`},
 		{"PATCH", "/v1/orders/o-2", "", 405, `..."badMethod"`},
-		{"GET", "/v1/nosuch", "", 404, `...there is nothing at /nosuch`},
+		{"GET", "/v1/nosuch", "", 404, `...there is nothing at /v1/nosuch`},
 		{"GET", "/v1/p-1/ordres", "", 404, `...did you mean orders?`},
 		{"GET", "/v1/orders/o-2/nosuch", "", 404, `...itemNotFound`},
 		{"GET", "/v1//orders", "", 404, `...itemNotFound`},
