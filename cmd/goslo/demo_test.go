@@ -88,14 +88,14 @@ func TestDemoStaysUp(t *testing.T) {
 	demo := newShell(t).start(t, "demo")
 	url := strings.Fields(demo.wait(t, " api "))[1]
 	demo.wait(t, "The cloud stays up")
-	demo.wait(t, "curl -i "+url+"/os-hypervisors/cmp-9")
+	demo.wait(t, "curl -i "+url+"/v1/os-hypervisors/cmp-9")
 
-	if status, body := curl(t, http.MethodPost, url+"/servers/vm-1/action", `{"os-migrateLive": {}}`); status != http.StatusAccepted {
+	if status, body := curl(t, http.MethodPost, url+"/v1/servers/vm-1/action", `{"os-migrateLive": {"host": null}}`); status != http.StatusAccepted {
 		t.Errorf("status %d: %s", status, body)
 	}
 	demo.wait(t, `"host":"cmp-1","status":"ACTIVE"`) // it was on cmp-2 after the story
 
-	if status, body := curl(t, http.MethodGet, url+"/servers/nosuch", ""); status != http.StatusNotFound || !strings.Contains(body, "InstanceNotFound") {
+	if status, body := curl(t, http.MethodGet, url+"/v1/servers/nosuch", ""); status != http.StatusNotFound || !strings.Contains(body, "itemNotFound") {
 		t.Errorf("status %d: %s", status, body)
 	}
 	if code, _ := demo.end(t, syscall.SIGINT); code != 0 {
@@ -107,7 +107,7 @@ func TestDemoSaysWhatDidNotHappen(t *testing.T) {
 	t.Parallel()
 	crippled := brokertest.NewNATS(t, brokertest.NATSOptions{NoJetStream: true}) // calls work there, casts do not
 	got := newShell(t).run(t, "demo", "--once", "--log-level", "off", "--url", crippled.URL()).want(t, 1)
-	got.wantErr(t, "demo: A live migration", "POST /servers/vm-1/action", "JetStream")
+	got.wantErr(t, "demo: A live migration", "POST /v1/servers/vm-1/action", "JetStream")
 }
 
 func curl(t *testing.T, method, url, body string) (status int, answer string) {

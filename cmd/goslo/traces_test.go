@@ -134,7 +134,7 @@ func TestDemoIsOneTrace(t *testing.T) {
 			var root collected
 			c.mu.Lock()
 			for _, s := range c.spans {
-				if s.GetName() == "POST /servers/{id}/action" {
+				if s.GetName() == "POST /v1/servers/{id}/action" {
 					root = s
 				}
 			}
@@ -161,7 +161,7 @@ func TestDemoIsOneTrace(t *testing.T) {
 				have[w] = true
 			}
 			const (
-				front   = "api: server POST /servers/{id}/action"
+				front   = "api: server POST /v1/servers/{id}/action"
 				asked   = front + " > api: producer conductor/live_migrate_instance"
 				planned = asked + " > conductor: consumer conductor/live_migrate_instance"
 				chosen  = planned + " > conductor: client scheduler/select_destinations"

@@ -28,7 +28,7 @@ failure on the far side, and call a host that does not exist. Each hop is printe
 start, who sent it, who received it, and what it was.
 
 Everything lives in an exchange and in topics of its own, so that nothing else on the bus is disturbed. The services are those
-of examples/livemigration in goslo's source.
+of examples/compute in goslo's source.
 
 Where $OTEL_EXPORTER_OTLP_ENDPOINT names an OpenTelemetry collector (http://localhost:4318), each service sends its traces there: one tree for
 each REST request.
@@ -115,12 +115,12 @@ func (a *app) printCurl(c *cloud) error {
 	}
 	_, err := fmt.Fprintf(a.Out, `
 The cloud stays up until Ctrl-C. Try
-  curl -i -d '{"os-migrateLive": {"host": null}}' %[1]s/servers/vm-1/action
-  curl %[1]s/servers/vm-1
-  curl %[1]s/os-hypervisors/cmp-1/uptime
-  curl -i -X POST %[1]s/images/debian-13/cache
-  curl -i %[1]s/servers/nosuch
-  curl -i %[1]s/os-hypervisors/cmp-9/uptime
+  curl -i -H 'Content-Type: application/json' -d '{"os-migrateLive": {"host": null}}' %[1]s/v1/servers/vm-1/action
+  curl %[1]s/v1/servers/vm-1
+  curl %[1]s/v1/os-hypervisors/cmp-1/uptime
+  curl -i -X POST %[1]s/v1/images/debian-13/cache
+  curl -i %[1]s/v1/servers/nosuch
+  curl -i %[1]s/v1/os-hypervisors/cmp-9/uptime
 `, c.url)
 	return err
 }

@@ -46,17 +46,21 @@ var acts = []act{
 		title: "A live migration: the API answers at once, and the work goes on behind it",
 		requests: []httpRequest{
 			{
-				method: http.MethodPost, path: "/servers/vm-1/action", body: `{"os-migrateLive": {"host": null}}`,
+				method: http.MethodPost, path: "/v1/servers/vm-1/action", body: `{"os-migrateLive": {"host": null}}`,
 				status: http.StatusAccepted,
 			},
-			{after: migrated, method: http.MethodGet, path: "/servers/vm-1", status: http.StatusOK, answer: `"host":"cmp-2","status":"ACTIVE"`},
+			{after: migrated, method: http.MethodGet, path: "/v1/servers/vm-1", status: http.StatusOK, answer: `"host":"cmp-2","status":"ACTIVE"`},
 		},
-		hops:  append([]hop{{From: "api", To: "you", Kind: "202"}, {From: "conductor", To: "api", Kind: "reply"}}, migrated...),
+		hops: append([]hop{
+			{From: "api", To: "conductor", Kind: "call", What: "get_instance"},
+			{From: "conductor", To: "api", Kind: "reply"},
+			{From: "api", To: "you", Kind: "202"},
+		}, migrated...),
 		moral: "vm-1 runs on cmp-2",
 	},
 	{
 		title:    "A call: ask one host out of two, and wait for what it says",
-		requests: []httpRequest{{method: http.MethodGet, path: "/os-hypervisors/cmp-2/uptime", status: http.StatusOK, answer: "cmp-2 up"}},
+		requests: []httpRequest{{method: http.MethodGet, path: "/v1/os-hypervisors/cmp-2/uptime", status: http.StatusOK, answer: "cmp-2 up"}},
 		hops: []hop{
 			{From: "api", To: "cmp-2", Kind: "call", What: "get_host_uptime"},
 			{From: "cmp-2", To: "api", Kind: "reply", What: `"cmp-2 up`},
@@ -66,7 +70,7 @@ var acts = []act{
 	},
 	{
 		title:    "A fanout: tell every host, and wait for none",
-		requests: []httpRequest{{method: http.MethodPost, path: "/images/debian-13/cache", status: http.StatusAccepted}},
+		requests: []httpRequest{{method: http.MethodPost, path: "/v1/images/debian-13/cache", status: http.StatusAccepted}},
 		hops: []hop{
 			{From: "api", To: "cmp-1", Kind: "fanout", What: "cache_images"},
 			{From: "api", To: "cmp-2", Kind: "fanout", What: "cache_images"},
@@ -76,7 +80,7 @@ var acts = []act{
 	},
 	{
 		title:    "A remote failure: the method fails over there, with a class that Python knows too",
-		requests: []httpRequest{{method: http.MethodGet, path: "/servers/nosuch", status: http.StatusNotFound, answer: "InstanceNotFound"}},
+		requests: []httpRequest{{method: http.MethodGet, path: "/v1/servers/nosuch", status: http.StatusNotFound, answer: "itemNotFound"}},
 		hops: []hop{
 			{From: "api", To: "conductor", Kind: "call", What: "get_instance"},
 			{From: "conductor", To: "api", Kind: "failure", What: "nova.exception.InstanceNotFound"},
@@ -86,7 +90,7 @@ var acts = []act{
 	},
 	{
 		title:    "A call to nobody: known at once, not after a minute",
-		requests: []httpRequest{{method: http.MethodGet, path: "/os-hypervisors/cmp-9/uptime", status: http.StatusServiceUnavailable, answer: "nobody listens"}},
+		requests: []httpRequest{{method: http.MethodGet, path: "/v1/os-hypervisors/cmp-9/uptime", status: http.StatusServiceUnavailable, answer: "nobody listens"}},
 		hops: []hop{
 			{From: "api", To: "cmp-9", Kind: "nobody", What: "get_host_uptime"},
 			{From: "api", To: "you", Kind: "503"},
@@ -128,7 +132,7 @@ func (c *cloud) play(ctx context.Context, t *trace, a *act) error {
 			return err
 		}
 		if err := c.send(ctx, &r); err != nil {
-			return err
+			return t.because(err)
 		}
 	}
 	return t.wait(ctx, a.hops)
@@ -140,6 +144,7 @@ func (c *cloud) send(ctx context.Context, r *httpRequest) error {
 	if err != nil {
 		return err
 	}
+	request.Header.Set("Content-Type", "application/json")
 	request.Close = true // no idle connection to wait for at the end
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {

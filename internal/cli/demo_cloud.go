@@ -14,12 +14,12 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/goslo/goslo"
-	"github.com/goslo/goslo/examples/livemigration/api"
-	"github.com/goslo/goslo/examples/livemigration/compute"
-	"github.com/goslo/goslo/examples/livemigration/computeapi"
-	"github.com/goslo/goslo/examples/livemigration/conductor"
-	"github.com/goslo/goslo/examples/livemigration/conductorapi"
-	"github.com/goslo/goslo/examples/livemigration/scheduler"
+	"github.com/goslo/goslo/examples/compute/api"
+	"github.com/goslo/goslo/examples/compute/compute"
+	"github.com/goslo/goslo/examples/compute/computeapi"
+	"github.com/goslo/goslo/examples/compute/conductor"
+	"github.com/goslo/goslo/examples/compute/conductorapi"
+	"github.com/goslo/goslo/examples/compute/scheduler"
 	"github.com/goslo/goslo/observe"
 	"github.com/goslo/goslo/observe/otlp"
 	"github.com/goslo/goslo/rpc"
@@ -29,7 +29,7 @@ import (
 // copying is how long the demo pretends to copy an instance: long enough to see that the API's answer did not wait.
 const copying = 150 * time.Millisecond
 
-// A cloud is the services of examples/livemigration in one process, each on a connection of its own.
+// A cloud is the services of examples/compute in one process, each on a connection of its own.
 type cloud struct {
 	app      *app
 	log      *slog.Logger
@@ -127,7 +127,9 @@ func (c *cloud) connect(ctx context.Context) error {
 	if err := opening.Wait(); err != nil {
 		return err
 	}
-	c.wire()
+	if err := c.wire(); err != nil {
+		return err
+	}
 	var listening errgroup.Group
 	for _, n := range c.nodes {
 		if n.server == nil {
@@ -144,11 +146,15 @@ func (c *cloud) connect(ctx context.Context) error {
 }
 
 // wire puts the services of the example on their nodes.
-func (c *cloud) wire() {
+func (c *cloud) wire() error {
 	front, cond, sched, hosts := c.nodes[0], c.nodes[1], c.nodes[2], c.nodes[3:]
 	on := func(n *node, role string) *rpc.Client { return n.client.On(c.topic(role)) }
 
-	routes := api.New(api.Clients{Conductor: on(front, "conductor"), Compute: on(front, "compute")}, front.observer.HTTP)
+	// No log: what fails is a part of the story.
+	routes, err := api.New(api.Clients{Conductor: on(front, "conductor"), Compute: on(front, "compute")}, nil, front.observer.HTTP)
+	if err != nil {
+		return err
+	}
 	c.front = &http.Server{Handler: c.trace.front(routes), ReadHeaderTimeout: 10 * time.Second}
 
 	conductors := conductor.New(conductor.Clients{
@@ -173,6 +179,7 @@ func (c *cloud) wire() {
 		})
 		c.serve(host, "compute", manager.Endpoints())
 	}
+	return nil
 }
 
 func (c *cloud) serve(n *node, role string, endpoints []rpc.Endpoint) {

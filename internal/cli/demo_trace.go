@@ -44,6 +44,7 @@ type trace struct {
 	act     int
 	hops    []hop
 	senders map[string]string // of a method, by topic and method: each has one in this cloud
+	broken  error             // what the bus did wrong last
 	more    chan struct{}     // closed, and replaced, at each hop
 }
 
@@ -152,10 +153,29 @@ func (t *trace) caller(name string, role func(topic string) string) rpc.Intercep
 				t.add(to, name, "failure", remote.Class.Error()+": "+remote.Message)
 			case err == nil && r.Mode == rpc.ByCall:
 				t.add(to, name, "reply", string(result))
+			case err != nil:
+				t.broke(err)
 			}
 			return result, err
 		}
 	}
+}
+
+// broke keeps what the bus did wrong, which the API's clients are not told.
+func (t *trace) broke(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.broken = err
+}
+
+// because adds to an error what the bus did wrong, if it did.
+func (t *trace) because(err error) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.broken == nil {
+		return err
+	}
+	return fmt.Errorf("%w: %v", err, t.broken) //nolint:errorlint // the demo has failed, whatever that was
 }
 
 // server traces what a service receives.

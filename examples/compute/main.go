@@ -1,4 +1,4 @@
-// Command livemigration runs one service of a small cloud: the REST front, the conductor, the scheduler
+// Command compute runs one service of a small cloud: the REST front, the conductor, the scheduler
 // or a compute host. See the README beside it.
 package main
 
@@ -23,7 +23,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
-		fmt.Fprintln(os.Stderr, "livemigration:", err)
+		fmt.Fprintln(os.Stderr, "compute:", err)
 		os.Exit(1)
 	}
 }
@@ -41,7 +41,7 @@ type options struct {
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var o options
-	flags := flag.NewFlagSet("livemigration api|conductor|scheduler|compute", flag.ContinueOnError)
+	flags := flag.NewFlagSet("compute api|conductor|scheduler|compute", flag.ContinueOnError)
 	flags.StringVar(&o.url, "url", "", "the bus (default: $GOSLO_URL, else the embedded one)")
 	flags.StringVar(&o.host, "host", "localhost", "this service's server name on the bus")
 	flags.StringVar(&o.hosts, "hosts", "cmp-1,cmp-2", "scheduler: the compute hosts")
@@ -54,8 +54,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		flags.Usage()
 		return errors.New("name the service to run")
 	}
-	serve, ok := map[string]func(*service, context.Context) error{
-		"api": (*service).api, "conductor": (*service).conductor, "scheduler": (*service).scheduler, "compute": (*service).compute,
+	serve, ok := map[string]func(*node, context.Context) error{
+		"api": (*node).api, "conductor": (*node).conductor, "scheduler": (*node).scheduler, "compute": (*node).compute,
 	}[args[0]]
 	if !ok {
 		flags.Usage()
@@ -74,12 +74,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 
 	log := slog.New(slog.NewTextHandler(stderr, nil)).With("service", args[0], "host", o.host)
-	bus, err := goslo.Config{URL: o.url, Program: "livemigration-" + args[0], Logger: log}.Open(ctx)
+	bus, err := goslo.Config{URL: o.url, Program: "compute-" + args[0], Logger: log}.Open(ctx)
 	if err != nil {
 		return err
 	}
-	s := service{options: o, bus: bus, client: rpc.NewClient(bus, rpc.ClientConfig{Logger: log}), log: log, out: stdout}
-	return errors.Join(serve(&s, ctx), s.close(ctx))
+	n := node{options: o, bus: bus, client: rpc.NewClient(bus, rpc.ClientConfig{Logger: log}), log: log, out: stdout}
+	return errors.Join(serve(&n, ctx), n.close(ctx))
 }
 
 // fields splits a list at commas; "" is an empty list.

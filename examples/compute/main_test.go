@@ -24,7 +24,7 @@ func TestProcesses(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	program := filepath.Join(t.TempDir(), "livemigration")
+	program := filepath.Join(t.TempDir(), "cloud")
 	if out, err := exec.CommandContext(ctx, "go", "build", "-o", program, ".").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
@@ -44,23 +44,25 @@ func TestProcesses(t *testing.T) {
 	front := start("api", "-listen", "127.0.0.1:0")
 
 	url := strings.TrimPrefix(front.ready, "ready ")
-	if status, body := request(ctx, t, http.MethodPost, url+"/servers/vm-1/action", `{"os-migrateLive": {"host": null}}`); status != http.StatusAccepted {
+	if status, body := request(ctx, t, http.MethodPost, url+"/v1/servers/vm-1/action", `{"os-migrateLive": {"host": null}}`); status != http.StatusAccepted {
 		t.Fatalf("status %d: %s", status, body)
 	}
 	for {
-		var instance struct{ Host, Status, Fault string }
-		status, body := request(ctx, t, http.MethodGet, url+"/servers/vm-1", "")
-		if err := json.Unmarshal(body, &instance); err != nil || status != http.StatusOK {
+		var found struct {
+			Server struct{ Host, Status, Fault string }
+		}
+		status, body := request(ctx, t, http.MethodGet, url+"/v1/servers/vm-1", "")
+		if err := json.Unmarshal(body, &found); err != nil || status != http.StatusOK {
 			t.Fatalf("status %d: %s (%v)", status, body, err)
 		}
-		if instance.Status == "ERROR" {
-			t.Fatalf("the migration failed: %s", instance.Fault)
+		if found.Server.Status == "ERROR" {
+			t.Fatalf("the migration failed: %s", found.Server.Fault)
 		}
-		if instance.Status == "ACTIVE" && instance.Host == "cmp-2" {
+		if found.Server.Status == "ACTIVE" && found.Server.Host == "cmp-2" {
 			break
 		}
 	}
-	if status, body := request(ctx, t, http.MethodGet, url+"/os-hypervisors/cmp-9/uptime", ""); status != http.StatusServiceUnavailable {
+	if status, body := request(ctx, t, http.MethodGet, url+"/v1/os-hypervisors/cmp-9/uptime", ""); status != http.StatusServiceUnavailable {
 		t.Errorf("status %d: %s", status, body)
 	}
 	for _, p := range []*daemon{front, first, second, scheduler, conductor} {

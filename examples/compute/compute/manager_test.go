@@ -9,9 +9,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/goslo/goslo/examples/livemigration/compute"
-	"github.com/goslo/goslo/examples/livemigration/computeapi"
-	"github.com/goslo/goslo/examples/livemigration/conductorapi"
+	"github.com/goslo/goslo/examples/compute/compute"
+	"github.com/goslo/goslo/examples/compute/computeapi"
+	"github.com/goslo/goslo/examples/compute/conductorapi"
 	"github.com/goslo/goslo/rpc"
 )
 

@@ -3,9 +3,9 @@ package conductor
 import (
 	"context"
 
-	"github.com/goslo/goslo/examples/livemigration/computeapi"
-	"github.com/goslo/goslo/examples/livemigration/conductorapi"
-	"github.com/goslo/goslo/examples/livemigration/schedulerapi"
+	"github.com/goslo/goslo/examples/compute/computeapi"
+	"github.com/goslo/goslo/examples/compute/conductorapi"
+	"github.com/goslo/goslo/examples/compute/schedulerapi"
 )
 
 // liveMigration is one run of the task: choose a destination, then tell the source to go. The source

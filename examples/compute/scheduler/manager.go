@@ -5,7 +5,7 @@ import (
 	"context"
 	"slices"
 
-	"github.com/goslo/goslo/examples/livemigration/schedulerapi"
+	"github.com/goslo/goslo/examples/compute/schedulerapi"
 	"github.com/goslo/goslo/rpc"
 )
 

@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/goslo/goslo/examples/livemigration/computeapi"
+	"github.com/goslo/goslo/examples/compute/computeapi"
 	"github.com/goslo/goslo/rpc"
 )
 

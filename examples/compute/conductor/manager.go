@@ -4,10 +4,13 @@ package conductor
 
 import (
 	"context"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 
-	"github.com/goslo/goslo/examples/livemigration/computeapi"
-	"github.com/goslo/goslo/examples/livemigration/conductorapi"
+	"github.com/goslo/goslo/examples/compute/computeapi"
+	"github.com/goslo/goslo/examples/compute/conductorapi"
 	"github.com/goslo/goslo/rpc"
 )
 
@@ -39,6 +42,7 @@ func (m *Manager) Endpoints() []rpc.Endpoint {
 	return []rpc.Endpoint{
 		conductorapi.LiveMigrateInstance.Handle(m.LiveMigrateInstance),
 		conductorapi.GetInstance.Handle(m.GetInstance).Expect(computeapi.InstanceNotFound),
+		conductorapi.ListInstances.Handle(m.ListInstances),
 		conductorapi.UpdateInstance.Handle(m.UpdateInstance).Expect(computeapi.InstanceNotFound),
 	}
 }
@@ -66,6 +70,13 @@ func (m *Manager) GetInstance(_ context.Context, args conductorapi.InstanceArgs)
 	return m.find(args.Instance)
 }
 
+// ListInstances returns all instances, by id.
+func (m *Manager) ListInstances(context.Context, struct{}) ([]conductorapi.Instance, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.SortedFunc(maps.Values(m.instances), func(a, b conductorapi.Instance) int { return strings.Compare(a.ID, b.ID) }), nil
+}
+
 // UpdateInstance replaces an instance that exists.
 func (m *Manager) UpdateInstance(_ context.Context, instance conductorapi.Instance) (conductorapi.Instance, error) {
 	m.mu.Lock()
@@ -86,7 +97,7 @@ func (m *Manager) begin(id string) (conductorapi.Instance, error) {
 		return instance, err
 	}
 	if instance.Status == conductorapi.StatusMigrating {
-		return instance, InstanceInvalidState.Errorf("instance %s is migrating already", id)
+		return instance, conductorapi.InstanceInvalidState.Errorf("instance %s is migrating already", id)
 	}
 	instance.Status, instance.Fault = conductorapi.StatusMigrating, ""
 	m.instances[id] = instance
@@ -107,6 +118,3 @@ func (m *Manager) find(id string) (conductorapi.Instance, error) {
 	}
 	return instance, nil
 }
-
-// InstanceInvalidState is the failure of asking for what an instance cannot do now.
-var InstanceInvalidState = rpc.ErrorClass{Module: "nova.exception", Name: "InstanceInvalidState"}

@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/goslo/goslo/examples/livemigration/computeapi"
-	"github.com/goslo/goslo/examples/livemigration/conductorapi"
+	"github.com/goslo/goslo/examples/compute/computeapi"
+	"github.com/goslo/goslo/examples/compute/conductorapi"
 	"github.com/goslo/goslo/rpc"
 )
 

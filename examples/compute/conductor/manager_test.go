@@ -4,11 +4,11 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/goslo/goslo/examples/livemigration/computeapi"
-	"github.com/goslo/goslo/examples/livemigration/conductor"
-	"github.com/goslo/goslo/examples/livemigration/conductorapi"
-	"github.com/goslo/goslo/examples/livemigration/scheduler"
-	"github.com/goslo/goslo/examples/livemigration/schedulerapi"
+	"github.com/goslo/goslo/examples/compute/computeapi"
+	"github.com/goslo/goslo/examples/compute/conductor"
+	"github.com/goslo/goslo/examples/compute/conductorapi"
+	"github.com/goslo/goslo/examples/compute/scheduler"
+	"github.com/goslo/goslo/examples/compute/schedulerapi"
 	"github.com/goslo/goslo/rpc"
 )
 
