@@ -9,7 +9,8 @@
 //
 //	goslo               Open: the one switch from a URL to a transport
 //	rpc                 calls, casts, servers, errors; what programs are written against
-//	transport           the seam between rpc and a bus, and transport URLs
+//	notify              events that are told to whoever listens; notifiers and listeners
+//	transport           the seam between these and a bus, and transport URLs
 //	transport/rabbit    RabbitMQ, on one wire with Python oslo.messaging
 //	transport/amqp1     AMQP 1.0, on one wire with Python oslo.messaging
 //	transport/nats      NATS; transport/nats/embedded is the bus that needs nothing installed

@@ -1,0 +1,268 @@
+package notify
+
+import (
+	"container/heap"
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// collect makes batches until arrivals are closed. What has failed before is handled alone, so that one notification that
+// always fails does not take its neighbours along. What is not handed to a worker before the listener stops is given back.
+func (l *Listener) collect(ctx context.Context, stopping <-chan struct{}) {
+	var list []*heard
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	hand := func(list []*heard) {
+		select {
+		case l.work <- list:
+		case <-stopping:
+			l.requeue(ctx, list...)
+		}
+	}
+	for {
+		var waited <-chan time.Time
+		if len(list) > 0 {
+			waited = timer.C
+		}
+		select {
+		case h, ok := <-l.arrivals:
+			if !ok {
+				l.requeue(ctx, list...)
+				return
+			}
+			if l.config.Batch.Size == 0 || l.failures.has(h.Message.UniqueID) {
+				hand([]*heard{h})
+				continue
+			}
+			if len(list) == 0 {
+				timer.Reset(l.config.Batch.Timeout)
+			}
+			if list = append(list, h); len(list) < l.config.Batch.Size {
+				continue
+			}
+		case <-waited:
+		}
+		hand(list)
+		list = nil
+	}
+}
+
+// serve runs handlers, in base, until there is no more work. Settling goes on when base has ended, until ctx does.
+func (l *Listener) serve(ctx, base context.Context) {
+	for list := range l.work {
+		// Those of one priority go together, in the order of the priorities' names (NBAT-07).
+		slices.SortStableFunc(list, func(a, b *heard) int { return strings.Compare(string(a.raw.Priority), string(b.raw.Priority)) })
+		for len(list) > 0 {
+			n := 1
+			for n < len(list) && list[n].raw.Priority == list[0].raw.Priority {
+				n++
+			}
+			l.handle(ctx, base, list[:n])
+			list = list[n:]
+		}
+	}
+}
+
+// handle runs the handlers that want some of the notifications, and settles all of them.
+func (l *Listener) handle(ctx, base context.Context, group []*heard) {
+	err := l.run(base, group)
+	for _, h := range group {
+		switch {
+		case err == nil:
+			l.ack(ctx, h)
+		case errors.Is(err, Drop):
+			l.log.Debug("notification dropped by its handler", "notification", h.raw, "topic", h.raw.Topic, "error", err)
+			l.ack(ctx, h)
+		default:
+			l.fail(ctx, h, err)
+		}
+	}
+}
+
+// run runs handlers until one returns an error (NLIS-05, NFIL-04).
+func (l *Listener) run(ctx context.Context, group []*heard) error {
+	for i := range l.handlers {
+		h := &l.handlers[i]
+		wanted := make([]*Raw, 0, len(group))
+		for _, one := range group {
+			if h.wants(one.raw) {
+				wanted = append(wanted, one.raw)
+			}
+		}
+		if len(wanted) == 0 {
+			continue
+		}
+		if err := protect(func() error { return h.run(ctx, wanted) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// protect runs a function of the user's, and makes a panic its error.
+func protect(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return f()
+}
+
+// fail keeps a notification back for a while, or gives up on it.
+func (l *Listener) fail(ctx context.Context, h *heard, why error) {
+	id := h.Message.UniqueID
+	attempts := l.failures.get(id) + 1
+	log := l.log.With("notification", h.raw, "topic", h.raw.Topic, "attempts", attempts, "error", why)
+	if l.config.MaxAttempts > 0 && attempts >= l.config.MaxAttempts {
+		if l.config.GaveUp == nil {
+			log.Error("gave up on a notification: its handler has failed too often; it is acknowledged, and lost")
+			l.ack(ctx, h)
+			return
+		}
+		err := protect(func() error { return l.config.GaveUp(ctx, *h.raw, why) })
+		if err == nil {
+			log.Error("gave up on a notification: its handler has failed too often; it is acknowledged")
+			l.ack(ctx, h)
+			return
+		}
+		log = log.With("kept", err)
+	}
+	pause := min(l.config.Backoff<<min(attempts-1, 16), mostBackoff)
+	log.Warn("handler failed; the notification goes back to the bus", "in", pause)
+	l.failures.set(id, attempts)
+	h.due = time.Now().Add(pause)
+	select {
+	case l.failed <- h:
+	case <-l.finished:
+		l.requeue(ctx, h)
+	}
+}
+
+// hold waits with what has failed until it is due, and then gives it back to the bus; when the listener stops, at once. It ends when the
+// workers have. What it holds is unsettled, so Prefetch bounds it.
+func (l *Listener) hold(ctx context.Context, stopping <-chan struct{}) {
+	var all dues
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		if len(all) > 0 {
+			timer.Reset(time.Until(all[0].due))
+		}
+		select {
+		case h := <-l.failed:
+			if stopping == nil {
+				l.requeue(ctx, h)
+				continue
+			}
+			heap.Push(&all, h)
+		case <-timer.C:
+			for len(all) > 0 && !all[0].due.After(time.Now()) {
+				l.requeue(ctx, all[0])
+				heap.Pop(&all)
+			}
+		case <-stopping:
+			stopping = nil
+			l.requeue(ctx, all...)
+			all = nil
+		case <-l.finished:
+			l.requeue(ctx, all...)
+			return
+		}
+	}
+}
+
+// dues are those that wait, a heap.
+type dues []*heard
+
+func (d *dues) Len() int           { return len(*d) }
+func (d *dues) Less(i, j int) bool { return (*d)[i].due.Before((*d)[j].due) }
+func (d *dues) Swap(i, j int)      { (*d)[i], (*d)[j] = (*d)[j], (*d)[i] }
+func (d *dues) Push(x any)         { *d = append(*d, x.(*heard)) }
+
+func (d *dues) Pop() any {
+	last := len(*d) - 1
+	h := (*d)[last]
+	(*d)[last] = nil
+	*d = (*d)[:last]
+	return h
+}
+
+// ack acknowledges. Where that fails the bus delivers the notification again (RMQ-CONS-06).
+func (l *Listener) ack(ctx context.Context, h *heard) {
+	id := h.Message.UniqueID
+	l.failures.forget(id)
+	if err := h.Ack(ctx); err != nil {
+		l.log.Warn("notification not acknowledged; it will come again", "notification", h.raw, "topic", h.raw.Topic, "error", err)
+	}
+	if id != "" {
+		l.done.set(id, struct{}{})
+	}
+}
+
+// requeue gives notifications back. Where that fails the bus delivers them again, when it notices.
+func (l *Listener) requeue(ctx context.Context, list ...*heard) {
+	for _, h := range list {
+		if err := h.Requeue(ctx); err != nil {
+			l.log.Warn("notification not given back", "notification", h.raw, "topic", h.raw.Topic, "error", err)
+		}
+	}
+}
+
+// remembered is what is known of the last notifications, by unique id. "" is never remembered. It is safe for concurrent use.
+type remembered[V any] struct {
+	most int
+
+	mu   sync.Mutex
+	all  map[string]V
+	ring []string // in order, the oldest at next once it is full; forgotten ones included
+	next int
+}
+
+func newRemembered[V any](most int) *remembered[V] {
+	return &remembered[V]{most: most, all: map[string]V{}}
+}
+
+func (r *remembered[V]) set(id string, v V) {
+	if id == "" {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, known := r.all[id]
+	r.all[id] = v
+	switch {
+	case known:
+	case len(r.ring) < r.most:
+		r.ring = append(r.ring, id)
+	default:
+		delete(r.all, r.ring[r.next])
+		r.ring[r.next] = id
+		r.next = (r.next + 1) % r.most
+	}
+}
+
+func (r *remembered[V]) get(id string) V {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.all[id]
+}
+
+func (r *remembered[V]) has(id string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, ok := r.all[id]
+	return ok
+}
+
+func (r *remembered[V]) forget(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.all, id)
+}
