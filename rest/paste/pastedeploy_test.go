@@ -170,6 +170,7 @@ var awkward = []struct {
 	{text: "[pipeline:main]\npipeline = p\n[pipeline:p]\npipeline = f a\n[filter:f]\nuse = g\nx = outer\n[filter:g]\npaste.filter_factory = t:filter\nx = inner\ny = inner\n[app:a]\npaste.app_factory = t:app\n"},
 	// use.
 	{text: "[app:main]\nuse = b\na = outer\nset s = outer\nset t = outer\n[app:b]\npaste.app_factory = t:app\na = inner\nb = inner\nset s = inner\n"},
+	{text: "[app:main]\nuse = b\n[app:b]\npaste.app_factory = t:app\nset __file__ = mine\nset here = mine\n"},
 	{text: "[app:main]\nuse = main\n"},
 	{text: "[app:main]\nuse = b\n[app:b]\nuse = main\n"},
 	{text: "[app:main]\nuse = call:t:app\na = 1\n"},

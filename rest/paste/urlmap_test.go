@@ -138,12 +138,15 @@ func TestNovaURLMap(t *testing.T) {
 	}
 }
 
-// Maps below maps add up, what stands for nothing is a fault, and an escaped slash stays one.
+// Maps below maps add up, what they set reaches the apps, what stands for nothing is a fault, and an escaped slash stays one.
 func TestURLMapBelowURLMap(t *testing.T) {
 	t.Parallel()
-	text := "[composite:main]\nuse = egg:Paste#urlmap\n/a: inner\n[composite:inner]\nuse = egg:Paste#urlmap\n/b: app\n[app:app]\nuse = call:t:app\n"
+	text := "[composite:main]\nuse = egg:Paste#urlmap\nset limit = 7\n/a: inner\n[composite:inner]\nuse = egg:Paste#urlmap\n/b: app\n[app:app]\nuse = call:t:app\n"
 	f := tellers(paste.Factories{Composites: map[string]paste.CompositeFactory{"egg:Paste#urlmap": paste.URLMap}})
-	f.Apps["t:app"] = func(paste.Settings) (http.Handler, error) {
+	f.Apps["t:app"] = func(s paste.Settings) (http.Handler, error) {
+		if limit, ok := s.Lookup("limit"); !ok || limit.Value != "7" {
+			t.Errorf("what the map sets for all below is %q, %v", limit.Value, ok)
+		}
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprint(w, rest.Mount(r.Context()), " ", r.URL.EscapedPath())
 		}), nil
