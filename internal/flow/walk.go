@@ -142,7 +142,7 @@ func (w *walker) route(site ssa.CallInstruction, in *frame) *Step {
 	}
 	root := &Step{Kind: Route, Name: pattern, At: w.at(origin(args[0], in, site.Pos()))}
 	for _, c := range w.handlersOf(handlers) {
-		steps := w.follow(c, site, in)
+		steps := w.follow(c, nil, nil)
 		if len(steps) == 0 {
 			steps = []*Step{w.leaf(c)}
 		}
@@ -228,7 +228,7 @@ func (w *walker) tasks(site ssa.CallInstruction) []*Step {
 		}
 		root := &Step{Kind: Task, Name: name, At: w.at(site.Pos())}
 		for _, c := range w.functions(thunk{v: args[1], in: in}, nil) {
-			root.Steps = append(root.Steps, w.follow(c, site, in)...)
+			root.Steps = append(root.Steps, w.follow(c, nil, nil)...)
 		}
 		if len(root.Steps) > 0 && !slices.ContainsFunc(roots, func(o *Step) bool { return reflect.DeepEqual(o, root) }) {
 			roots = append(roots, root)
@@ -383,7 +383,7 @@ func (w *walker) messages(c callee, site ssa.CallInstruction, up *frame) []*Step
 	}
 	for _, d := range methods {
 		m := w.describe(d)
-		m.Called = true
+		m.Called, m.Handled = true, len(w.handlers(m)) > 0
 		for _, sent := range w.sent(m, c) {
 			step := &Step{Kind: Message, Name: m.Contract, At: w.at(pos), Sent: &sent}
 			for _, s := range w.handlers(m) {
