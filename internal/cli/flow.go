@@ -37,7 +37,7 @@ not, and "steps", the same again; and "methods", with "called" and "handled".
 The exit code is 0, or 1 when the packages cannot be loaded or do not compile, or 2 when the command line is wrong: there is no such
 route or method.`,
 		Example: `  goslo flow
-  goslo flow ./examples/... --route 'POST /servers/{id}/action'
+  goslo flow ./examples/... --route 'POST /v1/servers/{id}/action'
   goslo flow --method live_migration
   goslo flow --json | jq -r '.methods[] | select(.handled | not) | .contract_at'`,
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {

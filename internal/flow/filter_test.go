@@ -119,7 +119,7 @@ serverapi.Stop  serverapi/a.go:2    stop_server, topic servers
 }
 
 // gaps are between columns.
-var gaps = regexp.MustCompile(`([^ │]) {2,}`)
+var gaps = regexp.MustCompile(`([^ │\n]) {2,}`)
 
 // squeeze makes the gaps between columns alike; how columns are aligned is seen in the golden file of tricky shapes.
 func squeeze(s string) string { return gaps.ReplaceAllString(s, "$1  ") }
