@@ -18,6 +18,8 @@ import (
 type Options interface {
 	// Option returns the value of an option and where it is given, both "" when nobody gives it.
 	Option(group, name string) (value, from string, err error)
+	// Values returns the values of an option that may be given several times, and where the last is given.
+	Values(group, name string) (values []string, from string, err error)
 	// Names returns which options of a group are given.
 	Names(group string) []string
 	// String says which files they are from.

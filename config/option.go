@@ -85,3 +85,42 @@ func (r *resolver) undeclared(k key) (givenText, bool) {
 func envName(group, name string) string {
 	return "OS_" + strings.ToUpper(group) + "__" + strings.ToUpper(underscored(name))
 }
+
+// Values is [Config.Option] for an option that may be given several times, one value each time: the values in their order, and where the
+// last is given. One that is declared and not multi-valued has its one text.
+func (c *Config[T]) Values(group, name string) (values []string, from string, err error) {
+	state, s := c.state.Load(), c.loader.schema
+	declared := key{normalGroup(group), underscored(name)}
+	o := s.byKey[declared]
+	if o != nil && o.multi {
+		res := state.results[o]
+		if !res.value.IsValid() {
+			return nil, "", nil
+		}
+		for i := range res.value.Len() {
+			values = append(values, format(res.value.Index(i)))
+		}
+		return values, res.setting(o).From, nil
+	}
+	k := key{normalGroup(group), name}
+	if _, env := c.loader.resolver(state).env(envName(k.group, k.name)); o != nil || s.byOld[declared] != nil || env {
+		text, from, err := c.Option(group, name)
+		if text == "" || err != nil {
+			return nil, from, err
+		}
+		return []string{text}, from, nil
+	}
+	r := c.loader.resolver(state)
+	r.shared = true
+	for _, f := range state.files {
+		for _, e := range f.all(k) {
+			from = f.at(e)
+			text, err := r.text(&result{hidden: true}, k, givenText{e.value, from})
+			if err != nil {
+				return nil, from, &Problem{Position: from, Group: group, Option: name, Reason: err.Error()}
+			}
+			values = append(values, text)
+		}
+	}
+	return values, from, nil
+}

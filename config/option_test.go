@@ -96,3 +96,35 @@ func TestOptionAfterReload(t *testing.T) {
 		}
 	}
 }
+
+// An option that is given several times has all its values, declared or not.
+func TestValues(t *testing.T) {
+	t.Parallel()
+	s := source(t, "[DEFAULT]\nname = n\n[g]\nmany = a\nmany = $name, b\nother = x\nother = $name\none = 1\none = 2\n", "[g]\nmany = c\nother = y\nlost = pa$word\n")
+	s.Env = lookup(map[string]string{"OS_G__SET": "from here"})
+	for form, conf := range map[string]interface {
+		Values(group, name string) ([]string, string, error)
+	}{
+		"undeclared": mustLoad(t, s, struct{}{}),
+		"declared": mustLoad(t, s, struct {
+			Name string `config:"name"`
+			G    struct {
+				Many   []string `config:"many,multi"`
+				Absent []string `config:"absent,multi"`
+			} `config:"g,shared"`
+		}{}),
+	} {
+		for name, want := range map[string][]string{"many": {"a", "n, b", "c"}, "other": {"x", "n", "y"}, "absent": nil, "set": {"from here"}} {
+			if got, from, err := conf.Values("g", name); !cmp.Equal(want, got) || err != nil || (from == "") != (want == nil) {
+				t.Errorf("%s: %s = %q from %q, %v; want %q", form, name, got, from, err, want)
+			}
+		}
+		var problem *config.Problem
+		if _, from, err := conf.Values("g", "lost"); !errors.As(err, &problem) || !strings.HasSuffix(from, "2.conf:4") {
+			t.Errorf("%s: lost: %v from %s", form, err, from)
+		}
+		if got, _, err := conf.Values("DEFAULT", "name"); !cmp.Equal([]string{"n"}, got) || err != nil {
+			t.Errorf("%s: name = %q, %v", form, got, err)
+		}
+	}
+}

@@ -1,4 +1,4 @@
-// Package messaging declares oslo.messaging's options for RPC, RabbitMQ, AMQP 1.0 and ZeroMQ, for package config: their names, types,
+// Package messaging declares oslo.messaging's options for RPC, notifications, RabbitMQ, AMQP 1.0 and ZeroMQ, for package config: their names, types,
 // limits and defaults (conformance rows CFG-01 to CFG-47), with help of our own. A program embeds [Options] in its own
 // options, so that its files can hold them, and its sample explains them:
 //
@@ -20,9 +20,20 @@ type Options struct {
 	ThreadPoolSize  int           `config:"executor_thread_pool_size" default:"64" deprecated:"rpc_thread_pool_size" help:"How many requests a server works on at once."`
 	PingEnabled     bool          `config:"rpc_ping_enabled" default:"false" help:"Whether servers answer oslo_rpc_server_ping."`
 
+	Notifications NotificationOptions `config:"oslo_messaging_notifications"`
+
 	Rabbit RabbitOptions `config:"oslo_messaging_rabbit"`
 	ZMQ    ZMQOptions    `config:"oslo_messaging_zmq"`
 	AMQP   AMQPOptions   `config:"oslo_messaging_amqp"`
+}
+
+// NotificationOptions are those of notifiers.
+type NotificationOptions struct {
+	Drivers       []string      `config:"driver,multi" deprecated:"DEFAULT.notification_driver" help:"What notifications go through, once for each: messagingv2, messaging (without an envelope), routing, log, test or noop. They are told to nobody when there is none."`
+	TransportURL  config.Secret `config:"transport_url" deprecated:"DEFAULT.notification_transport_url" sample:"rabbit://USER:PASSWORD@HOST:5672/VHOST" help:"The bus for notifications. That of [DEFAULT] when empty."`
+	Topics        []string      `config:"topics" default:"notifications" deprecated:"rpc_notifier2.topics,DEFAULT.notification_topics" help:"The topics that each notification is sent to, with its priority added."`
+	Retry         int           `config:"retry" default:"-1" min:"-1" help:"How often sending is tried again. -1 is for ever, 0 never."`
+	RoutingConfig string        `config:"routing_config" default:"" deprecated:"DEFAULT.routing_notifier_config" help:"The file that says which notifications the driver routing hands to which drivers."`
 }
 
 // RabbitOptions are those of the transport for RabbitMQ.
