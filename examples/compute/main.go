@@ -1,5 +1,5 @@
-// Command compute runs one service of a small cloud: the REST front, the conductor, the scheduler
-// or a compute host. See the README beside it.
+// Command compute runs one service of a small cloud: the REST front, the conductor, the scheduler,
+// a compute host, or a watcher that prints how migrations go on. See the README beside it.
 package main
 
 import (
@@ -41,7 +41,7 @@ type options struct {
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var o options
-	flags := flag.NewFlagSet("compute api|conductor|scheduler|compute", flag.ContinueOnError)
+	flags := flag.NewFlagSet("compute api|conductor|scheduler|compute|watch", flag.ContinueOnError)
 	flags.StringVar(&o.url, "url", "", "the bus (default: $GOSLO_URL, else the embedded one)")
 	flags.StringVar(&o.host, "host", "localhost", "this service's server name on the bus")
 	flags.StringVar(&o.hosts, "hosts", "cmp-1,cmp-2", "scheduler: the compute hosts")
@@ -55,11 +55,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return errors.New("name the service to run")
 	}
 	serve, ok := map[string]func(*node, context.Context) error{
-		"api": (*node).api, "conductor": (*node).conductor, "scheduler": (*node).scheduler, "compute": (*node).compute,
+		"api": (*node).api, "conductor": (*node).conductor, "scheduler": (*node).scheduler, "compute": (*node).compute, "watch": (*node).watch,
 	}[args[0]]
 	if !ok {
 		flags.Usage()
-		return fmt.Errorf("no service %q; there are api, conductor, scheduler and compute", args[0])
+		return fmt.Errorf("no service %q; there are api, conductor, scheduler, compute and watch", args[0])
 	}
 	if err := flags.Parse(args[1:]); errors.Is(err, flag.ErrHelp) {
 		return nil

@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-// TestProcesses runs the cloud as its README says, five processes on an embedded bus of their own, and migrates.
+// TestProcesses runs the cloud as its README says, six processes on an embedded bus of their own, and migrates.
 func TestProcesses(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -42,6 +42,7 @@ func TestProcesses(t *testing.T) {
 	first := start("compute", "-host", "cmp-1", "-instances", "vm-1", "-copying", "10ms")
 	second := start("compute", "-host", "cmp-2", "-copying", "10ms")
 	front := start("api", "-listen", "127.0.0.1:0")
+	watch := start("watch")
 
 	url := strings.TrimPrefix(front.ready, "ready ")
 	if status, body := request(ctx, t, http.MethodPost, url+"/v1/servers/vm-1/action", `{"os-migrateLive": {"host": null}}`); status != http.StatusAccepted {
@@ -62,10 +63,15 @@ func TestProcesses(t *testing.T) {
 			break
 		}
 	}
+	for _, want := range []string{"start: vm-1 from cmp-1 to cmp-2, 0 %", "progress: vm-1 from cmp-1 to cmp-2, 25 %", "50 %", "75 %", "100 %", "end: vm-1"} {
+		if line, err := watch.out.ReadString('\n'); err != nil || !strings.Contains(line, want) {
+			t.Errorf("the watcher printed %q (%v), want %s", line, err, want)
+		}
+	}
 	if status, body := request(ctx, t, http.MethodGet, url+"/v1/os-hypervisors/cmp-9/uptime", ""); status != http.StatusServiceUnavailable {
 		t.Errorf("status %d: %s", status, body)
 	}
-	for _, p := range []*daemon{front, first, second, scheduler, conductor} {
+	for _, p := range []*daemon{front, watch, first, second, scheduler, conductor} {
 		p.stop(t)
 	}
 }
@@ -73,7 +79,8 @@ func TestProcesses(t *testing.T) {
 // daemon is one process of the cloud.
 type daemon struct {
 	cmd    *exec.Cmd
-	ready  string // the line that it printed
+	out    *bufio.Reader
+	ready  string // the first line that it printed
 	stderr bytes.Buffer
 }
 
@@ -89,7 +96,8 @@ func startService(ctx context.Context, t *testing.T, env []string, program strin
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = p.cmd.Process.Kill() }) // it has ended unless the test failed
-	line, err := bufio.NewReader(out).ReadString('\n')
+	p.out = bufio.NewReader(out)
+	line, err := p.out.ReadString('\n')
 	if err != nil || !strings.HasPrefix(line, "ready") {
 		_ = p.cmd.Wait() // what it printed tells more
 		t.Fatalf("%v printed %q (%v)\n%s", args, line, err, &p.stderr)

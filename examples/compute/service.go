@@ -17,6 +17,7 @@ import (
 	"github.com/goslo/goslo/examples/compute/conductorapi"
 	"github.com/goslo/goslo/examples/compute/scheduler"
 	"github.com/goslo/goslo/examples/compute/schedulerapi"
+	"github.com/goslo/goslo/notify"
 	"github.com/goslo/goslo/rpc"
 	"github.com/goslo/goslo/service"
 	"github.com/goslo/goslo/transport"
@@ -59,11 +60,18 @@ func (n *node) scheduler(ctx context.Context) error {
 }
 
 func (n *node) compute(ctx context.Context) error {
+	messages := notify.NewMessaging(n.bus, notify.MessagingConfig{Topics: []string{computeapi.NotificationTopic}})
+	notifier := notify.NewNotifier(notify.NotifierConfig{
+		Drivers:   []notify.Driver{messages},
+		Publisher: "compute." + n.host,
+		Retry:     notify.Times(2), // a migration waits for it
+	})
 	manager := compute.New(compute.Config{
 		Host:      n.host,
 		Driver:    compute.NewPretend(n.copying, fields(n.instances)...),
 		Compute:   n.client,
 		Conductor: n.client,
+		Notifier:  notifier,
 	})
 	return n.serve(ctx, computeapi.Target, manager.Endpoints())
 }
@@ -76,6 +84,34 @@ func (n *node) serve(ctx context.Context, t rpc.Target, endpoints []rpc.Endpoint
 	}
 	fmt.Fprintln(n.out, "ready", t.Topic, n.host)
 	return server.Run(ctx)
+}
+
+// watch prints how migrations go on, those of the time before it came included.
+func (n *node) watch(ctx context.Context) error {
+	show := func(_ context.Context, e notify.Notification[computeapi.Migration]) error {
+		m := e.Payload
+		line := fmt.Sprintf("%s: %s from %s to %s, %d %% copied", e.Type, m.Instance, m.Source, m.Dest, m.Percent)
+		if m.Fault != "" {
+			line += ": " + m.Fault
+		}
+		_, err := fmt.Fprintln(n.out, line)
+		return err
+	}
+	listener := notify.NewListener(n.bus, notify.ListenerConfig{
+		Targets: []notify.Target{{Topic: computeapi.NotificationTopic}},
+		Workers: 1, // one after the other, in their order
+		Logger:  n.log,
+	},
+		computeapi.MigrationStart.Handle(show).On(notify.Info),
+		computeapi.MigrationProgress.Handle(show).On(notify.Info),
+		computeapi.MigrationEnd.Handle(show).On(notify.Info),
+		computeapi.MigrationError.Handle(show).On(notify.Error),
+	)
+	if err := listener.Listen(ctx); err != nil {
+		return err
+	}
+	fmt.Fprintln(n.out, "ready", computeapi.NotificationTopic)
+	return listener.Run(ctx)
 }
 
 func (n *node) api(ctx context.Context) error {

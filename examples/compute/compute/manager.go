@@ -9,6 +9,7 @@ import (
 
 	"github.com/goslo/goslo/examples/compute/computeapi"
 	"github.com/goslo/goslo/examples/compute/conductorapi"
+	"github.com/goslo/goslo/notify"
 	"github.com/goslo/goslo/rpc"
 )
 
@@ -20,6 +21,9 @@ type Config struct {
 	// Compute and Conductor are the ways to other hosts and to the conductor.
 	Compute, Conductor *rpc.Client
 
+	// Notifier tells how migrations go on. Default: nobody is told.
+	Notifier *notify.Notifier
+
 	// MaxLiveMigrations is how many instances leave the host at the same time; the others wait for their
 	// turn. Default (0): 1, as in nova.
 	MaxLiveMigrations int
@@ -29,8 +33,9 @@ type Config struct {
 type Driver interface {
 	// Expect makes ready for an instance and returns where its memory is to be sent.
 	Expect(ctx context.Context, instance string) (addr string, err error)
-	// LiveMigrate copies a running instance to the host that listens at addr and ends it here.
-	LiveMigrate(ctx context.Context, instance, addr string) error
+	// LiveMigrate copies a running instance to the host that listens at addr and ends it here. It tells now and then how many
+	// percent are copied.
+	LiveMigrate(ctx context.Context, instance, addr string, progress func(percent int)) error
 	// Arrived takes over an instance that has been copied here.
 	Arrived(ctx context.Context, instance string) error
 	// State says how an instance is; ok is false when it is not here.
@@ -48,6 +53,9 @@ type Manager struct {
 
 // New returns the manager of a host.
 func New(c Config) *Manager {
+	if c.Notifier == nil {
+		c.Notifier = notify.NewNotifier(notify.NotifierConfig{Drivers: []notify.Driver{notify.Noop{}}})
+	}
 	return &Manager{config: c, started: time.Now(), leaving: make(chan struct{}, max(1, c.MaxLiveMigrations))}
 }
 
@@ -74,26 +82,50 @@ func (m *Manager) LiveMigration(ctx context.Context, args computeapi.LiveMigrati
 	}
 	defer func() { <-m.leaving }()
 
+	move := migration{Migration: computeapi.Migration{Instance: args.Instance, Source: m.config.Host, Dest: args.Dest}, notifier: m.config.Notifier}
+	move.tell(ctx, computeapi.MigrationStart, notify.Info)
 	after := conductorapi.Instance{ID: args.Instance, Host: args.Dest, Status: conductorapi.StatusActive}
-	err := m.migrate(ctx, args)
+	err := m.migrate(ctx, &move)
 	if err != nil {
-		after = conductorapi.Instance{ID: args.Instance, Host: m.config.Host, Status: conductorapi.StatusError, Fault: err.Error()}
+		move.Fault = err.Error()
+		after = conductorapi.Instance{ID: args.Instance, Host: m.config.Host, Status: conductorapi.StatusError, Fault: move.Fault}
 	}
 	_, unreported := conductorapi.UpdateInstance.Call(ctx, m.config.Conductor, after)
-	return errors.Join(err, unreported)
+	if err != nil {
+		move.tell(ctx, computeapi.MigrationError, notify.Error)
+	} else {
+		move.tell(ctx, computeapi.MigrationEnd, notify.Info)
+	}
+	return errors.Join(err, unreported, move.untold)
 }
 
-func (m *Manager) migrate(ctx context.Context, args computeapi.LiveMigrationArgs) error {
-	dest, instance := m.config.Compute.To(args.Dest), computeapi.InstanceArgs{Instance: args.Instance}
+func (m *Manager) migrate(ctx context.Context, move *migration) error {
+	dest, instance := m.config.Compute.To(move.Dest), computeapi.InstanceArgs{Instance: move.Instance}
 	data, err := computeapi.PreLiveMigration.Call(ctx, dest, instance)
 	if err != nil {
 		return err
 	}
-	if err := m.config.Driver.LiveMigrate(ctx, args.Instance, data.ListenAddr); err != nil {
+	err = m.config.Driver.LiveMigrate(ctx, move.Instance, data.ListenAddr, func(percent int) {
+		move.Percent = percent
+		move.tell(ctx, computeapi.MigrationProgress, notify.Info)
+	})
+	if err != nil {
 		return err
 	}
 	_, err = computeapi.PostLiveMigrationAtDestination.Call(ctx, dest, instance)
 	return err
+}
+
+// A migration is one that runs, and how it is told of. It goes on when nobody can be told; that is for the log.
+type migration struct {
+	computeapi.Migration
+
+	notifier *notify.Notifier
+	untold   error
+}
+
+func (v *migration) tell(ctx context.Context, event notify.Event[computeapi.Migration], p notify.Priority) {
+	v.untold = errors.Join(v.untold, event.Emit(ctx, v.notifier, p, v.Migration))
 }
 
 // PreLiveMigration makes ready for an instance that is about to arrive.

@@ -2,7 +2,10 @@ package compute_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +15,7 @@ import (
 	"github.com/goslo/goslo/examples/compute/compute"
 	"github.com/goslo/goslo/examples/compute/computeapi"
 	"github.com/goslo/goslo/examples/compute/conductorapi"
+	"github.com/goslo/goslo/notify"
 	"github.com/goslo/goslo/rpc"
 )
 
@@ -24,15 +28,37 @@ func conductor(reports chan<- conductorapi.Instance) *rpc.Client {
 		}))
 }
 
+// recorded returns a notifier and what it was given to tell.
+func recorded() (*notify.Notifier, func(t *testing.T) []string) {
+	var recorder notify.Recorder
+	told := func(t *testing.T) (lines []string) {
+		t.Helper()
+		for _, n := range recorder.Notifications() {
+			var m computeapi.Migration
+			if err := json.Unmarshal(n.Payload, &m); err != nil {
+				t.Error(err)
+			}
+			line := fmt.Sprintf("%s %s %d %%", n.Priority, n.Type, m.Percent)
+			if _, fault, ok := strings.Cut(m.Fault, "MigrationPreCheckError: "); ok {
+				line += " " + fault
+			}
+			lines = append(lines, line)
+		}
+		return lines
+	}
+	return notify.NewNotifier(notify.NotifierConfig{Drivers: []notify.Driver{&recorder}}), told
+}
+
 func TestLiveMigration(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		reports := make(chan conductorapi.Instance, 1)
+		notifier, told := recorded()
 		there := compute.NewPretend(time.Second)
 		dest := compute.New(compute.Config{Host: "cmp-2", Driver: there})
 		here := compute.NewPretend(time.Second, "vm-1")
 		source := compute.New(compute.Config{
-			Host: "cmp-1", Driver: here, Compute: rpc.Local(dest.Endpoints()...), Conductor: conductor(reports),
+			Host: "cmp-1", Driver: here, Compute: rpc.Local(dest.Endpoints()...), Conductor: conductor(reports), Notifier: notifier,
 		})
 		if err := source.LiveMigration(t.Context(), computeapi.LiveMigrationArgs{Instance: "vm-1", Dest: "cmp-2"}); err != nil {
 			t.Fatal(err)
@@ -40,6 +66,13 @@ func TestLiveMigration(t *testing.T) {
 		want := conductorapi.Instance{ID: "vm-1", Host: "cmp-2", Status: conductorapi.StatusActive}
 		if diff := cmp.Diff(want, <-reports); diff != "" {
 			t.Errorf("report (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff([]string{
+			"info compute.instance.live_migration.start 0 %", "info compute.instance.live_migration.progress 25 %",
+			"info compute.instance.live_migration.progress 50 %", "info compute.instance.live_migration.progress 75 %",
+			"info compute.instance.live_migration.progress 100 %", "info compute.instance.live_migration.end 100 %",
+		}, told(t)); diff != "" {
+			t.Errorf("told (-want +got):\n%s", diff)
 		}
 		client := rpc.Local(dest.Endpoints()...)
 		got, err := computeapi.GetDiagnostics.Call(t.Context(), client, computeapi.InstanceArgs{Instance: "vm-1"})
@@ -57,13 +90,14 @@ func TestFailureIsReported(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		reports := make(chan conductorapi.Instance, 1)
+		notifier, told := recorded()
 		full := rpc.ErrorClass{Module: "nova.exception", Name: "MigrationPreCheckError"}
 		dest := rpc.Local(computeapi.PreLiveMigration.Handle(
 			func(context.Context, computeapi.InstanceArgs) (computeapi.MigrateData, error) {
 				return computeapi.MigrateData{}, full.Errorf("no memory left")
 			}))
 		source := compute.New(compute.Config{
-			Host: "cmp-1", Driver: compute.NewPretend(time.Second, "vm-1"), Compute: dest, Conductor: conductor(reports),
+			Host: "cmp-1", Driver: compute.NewPretend(time.Second, "vm-1"), Compute: dest, Conductor: conductor(reports), Notifier: notifier,
 		})
 		err := source.LiveMigration(t.Context(), computeapi.LiveMigrationArgs{Instance: "vm-1", Dest: "cmp-2"})
 		if !errors.Is(err, full) {
@@ -71,6 +105,11 @@ func TestFailureIsReported(t *testing.T) {
 		}
 		if got := <-reports; got.Status != conductorapi.StatusError || got.Host != "cmp-1" || got.Fault == "" {
 			t.Errorf("report = %+v", got)
+		}
+		if diff := cmp.Diff([]string{
+			"info compute.instance.live_migration.start 0 %", "error compute.instance.live_migration.error 0 % no memory left",
+		}, told(t)); diff != "" {
+			t.Errorf("told (-want +got):\n%s", diff)
 		}
 	})
 }

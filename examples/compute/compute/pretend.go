@@ -34,14 +34,17 @@ func (p *Pretend) Expect(_ context.Context, instance string) (string, error) {
 	return "pretend:///" + instance, nil
 }
 
-// LiveMigrate takes its time and ends the instance here.
-func (p *Pretend) LiveMigrate(ctx context.Context, instance, _ string) error {
-	copied := time.NewTimer(p.copying)
-	defer copied.Stop()
-	select {
-	case <-copied.C:
-	case <-ctx.Done():
-		return ctx.Err()
+// LiveMigrate takes its time, tells of each quarter of it, and ends the instance here.
+func (p *Pretend) LiveMigrate(ctx context.Context, instance, _ string, progress func(percent int)) error {
+	for quarter := 1; quarter <= 4; quarter++ {
+		copied := time.NewTimer(p.copying / 4)
+		select {
+		case <-copied.C:
+		case <-ctx.Done():
+			copied.Stop()
+			return ctx.Err()
+		}
+		progress(25 * quarter)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
