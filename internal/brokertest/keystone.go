@@ -103,8 +103,8 @@ func keystoneCommand(folder string, port int) (*exec.Cmd, error) {
 // URL is Keystone's root URL, http://127.0.0.1:PORT. Its catalog has it, with /v3, as the identity service of RegionOne.
 func (n *KeystoneNode) URL() string { return "http://" + n.Addr() }
 
-// NewUser makes a user and a project of names that begin with name, and gives the user roles in it, which are made where
-// Keystone has none of the name.
+// NewUser makes a user and a project of names that begin with name, and gives the user roles in it: of admin, member, reader
+// and service.
 func (n *KeystoneNode) NewUser(t testing.TB, name string, roles ...string) KeystoneUser {
 	t.Helper()
 	admin := n.Token(t, KeystoneUser{Name: "admin", Password: keystoneAdmin, ProjectName: "admin"})
@@ -112,20 +112,18 @@ func (n *KeystoneNode) NewUser(t testing.TB, name string, roles ...string) Keyst
 	user := KeystoneUser{Name: unique, Password: unique + "-s3cret", ProjectName: unique + "-project"}
 	type object = map[string]any
 	var made struct {
-		Project, User, Role struct{ ID string }
-		Roles               []struct{ ID string }
+		Project, User struct{ ID string }
+		Roles         []struct{ ID string }
 	}
 	n.call(t, http.MethodPost, "/v3/projects", admin, object{"project": object{"name": user.ProjectName, "domain_id": "default"}}, &made)
 	n.call(t, http.MethodPost, "/v3/users", admin, object{"user": object{"name": user.Name, "password": user.Password, "domain_id": "default"}}, &made)
 	user.ID, user.ProjectID = made.User.ID, made.Project.ID
 	for _, role := range roles {
 		n.call(t, http.MethodGet, "/v3/roles?name="+url.QueryEscape(role), admin, nil, &made)
-		if len(made.Roles) > 0 {
-			made.Role = made.Roles[0]
-		} else {
-			n.call(t, http.MethodPost, "/v3/roles", admin, object{"role": object{"name": role}}, &made)
+		if len(made.Roles) != 1 {
+			t.Fatalf("brokertest: Keystone has no role %s", role)
 		}
-		n.call(t, http.MethodPut, "/v3/projects/"+user.ProjectID+"/users/"+user.ID+"/roles/"+made.Role.ID, admin, nil, nil)
+		n.call(t, http.MethodPut, "/v3/projects/"+user.ProjectID+"/users/"+user.ID+"/roles/"+made.Roles[0].ID, admin, nil, nil)
 	}
 	return user
 }

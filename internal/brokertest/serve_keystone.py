@@ -10,6 +10,7 @@ import os
 import socketserver
 import sqlite3
 import sys
+import threading
 import urllib.parse
 import warnings
 import wsgiref.simple_server
@@ -45,6 +46,7 @@ if fresh:
     cloud.public_url = cloud.internal_url = cloud.admin_url = "http://127.0.0.1:%d/v3" % port
     cloud.immutable_roles = True
     cloud.bootstrap()
+    cloud._ensure_role_exists("service")  # as bootstrap does from release 2023.2 on
     open("filled", "w").close()
 
 keystone = application.application_factory("public")
@@ -60,10 +62,14 @@ def issue(query):
     return token.id
 
 
+one = threading.Lock()  # Keystone's rules and SQLite are not at ease with several threads
+
+
 def serve(environ, start_response):
-    if environ["PATH_INFO"] != "/brokertest/token":
-        return with_filters(environ, start_response)
-    body = json.dumps({"token": issue(environ["QUERY_STRING"])}).encode()
+    with one:
+        if environ["PATH_INFO"] != "/brokertest/token":
+            return list(with_filters(environ, start_response))
+        body = json.dumps({"token": issue(environ["QUERY_STRING"])}).encode()
     start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
     return [body]
 
