@@ -25,6 +25,7 @@
 //	rest                the HTTP front: routes, bodies, request context, faults
 //	rest/paste          api-paste.ini: which filters a request passes, in the words of PasteDeploy
 //	rest/middleware     those filters: oslo.middleware's, and nova's and cinder's own
+//	rest/keystone       who asks: tokens validated with Keystone, or noauth
 //	service             running programs: order, periodic tasks, probes, signals, systemd
 //	service/program     the main function of services: all of the above, configured
 //	cmd/goslo           the command line, over internal/cli
