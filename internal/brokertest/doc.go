@@ -11,7 +11,7 @@
 // The package owns the processes and their end: each is killed by its process id when the test, or the test
 // binary, ends. A test binary that dies without a word takes them along, because the kernel kills them with
 // it (PR_SET_PDEATHSIG); what is left of its folder is removed by the next run. Therefore the package needs
-// Linux, and a TestMain that calls [Main].
+// Linux (elsewhere it builds, and starts nothing), and a TestMain that calls [Main].
 //
 // Goroutines: one per process, locked to its thread and waiting for the process to end; three per connection
 // through a proxy, and one that accepts. All have ended when the test's cleanup has.

@@ -78,7 +78,7 @@ func sweep(base string) error {
 		processes, _ := os.ReadFile(filepath.Join(folder, processesFile))
 		for line := range strings.Lines(string(processes)) {
 			if pid, ok := alive(line); ok {
-				_ = syscall.Kill(-pid, syscall.SIGKILL)
+				_ = signalGroup(pid, syscall.SIGKILL)
 			}
 		}
 		if err := os.RemoveAll(folder); err != nil {

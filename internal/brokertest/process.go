@@ -2,7 +2,6 @@ package brokertest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -36,7 +35,9 @@ func startProcess(folder, name string, cmd *exec.Cmd) (*process, error) {
 	defer out.Close()
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.Dir = folder
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if cmd.SysProcAttr, err = tied(); err != nil {
+		return nil, err
+	}
 
 	p := &process{name: name, log: out.Name(), done: make(chan struct{})}
 	started := make(chan error)
@@ -69,8 +70,8 @@ func (p *process) signal(s syscall.Signal) error {
 		return nil
 	default:
 	}
-	if err := syscall.Kill(-p.pid, s); err != nil && !errors.Is(err, syscall.ESRCH) {
-		return fmt.Errorf("send %v to %s (pid %d): %w", s, p.name, p.pid, err)
+	if err := signalGroup(p.pid, s); err != nil {
+		return fmt.Errorf("%s: %w", p.name, err)
 	}
 	return nil
 }

@@ -13,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -405,7 +404,7 @@ func (n *RabbitNode) Restart(t testing.TB) {
 // Pause freezes the node: its connections stay open and nothing answers. Resume ends that.
 func (n *RabbitNode) Pause(t testing.TB) {
 	t.Helper()
-	if err := n.server.signal(syscall.SIGSTOP); err != nil {
+	if err := n.server.signal(pause); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -413,7 +412,7 @@ func (n *RabbitNode) Pause(t testing.TB) {
 // Resume lets a paused node run on.
 func (n *RabbitNode) Resume(t testing.TB) {
 	t.Helper()
-	if err := n.server.signal(syscall.SIGCONT); err != nil {
+	if err := n.server.signal(resume); err != nil {
 		t.Fatal(err)
 	}
 }

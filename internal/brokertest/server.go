@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -128,7 +127,7 @@ func (s *Server) Restart(t testing.TB) {
 // Pause freezes the server: its connections stay open and nothing answers. Resume ends that.
 func (s *Server) Pause(t testing.TB) {
 	t.Helper()
-	if err := s.process.signal(syscall.SIGSTOP); err != nil {
+	if err := s.process.signal(pause); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -136,7 +135,7 @@ func (s *Server) Pause(t testing.TB) {
 // Resume lets a paused server run on.
 func (s *Server) Resume(t testing.TB) {
 	t.Helper()
-	if err := s.process.signal(syscall.SIGCONT); err != nil {
+	if err := s.process.signal(resume); err != nil {
 		t.Fatal(err)
 	}
 }
