@@ -61,7 +61,8 @@ type Listener interface {
 	Addr() string
 
 	// Next returns the next delivery, or ctx's error, or ErrClosed once the listener or its transport
-	// is closed. A connection that is lost and rebuilt is not an error here.
+	// is closed. With a ctx that has ended it takes nothing, also where there is something to be had.
+	// A connection that is lost and rebuilt is not an error here.
 	Next(ctx context.Context) (*Delivery, error)
 
 	// Close stops the subscription: the bus hands nothing more to it, and what it had handed over

@@ -254,6 +254,9 @@ func (l *topicListener) take(ctx context.Context) (arrival, error) {
 			return arrival{}, transport.ErrClosed
 		default:
 		}
+		if err := ctx.Err(); err != nil {
+			return arrival{}, err
+		}
 		l.mu.Lock()
 		if l.unsettled < l.prefetch && l.backlog.len() > 0 {
 			a := l.backlog.pop()

@@ -107,6 +107,9 @@ func (l *replyListener) take(ctx context.Context) (*nats.Msg, error) {
 			return nil, transport.ErrClosed
 		default:
 		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		if l.batch.len() > 0 {
 			return l.batch.pop(), nil
 		}

@@ -472,7 +472,7 @@ var breakages = []breakage{
 			return t.Listen(context.WithoutCancel(ctx), from, o)
 		}}
 	}},
-	{"waits whatever the context says", "NextHonoursContext", func(*shared) broken {
+	{"waits whatever the context says", "NextHonoursContext NextTakesNothingAfterItsContext", func(*shared) broken {
 		return broken{next: func(l *listener, ctx context.Context) (*transport.Delivery, error) {
 			return l.Listener.Next(context.WithoutCancel(ctx))
 		}}

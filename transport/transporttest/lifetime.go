@@ -20,6 +20,7 @@ func lifetime() []Case {
 		{Name: "SendHonoursContext", Why: "Send with a context that has ended is ErrNotSent, and nothing was sent", run: sendHonoursContext},
 		{Name: "ListenHonoursContext", Why: "Listen with a context that has ended is an error", run: listenHonoursContext},
 		{Name: "NextHonoursContext", Why: "Next returns the context's error when that ends, and the listener goes on", run: nextHonoursContext},
+		{Name: "NextTakesNothingAfterItsContext", Why: "Next with a context that has ended takes nothing, whatever is there to be had", run: nextTakesNothingAfterItsContext},
 		{Name: "NextGivenUpLosesNothing", Why: "a Next that ended with its context has taken nothing: each message is returned once", run: nextGivenUpLosesNothing},
 		{Name: "ListenerCloseEndsNext", Why: "Next returns ErrClosed once its listener is closed, also to one who waits in it", run: listenerCloseEndsNext},
 		{Name: "TransportCloseEndsNext", Why: "Next returns ErrClosed once its transport is closed, also to one who waits in it", run: transportCloseEndsNext},
@@ -84,6 +85,27 @@ func nextHonoursContext(f *fixture) {
 	f.silent(l)
 	f.send(client, f.to("two"), cast("in time"))
 	f.expect(l, "in time")
+}
+
+func nextTakesNothingAfterItsContext(f *fixture) {
+	l, client := f.server("one"), f.open()
+	answers := f.replies(client)
+	over, cancel := context.WithCancel(f.patient())
+	cancel()
+	for range 3 {
+		f.send(client, f.to("one"), cast("waits"))
+		f.send(client, replyTo(answers.Addr()), reply("waits", "1"))
+	}
+	for _, l := range []transport.Listener{l, answers} {
+		f.take(l) // so that the others are there, or near
+		for end := time.Now().Add(f.config.Silence / 10); time.Now().Before(end); runtime.Gosched() {
+			if d, err := l.Next(over); !errors.Is(err, context.Canceled) {
+				f.Fatalf("%s: next: %v, %v, want context.Canceled", l.Addr(), d, err)
+			}
+		}
+		f.take(l)
+		f.take(l)
+	}
 }
 
 func nextGivenUpLosesNothing(f *fixture) {
