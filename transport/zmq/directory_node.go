@@ -77,6 +77,7 @@ type redisNode struct {
 	since time.Time // it does not answer since then; zero = it does
 	cause error
 	known bool      // it has answered before
+	told  bool      // it was told what we serve, or is being told, since it went away last
 	keep  time.Time // until then it may know less than it did before it was away
 }
 

@@ -247,8 +247,10 @@ func (d *redisDirectory) withdraw(ctx context.Context, services map[service]stri
 	if len(services) == 0 {
 		return nil
 	}
-	up, _ := d.up()
-	return d.all(up, func(n *redisNode) error { return n.withdraw(ctx, services) })
+	d.mu.Lock()
+	knowing := slices.DeleteFunc(slices.Clone(d.nodes), func(n *redisNode) bool { return !n.since.IsZero() && !n.told })
+	d.mu.Unlock()
+	return d.all(knowing, func(n *redisNode) error { return n.withdraw(ctx, services) })
 }
 
 // key is that of a topic. Names are escaped: no two topics have one key, and no pattern fits but that of an exchange.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -339,6 +340,23 @@ func TestRedisSeveralHosts(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	awaitWho(t, b, "nova", "compute", "a:h2")
+}
+
+// What is withdrawn just as a Redis that was away is told of it is not left there until it is forgotten.
+func TestRedisWithdrawnWhileItComesBack(t *testing.T) {
+	t.Parallel()
+	node := brokertest.NewRedis(t, brokertest.RedisOptions{})
+	url := redisURL(node.Addr(), "")
+	a, b := openDirectory(t, url, "a", slog.New(slog.DiscardHandler)), openDirectory(t, url, "b", slog.New(slog.DiscardHandler))
+	serve(t, a, service{"nova", "compute", "h1"})
+	expect(t, b, "nova", "compute", "a:h1")
+	d := a.(*redisDirectory)
+	d.fell(d.nodes[0], errors.New("it was away"))
+	d.settle(d.nodes[0]) // what a new session does first
+	if err := a.unserve(directoryContext(t), service{"nova", "compute", "h1"}); err != nil {
+		t.Error(err)
+	}
+	expect(t, b, "nova", "compute")
 }
 
 func TestRedisAsksForThePassword(t *testing.T) {

@@ -131,6 +131,7 @@ func (d *redisDirectory) store(n *redisNode, key string, asked time.Time, rows [
 func (d *redisDirectory) settle(n *redisNode) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	n.told = true
 	if n.known && !n.since.IsZero() {
 		n.keep = time.Now().Add(d.options.expire)
 	}
@@ -158,7 +159,7 @@ func (d *redisDirectory) rose(n *redisNode) (away time.Duration, first bool) {
 func (d *redisDirectory) fell(n *redisNode, cause error) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	n.cause = cause
+	n.cause, n.told = cause, false
 	if !n.since.IsZero() {
 		return false
 	}
