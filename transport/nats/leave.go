@@ -77,10 +77,10 @@ func (l *topicListener) giveBack(ctx context.Context, which func(arrival) bool) 
 	l.mu.Lock()
 	l.given = which
 	var back []arrival
-	for range l.backlog.len() {
-		a := l.backlog.pop()
+	for range l.backlog.Len() {
+		a := l.backlog.Pop()
 		if !which(a) {
-			l.backlog.push(a)
+			l.backlog.Push(a)
 			continue
 		}
 		if a.queue != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/goslo/goslo/internal/fifo"
 	"github.com/goslo/goslo/transport"
 	"github.com/goslo/goslo/wire"
 )
@@ -35,7 +36,7 @@ type topicListener struct {
 	inbox    string // where pulled casts and word of them come to, with a token for the queue
 
 	mu        sync.Mutex
-	backlog   fifo[arrival]
+	backlog   fifo.Queue[arrival]
 	bytes     int // of calls and fanout messages in backlog
 	unsettled int // returned by Next
 	waiting   bool
@@ -194,7 +195,7 @@ func (l *topicListener) receive(m *nats.Msg, kind transport.Kind, server bool) {
 		l.giveBackLate(a)
 		return
 	}
-	if l.backlog.len() < MaxWaitingCalls && l.bytes < MaxWaitingBytes {
+	if l.backlog.Len() < MaxWaitingCalls && l.bytes < MaxWaitingBytes {
 		l.dropped = 0
 		l.bytes += len(m.Data)
 		l.push(a)
@@ -216,7 +217,7 @@ func (l *topicListener) receive(m *nats.Msg, kind transport.Kind, server bool) {
 
 // push appends to the backlog, wakes Next, and unlocks.
 func (l *topicListener) push(a arrival) {
-	l.backlog.push(a)
+	l.backlog.Push(a)
 	l.signal()
 }
 
@@ -258,8 +259,8 @@ func (l *topicListener) take(ctx context.Context) (arrival, error) {
 			return arrival{}, err
 		}
 		l.mu.Lock()
-		if l.unsettled < l.prefetch && l.backlog.len() > 0 {
-			a := l.backlog.pop()
+		if l.unsettled < l.prefetch && l.backlog.Len() > 0 {
+			a := l.backlog.Pop()
 			l.unsettled++
 			if a.queue == nil {
 				l.bytes -= len(a.msg.Data)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/goslo/goslo/internal/fifo"
 	"github.com/goslo/goslo/transport"
 	"github.com/goslo/goslo/wire"
 )
@@ -24,10 +25,10 @@ type replyListener struct {
 	ended  chan struct{} // the subscription's goroutine is gone
 	once   sync.Once
 	wake   chan struct{}
-	batch  fifo[*nats.Msg] // Next's own
+	batch  fifo.Queue[*nats.Msg] // Next's own
 
 	mu      sync.Mutex
-	backlog fifo[*nats.Msg]
+	backlog fifo.Queue[*nats.Msg]
 	bytes   int
 	waiting bool // Next waits on wake
 	dropped int
@@ -63,7 +64,7 @@ func (c *Conn) listenReply(ctx context.Context) (*replyListener, error) {
 // receive runs on the subscription's goroutine and never blocks.
 func (l *replyListener) receive(m *nats.Msg) {
 	l.mu.Lock()
-	if l.backlog.len() >= MaxWaitingCalls || l.bytes >= MaxWaitingBytes {
+	if l.backlog.Len() >= MaxWaitingCalls || l.bytes >= MaxWaitingBytes {
 		l.dropped++
 		first := l.dropped == 1
 		l.mu.Unlock()
@@ -73,7 +74,7 @@ func (l *replyListener) receive(m *nats.Msg) {
 		return
 	}
 	l.dropped = 0
-	l.backlog.push(m)
+	l.backlog.Push(m)
 	l.bytes += len(m.Data)
 	wake := l.waiting
 	l.waiting = false
@@ -110,13 +111,13 @@ func (l *replyListener) take(ctx context.Context) (*nats.Msg, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if l.batch.len() > 0 {
-			return l.batch.pop(), nil
+		if l.batch.Len() > 0 {
+			return l.batch.Pop(), nil
 		}
 		l.mu.Lock()
 		l.batch, l.backlog = l.backlog, l.batch
 		l.bytes = 0
-		if l.batch.len() > 0 {
+		if l.batch.Len() > 0 {
 			l.mu.Unlock()
 			continue
 		}

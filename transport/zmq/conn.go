@@ -237,7 +237,7 @@ func (l *loop) idle() bool {
 		}
 	}
 	for _, s := range l.sessions {
-		if s.connected.Load() && s.stream.up && (!s.left || s.stream.frames.len() > 0 || s.frame != nil) {
+		if s.connected.Load() && s.stream.up && (!s.left || s.stream.frames.Len() > 0 || s.frame != nil) {
 			return false
 		}
 	}

@@ -164,8 +164,8 @@ func (l *link) fill(nextID func() uint64) (n int) {
 // refresh brings the requests up to date that will be sent again: time has passed, and some senders have given up. Fanouts go to
 // every live server though their senders wait no longer.
 func (l *link) refresh() {
-	for i := range l.stream.frames.len() {
-		r := newReader(l.stream.frames.at(i)[frameHead:])
+	for i := range l.stream.frames.Len() {
+		r := newReader(l.stream.frames.At(i)[frameHead:])
 		for len(r.rest) > 0 {
 			kind, fields := r.record()
 			if kind != recordRequest || len(fields.rest) < requestHead {

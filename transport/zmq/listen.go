@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/goslo/goslo/internal/fifo"
 	"github.com/goslo/goslo/transport"
 )
 
@@ -39,12 +40,12 @@ type topicListener struct {
 	wake     chan struct{}
 
 	mu        sync.Mutex
-	backlog   fifo[*arrival]
-	open      fifo[*arrival] // not answered when they came; what was answered since is still among them
-	gone      int            // of backlog, which others have by now
-	bytes     int            // in backlog
-	unsettled int            // returned by Next
-	waiting   bool           // Next waits on wake
+	backlog   fifo.Queue[*arrival]
+	open      fifo.Queue[*arrival] // not answered when they came; what was answered since is still among them
+	gone      int                  // of backlog, which others have by now
+	bytes     int                  // in backlog
+	unsettled int                  // returned by Next
+	waiting   bool                 // Next waits on wake
 	closed    bool
 	left      bool // the topic: what is for any of its servers goes to others
 }
@@ -62,7 +63,7 @@ type arrival struct {
 
 // load is how full the listener is, in percent. The caller holds mu.
 func (l *topicListener) load() int {
-	return (l.unsettled + l.backlog.len() - l.gone) * 100 / l.prefetch
+	return (l.unsettled + l.backlog.Len() - l.gone) * 100 / l.prefetch
 }
 
 // Listen implements [transport.Transport].
@@ -125,7 +126,7 @@ func (l *topicListener) push(a *arrival) {
 		l.mu.Unlock()
 		l.conn.answer(a, answerNobody, 0)
 		return
-	case keep && (l.backlog.len() >= MaxWaiting || l.bytes >= MaxWaitingBytes):
+	case keep && (l.backlog.Len() >= MaxWaiting || l.bytes >= MaxWaitingBytes):
 		l.mu.Unlock()
 		if a.answered {
 			l.conn.log.Error("zmq: fanout message dropped: too many wait", "listener", l.Addr())
@@ -138,10 +139,10 @@ func (l *topicListener) push(a *arrival) {
 		return
 	}
 	if !a.answered {
-		l.open.push(a)
+		l.open.Push(a)
 		l.conn.loop.deferred.Add(1)
 	}
-	l.backlog.push(a)
+	l.backlog.Push(a)
 	l.bytes += len(a.body)
 	l.signal()
 }
@@ -164,12 +165,12 @@ func (l *topicListener) signal() {
 func (l *topicListener) overdue(now time.Time) {
 	var answers []answer
 	l.mu.Lock()
-	for l.open.len() > 0 {
-		a := l.open.first()
+	for l.open.Len() > 0 {
+		a := l.open.First()
 		if !a.answered && now.Sub(a.at) < patience {
 			break
 		}
-		l.open.pop()
+		l.open.Pop()
 		l.conn.loop.deferred.Add(-1)
 		if a.answered {
 			continue
@@ -214,8 +215,8 @@ func (l *topicListener) take(ctx context.Context) (*arrival, error) {
 			l.mu.Unlock()
 			return nil, transport.ErrClosed
 		}
-		for l.unsettled < l.prefetch && l.backlog.len() > 0 {
-			a := l.backlog.pop()
+		for l.unsettled < l.prefetch && l.backlog.Len() > 0 {
+			a := l.backlog.Pop()
 			if a.gone {
 				l.gone--
 				continue
@@ -295,7 +296,7 @@ func (d *delivery) Requeue(context.Context) error {
 		l.conn.listeners.handOver([]*arrival{again})
 		return nil
 	}
-	l.backlog.push(again)
+	l.backlog.Push(again)
 	l.bytes += len(again.body)
 	l.signal()
 	return nil
@@ -332,8 +333,8 @@ func (d *delivery) settle(code byte, reason string) error {
 		}
 	}
 	l.mu.Lock()
-	for l.open.len() > 0 && l.open.first().answered {
-		l.open.pop()
+	for l.open.Len() > 0 && l.open.First().answered {
+		l.open.Pop()
 		l.conn.loop.deferred.Add(-1)
 	}
 	l.signal()
@@ -354,8 +355,8 @@ func (l *topicListener) Close(ctx context.Context) error {
 	l.closed = true
 	close(l.done)
 	ours, back := l.giveBack(func(*arrival) bool { return true })
-	for l.open.len() > 0 { // what Next has returned is ours
-		a := l.open.pop()
+	for l.open.Len() > 0 { // what Next has returned is ours
+		a := l.open.Pop()
 		l.conn.loop.deferred.Add(-1)
 		if !a.answered {
 			a.answered = true
@@ -387,14 +388,14 @@ func (l *topicListener) Leave(context.Context) error {
 // giveBack takes out of the backlog what some are: ours to hand over, and what its senders give to others when they have the answer.
 // The caller holds mu.
 func (l *topicListener) giveBack(some func(*arrival) bool) (ours []*arrival, back []answer) {
-	for range l.backlog.len() {
-		a := l.backlog.pop()
+	for range l.backlog.Len() {
+		a := l.backlog.Pop()
 		switch {
 		case a.gone:
 			l.gone--
 			continue
 		case !some(a):
-			l.backlog.push(a)
+			l.backlog.Push(a)
 			continue
 		case a.answered && a.envelope.to != toFanout:
 			ours = append(ours, a)

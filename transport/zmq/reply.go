@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/goslo/goslo/internal/fifo"
 	"github.com/goslo/goslo/transport"
 )
 
@@ -22,10 +23,10 @@ type replyListener struct {
 	addr   string
 	done   chan struct{} // closed under mu
 	wake   chan struct{}
-	batch  fifo[[]byte] // Next's own
+	batch  fifo.Queue[[]byte] // Next's own
 
 	mu      sync.Mutex
-	backlog fifo[[]byte]
+	backlog fifo.Queue[[]byte]
 	bytes   int
 	waiting bool
 	dropped int
@@ -89,7 +90,7 @@ func (c *Conn) replied(number uint64, body []byte) bool {
 		l.mu.Unlock()
 		return false
 	}
-	if l.backlog.len() >= MaxWaiting || l.bytes >= MaxWaitingBytes {
+	if l.backlog.Len() >= MaxWaiting || l.bytes >= MaxWaitingBytes {
 		l.dropped++
 		first := l.dropped == 1
 		l.mu.Unlock()
@@ -99,7 +100,7 @@ func (c *Conn) replied(number uint64, body []byte) bool {
 		return true
 	}
 	l.dropped = 0
-	l.backlog.push(body)
+	l.backlog.Push(body)
 	l.bytes += len(body)
 	wake := l.waiting
 	l.waiting = false
@@ -152,15 +153,15 @@ func (l *replyListener) take(ctx context.Context) ([]byte, error) {
 			return nil, transport.ErrClosed
 		default:
 		}
-		if l.batch.len() > 0 {
-			return l.batch.pop(), nil
+		if l.batch.Len() > 0 {
+			return l.batch.Pop(), nil
 		}
 		l.mu.Lock()
 		l.batch, l.backlog = l.backlog, l.batch
 		l.bytes = 0
-		l.waiting = l.batch.len() == 0
+		l.waiting = l.batch.Len() == 0
 		l.mu.Unlock()
-		if l.batch.len() > 0 {
+		if l.batch.Len() > 0 {
 			continue
 		}
 		select {

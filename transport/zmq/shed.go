@@ -73,11 +73,11 @@ func (s *listeners) shed() {
 func (l *topicListener) excess() *arrival {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.load() <= 100 || l.backlog.len() == 0 {
+	if l.load() <= 100 || l.backlog.Len() == 0 {
 		return nil
 	}
-	for i := l.backlog.len() - 1; i >= 0; i-- {
-		a := l.backlog.at(i)
+	for i := l.backlog.Len() - 1; i >= 0; i-- {
+		a := l.backlog.At(i)
 		if a.gone || !a.answered || a.envelope.to == toFanout {
 			continue
 		}
@@ -98,7 +98,7 @@ func (l *topicListener) putBack(a *arrival) {
 		l.conn.listeners.handOver([]*arrival{again})
 		return
 	}
-	l.backlog.push(again)
+	l.backlog.Push(again)
 	l.bytes += len(a.body)
 	l.signal()
 }

@@ -2,6 +2,8 @@
 
 package zmq
 
+import "github.com/goslo/goslo/internal/fifo"
+
 // window is how many bytes of frames a peer may have that it has not acknowledged. More waits.
 const window = 32 << 20
 
@@ -12,14 +14,14 @@ const frameSize = 64 << 10
 // connections between them: frames are numbered, kept until acknowledged, and sent again on the next connection.
 // It belongs to the goroutine of its loop.
 type stream struct {
-	frames fifo[[]byte] // not acknowledged yet; their numbers are consecutive
-	last   uint64       // number of the newest frame
-	sent   int          // how many of frames were sent on this connection
-	bytes  int          // in frames
-	in     uint64       // number of the last frame received
-	told   uint64       // what the peer knows of in
-	up     bool         // the peer knows us on this connection
-	spare  [][]byte     // for frames to come
+	frames fifo.Queue[[]byte] // not acknowledged yet; their numbers are consecutive
+	last   uint64             // number of the newest frame
+	sent   int                // how many of frames were sent on this connection
+	bytes  int                // in frames
+	in     uint64             // number of the last frame received
+	told   uint64             // what the peer knows of in
+	up     bool               // the peer knows us on this connection
+	spare  [][]byte           // for frames to come
 }
 
 // receive takes a data frame's header. It returns whether the records are new; frames that are not, or that come after a gap,
@@ -35,8 +37,8 @@ func (s *stream) receive(h header) bool {
 
 // acknowledged forgets frames that the peer has.
 func (s *stream) acknowledged(number uint64) {
-	for s.frames.len() > 0 && numberOf(s.frames.first()) <= number {
-		f := s.frames.pop()
+	for s.frames.Len() > 0 && numberOf(s.frames.First()) <= number {
+		f := s.frames.Pop()
 		s.bytes -= len(f)
 		s.sent = max(s.sent-1, 0)
 		if cap(f) <= 2*frameSize && len(s.spare) < 8 {
@@ -49,7 +51,7 @@ func (s *stream) acknowledged(number uint64) {
 func (s *stream) resume(number uint64) (again uint64) {
 	s.acknowledged(number)
 	for i := range s.sent {
-		r := newReader(s.frames.at(i)[frameHead:])
+		r := newReader(s.frames.At(i)[frameHead:])
 		for ; len(r.rest) > 0; again++ {
 			r.record()
 		}
@@ -62,12 +64,12 @@ func (s *stream) resume(number uint64) (again uint64) {
 // it did not acknowledge is sent again under new numbers; otherwise it is forgotten.
 func (s *stream) restart(again bool) {
 	if !again {
-		s.frames, s.bytes = fifo[[]byte]{}, 0
+		s.frames, s.bytes = fifo.Queue[[]byte]{}, 0
 	}
 	s.in, s.told, s.last = 0, 0, 0
-	for i := range s.frames.len() {
+	for i := range s.frames.Len() {
 		s.last++
-		setNumber(s.frames.at(i), s.last)
+		setNumber(s.frames.At(i), s.last)
 	}
 	s.sent, s.up = 0, true
 }
@@ -89,7 +91,7 @@ func (s *stream) add(frame []byte) {
 	s.last++
 	setNumber(frame, s.last)
 	s.bytes += len(frame)
-	s.frames.push(frame)
+	s.frames.Push(frame)
 }
 
 // flush sends what was not sent on this connection. It returns send's error, after which that frame is still to be sent.
@@ -97,8 +99,8 @@ func (s *stream) flush(send func(frame []byte) error) error {
 	if !s.up {
 		return nil
 	}
-	for s.sent < s.frames.len() {
-		f := s.frames.at(s.sent)
+	for s.sent < s.frames.Len() {
+		f := s.frames.At(s.sent)
 		setAck(f, s.in)
 		if err := send(f); err != nil {
 			return err

@@ -70,7 +70,7 @@ func TestStreamSurvivesConnections(t *testing.T) {
 		}
 	}
 	connect()
-	for from.frames.len() > from.sent || len(way.frames) > 0 {
+	for from.frames.Len() > from.sent || len(way.frames) > 0 {
 		_ = from.flush(send)
 		for len(way.frames) > 0 {
 			receive()
@@ -80,8 +80,8 @@ func TestStreamSurvivesConnections(t *testing.T) {
 		t.Errorf("-sent +arrived:\n%s", diff)
 	}
 	from.acknowledged(to.in)
-	if from.frames.len() != 0 || from.bytes != 0 {
-		t.Errorf("%d frames with %d bytes are kept, all of them acknowledged", from.frames.len(), from.bytes)
+	if from.frames.Len() != 0 || from.bytes != 0 {
+		t.Errorf("%d frames with %d bytes are kept, all of them acknowledged", from.frames.Len(), from.bytes)
 	}
 }
 
