@@ -12,6 +12,7 @@ import (
 
 // A class is what a struct's declaration says, derived once per type.
 type class struct {
+	goType                  reflect.Type
 	name, prefix, namespace string
 	text                    string // the version
 	version                 Version
@@ -68,7 +69,7 @@ var (
 )
 
 func newClass(t reflect.Type) (*class, error) {
-	c := &class{name: t.Name(), prefix: "versioned_object", namespace: "versionedobjects", list: -1, byName: map[string]int{}}
+	c := &class{goType: t, name: t.Name(), prefix: "versioned_object", namespace: "versionedobjects", list: -1, byName: map[string]int{}}
 	if t.Kind() != reflect.Struct {
 		return nil, &TypeError{t, "", "a struct is wanted"}
 	}

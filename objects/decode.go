@@ -16,36 +16,39 @@ type primitive struct {
 // open takes a JSON value apart; the result has no name if that is no object of the prefix.
 func open(data []byte, prefix string) (primitive, error) {
 	var p primitive
-	is, err := members(data, func(name, value []byte) error {
-		what, ok := bytes.CutPrefix(name, []byte(prefix))
-		if !ok || len(what) == 0 || what[0] != '.' {
-			return nil
-		}
-		var to *string
-		switch string(what) {
-		case ".name":
-			to = &p.name
-		case ".namespace":
-			to = &p.namespace
-		case ".version":
-			to = &p.version
-		case ".data":
-			p.data = value
-		case ".changes":
-			p.changes = value
-		}
-		if to == nil {
-			return nil
-		}
-		if *to, ok = text(value); !ok {
-			return errors.New(string(name) + ": " + required("a string", value).Error())
-		}
-		return nil
-	})
+	is, err := members(data, func(name, value []byte) error { return p.take(name, prefix, value) })
 	if err == nil && !is {
 		err = required("an object", data)
 	}
 	return p, err
+}
+
+// take keeps a member, if it is one of those that the prefix marks.
+func (p *primitive) take(name []byte, prefix string, value []byte) error {
+	what, ok := bytes.CutPrefix(name, []byte(prefix))
+	if !ok {
+		return nil
+	}
+	var to *string
+	switch string(what) {
+	case ".name":
+		to = &p.name
+	case ".namespace":
+		to = &p.namespace
+	case ".version":
+		to = &p.version
+	case ".data":
+		p.data = value
+	case ".changes":
+		p.changes = value
+	}
+	if to == nil {
+		return nil
+	}
+	if *to, ok = text(value); !ok {
+		return errors.New(string(name) + ": " + required("a string", value).Error())
+	}
+	return nil
 }
 
 // parse decodes into object v.

@@ -3,6 +3,7 @@ package objects
 import (
 	"bytes"
 	"encoding/json"
+	"unicode/utf8"
 )
 
 // The functions of this file walk through JSON that is known to be valid.
@@ -92,9 +93,9 @@ func elements(data []byte, f func(value []byte) error) (bool, error) {
 	return true, nil
 }
 
-// unquote returns the text of a JSON string.
+// unquote returns the text of a JSON string, in which what is not UTF-8 is replaced as encoding/json replaces it.
 func unquote(quoted []byte) []byte {
-	if bytes.IndexByte(quoted, '\\') < 0 {
+	if bytes.IndexByte(quoted, '\\') < 0 && utf8.Valid(quoted) {
 		return quoted[1 : len(quoted)-1]
 	}
 	var s string
