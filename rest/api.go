@@ -95,6 +95,7 @@ type call struct {
 	api      *API
 	version  Microversion
 	at       string        // where the API is mounted, and a project's id for "{project_id}"
+	project  string        // of the path; "" = it has none
 	pattern  string        // of the path, with the method, once it is known
 	resource *resource     // once that is known
 	request  *http.Request // with the ids in its path, once the resource is known
@@ -111,12 +112,16 @@ func callFrom(ctx context.Context) *call {
 func (c *call) id() string { return c.request.PathValue("id") }
 
 // PathValue returns the id of a path's element in braces, such as order_id of "orders/{order_id}/lines"; "" outside of a handler. A handler
-// of this package is given {id} as an argument.
+// of this package is given {id} as an argument. project_id is that of the path, where it has one; who asks is in [ContextFrom].
 func PathValue(ctx context.Context, name string) string {
-	if c := callFrom(ctx); c != nil && c.request != nil {
-		return c.request.PathValue(name)
+	c := callFrom(ctx)
+	switch {
+	case c == nil || c.request == nil:
+		return ""
+	case name == "project_id":
+		return c.project
 	}
-	return ""
+	return c.request.PathValue(name)
 }
 
 // ServeHTTP answers a request. Whatever goes wrong is a fault, a handler's panic included.
@@ -177,7 +182,8 @@ func (a *API) route(w http.ResponseWriter, r *http.Request) {
 			a.fail(w, r, Faultf(http.StatusBadRequest, "project %s of the path is not that of the token, %s", first, cmp.Or(c.Project.ID, "which has none")))
 			return
 		}
-		callFrom(r.Context()).at += "/{project_id}"
+		c := callFrom(r.Context())
+		c.project, c.at = first, c.at+"/{project_id}"
 		mounted("/"+first, a.mux).ServeHTTP(w, r)
 	default:
 		a.fail(w, r, noResource(r, a.hint(first, second)))

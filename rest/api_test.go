@@ -34,6 +34,13 @@ func TestNewTellsMistakes(t *testing.T) {
 		{rest.Config{}, res(rest.Show(o.Show).Since("1.5")), "Config.Microversions"},
 		{rest.Config{}, res(rest.Route{}), "without a method"},
 		{rest.Config{}, res(rest.Attributes(points)), "for Extend"},
+		{rest.Config{}, res(rest.Collection("x", func(context.Context, string) (string, error) { return "", nil })), "a query is read into a struct"},
+		{rest.Config{}, res(rest.Collection("x", func(context.Context, struct {
+			M map[string]string `query:"m"`
+		},
+		) (string, error) {
+			return "", nil
+		})), "parameter m"},
 		{rest.Config{}, append(res(), res()...), "use Extend"},
 		{rest.Config{}, []rest.Part{rest.NewResource("/orders", "order")}, "want a path"},
 		{rest.Config{}, []rest.Part{rest.NewResource("{x}/orders", "order")}, "want a path"},

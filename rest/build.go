@@ -143,6 +143,9 @@ func (b *builder) versioned(r Route) (v versioned, err error) {
 	if r.serve == nil {
 		return v, errors.New("a route without a method: make it with Index, Show, Create and the like")
 	}
+	if r.invalid != nil {
+		return v, r.invalid
+	}
 	if (r.since != "" || r.until != "") && b.span == (span{}) {
 		return v, fmt.Errorf("%s %s has microversions, and the API has none: set Config.Microversions", r.method, r.suffix)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/goslo/goslo/internal/nearest"
 )
 
-// decodeQuery reads the query's parameters into the fields of Q with a tag query: strings, numbers, booleans, durations, and slices of them for what
+// decodeQuery reads the query's parameters into the fields of Q with a tag query: strings, numbers, booleans, times, and slices of them for what
 // may be there more than once; pointers tell what was not there. Parameters without a field are errors.
 func decodeQuery[Q any](c *call) (query Q, err error) {
 	values, err := url.ParseQuery(c.request.URL.RawQuery)
@@ -33,6 +33,27 @@ func decodeQuery[Q any](c *call) (query Q, err error) {
 		err = page.clamp(c.api.config.MaxLimit)
 	}
 	return query, err
+}
+
+// checkQuery finds types that no query can be read into.
+func checkQuery[Q any]() error {
+	t := reflect.TypeFor[Q]()
+	if t.Kind() != reflect.Struct {
+		return fmt.Errorf("a query is read into a struct, not into a %s", t)
+	}
+	for name, f := range fieldsOf(t, "query") {
+		field := indirect(t.FieldByIndex(f.index).Type)
+		if field.Kind() == reflect.Slice {
+			field = field.Elem()
+		}
+		switch {
+		case field.Kind() == reflect.String, field.Kind() == reflect.Bool, field == reflect.TypeFor[time.Time]():
+		case reflect.Int <= field.Kind() && field.Kind() <= reflect.Float64 && field.Kind() != reflect.Uintptr:
+		default:
+			return fmt.Errorf("parameter %s: a %s cannot be read from a query", name, field)
+		}
+	}
+	return nil
 }
 
 func unknownParameter(name string, fields map[string]structField) *Fault {
@@ -91,12 +112,10 @@ func decodeText(name, text string, v reflect.Value) error {
 		var n int64
 		n, err = strconv.ParseInt(text, 10, v.Type().Bits())
 		v.SetInt(n)
-	case v.CanUint():
+	default: // checkQuery leaves nothing else
 		var n uint64
 		n, err = strconv.ParseUint(text, 10, v.Type().Bits())
 		v.SetUint(n)
-	default:
-		return fmt.Errorf("rest: parameter %s: a %s cannot be read from a query", name, v.Type())
 	}
 	if err != nil {
 		return FieldFault(name, "want %s, not %q", want, text)

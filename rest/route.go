@@ -18,6 +18,7 @@ type Route struct {
 	until   string
 	creates bool         // the answer has a Location
 	answers reflect.Type // of one item; nil = items are none of the resource's
+	invalid error        // what New says about it
 	serve   func(ctx context.Context, c *call) (any, error)
 	extend  func(ctx context.Context, item any) (any, error)
 }
@@ -56,7 +57,7 @@ func Detail[Q, T any](f func(ctx context.Context, query Q) (List[T], error)) Rou
 
 func collection[Q, T any](suffix string, f func(ctx context.Context, query Q) (List[T], error)) Route {
 	return Route{
-		method: http.MethodGet, suffix: suffix, status: http.StatusOK, answers: reflect.TypeFor[T](),
+		method: http.MethodGet, suffix: suffix, status: http.StatusOK, answers: reflect.TypeFor[T](), invalid: checkQuery[Q](),
 		serve: func(ctx context.Context, c *call) (any, error) {
 			query, err := decodeQuery[Q](c)
 			if err != nil {
@@ -186,7 +187,7 @@ func MemberPost[B, R any](name string, f func(ctx context.Context, id string, bo
 // Collection answers GET /orders/name, with R as it is. Q is as Index's, or [None].
 func Collection[Q, R any](name string, f func(ctx context.Context, query Q) (R, error)) Route {
 	return Route{
-		method: http.MethodGet, suffix: "/" + name, status: http.StatusOK,
+		method: http.MethodGet, suffix: "/" + name, status: http.StatusOK, invalid: checkQuery[Q](),
 		serve: func(ctx context.Context, c *call) (any, error) {
 			query, err := decodeQuery[Q](c)
 			if err != nil {

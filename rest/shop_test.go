@@ -141,7 +141,7 @@ func (o *orders) Empty(context.Context, rest.None) (rest.None, error) {
 }
 
 func (o *orders) Line(ctx context.Context, id string) (brief, error) {
-	return brief{rest.PathValue(ctx, "order_id") + "/" + id}, nil
+	return brief{rest.PathValue(ctx, "project_id") + rest.PathValue(ctx, "order_id") + "/" + id}, nil
 }
 
 func (o *orders) Lines(context.Context, rest.Page) (rest.List[brief], error) {
@@ -275,6 +275,7 @@ func TestRequests(t *testing.T) {
 		{"POST", "/v1/orders/o-2/action", `{"getInvoice": {}}`, 400, `...order has no action \"getInvoice\"`},
 		{"GET", "/v1/orders/o-2/track", "", 200, `{"track":"o-2"}`},
 		{"GET", "/v1/orders/o-2/os-line/l-1", "", 200, `{"orderLine":{"id":"o-2/l-1"}}`},
+		{"GET", "/v1/p-1/orders/o-2/os-line/l-1", "", 200, `{"orderLine":{"id":"p-1o-2/l-1"}}`},
 		{"GET", "/v1/orders/o-2/os-line", "", 200, `{"orderLines":[{"id":"l-1"}]}`},
 		{"POST", "/v1/orders/o-2/ship", "", 202, ""},
 		{"POST", "/v1/orders/empty", "{}", 204, ""},

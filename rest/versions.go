@@ -55,7 +55,7 @@ func answer(w http.ResponseWriter, r *http.Request, status int, v any) {
 }
 
 // Versions is the root of a program's HTTP: it mounts each API at its Version.Path, and answers GET / with the versions there are, 300 as
-// cinder and keystone do. It is the handler for service.HTTPServer, with filters around it.
+// cinder and keystone do. It is the handler for service.HTTPServer, with filters around it. Of two APIs at one path the first answers.
 func Versions(apis ...*API) http.Handler {
 	root := func(w http.ResponseWriter, r *http.Request) {
 		versions := make([]entry, len(apis))
