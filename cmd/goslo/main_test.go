@@ -32,7 +32,10 @@ func TestMain(m *testing.M) {
 const patience = 30 * time.Second
 
 // A shell runs goslo as a user would, with an environment of its own.
-type shell struct{ env []string }
+type shell struct {
+	env    []string
+	folder string // "" = that of the tests
+}
 
 // newShell returns a shell whose embedded bus is its own: on a free port, with a runtime folder that nobody shares.
 func newShell(t *testing.T) *shell {
@@ -52,7 +55,7 @@ func newShell(t *testing.T) *shell {
 
 // with returns a shell with one more variable.
 func (s *shell) with(variable string) *shell {
-	return &shell{env: append(s.env[:len(s.env):len(s.env)], variable)}
+	return &shell{env: append(s.env[:len(s.env):len(s.env)], variable), folder: s.folder}
 }
 
 func (s *shell) command(t *testing.T, args []string) *exec.Cmd {
@@ -63,6 +66,7 @@ func (s *shell) command(t *testing.T, args []string) *exec.Cmd {
 	}
 	c := exec.CommandContext(t.Context(), program, args...)
 	c.Env = append(os.Environ(), s.env...)
+	c.Dir = s.folder
 	return c
 }
 

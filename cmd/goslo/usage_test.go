@@ -109,7 +109,7 @@ func TestUsageErrorAsJSON(t *testing.T) {
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	s := newShell(t)
-	for _, command := range []string{"", "demo", "serve", "call", "cast", "fanout", "ping", "broker", "config", "config check", "config sample", "zmq", "zmq keys", "flow", "version"} {
+	for _, command := range []string{"", "demo", "serve", "call", "cast", "fanout", "ping", "broker", "config", "config check", "config sample", "zmq", "zmq keys", "flow", "new", "new method", "version"} {
 		args := append(strings.Fields(command), "--help")
 		got := s.run(t, args...).want(t, 0)
 		for _, part := range []string{"Usage:", "Examples:", "--url", "goslo " + command} {
