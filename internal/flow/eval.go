@@ -22,6 +22,7 @@ const (
 type evaluator struct {
 	*project
 	*index
+	ended  func() bool         // whether nobody waits for it any more
 	active map[evaluation]bool // those under way
 	depth  int
 	steps  int // since depth was 0
@@ -56,7 +57,7 @@ func (e *evaluator) eval(v ssa.Value, in *frame) []value {
 	if e.depth == 0 {
 		e.steps = 0
 	}
-	if e.depth >= maxDepth || e.steps >= maxSteps || e.active[key] {
+	if e.depth >= maxDepth || e.steps >= maxSteps || e.active[key] || e.ended() {
 		return nil
 	}
 	e.steps++

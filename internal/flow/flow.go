@@ -18,6 +18,7 @@ package flow
 
 import (
 	"context"
+	"fmt"
 	"strings"
 )
 
@@ -114,6 +115,10 @@ func Analyze(ctx context.Context, c Config) (*Flow, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := newWalker(p)
-	return w.flow(), ctx.Err()
+	w := newWalker(p, func() bool { return ctx.Err() != nil })
+	f := w.flow()
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("flow: following the packages: %w", err)
+	}
+	return f, nil
 }

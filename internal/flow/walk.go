@@ -16,11 +16,16 @@ const (
 	noteRecursion = "recursion: it is on this way already"
 	noteShown     = "as above"
 	noteNoHandler = "no handler in these packages"
+	noteCut       = "cut: there is too much to follow"
 )
+
+// maxVisits is how many calls are followed from one root.
+const maxVisits = 20_000
 
 // A walker goes from roots to leaves.
 type walker struct {
 	*contract
+	visits  int                    // calls followed from the root
 	live    map[*ssa.Function]bool // may come to a message
 	reached map[token.Pos]bool     // messages that are part of a flow
 	began   map[string]bool        // handlers that are
@@ -28,8 +33,8 @@ type walker struct {
 	shown   map[string]bool        // handlers that the root has shown with what follows
 }
 
-func newWalker(p *project) *walker {
-	e := &evaluator{project: p, index: newIndex(p), active: map[evaluation]bool{}}
+func newWalker(p *project, ended func() bool) *walker {
+	e := &evaluator{project: p, ended: ended, index: newIndex(p), active: map[evaluation]bool{}}
 	w := &walker{contract: newContract(e), reached: map[token.Pos]bool{}, began: map[string]bool{}}
 	w.findLive()
 	return w
@@ -38,40 +43,62 @@ func newWalker(p *project) *walker {
 // findLive marks the functions that may come to a message, so that the others need not be followed.
 func (w *walker) findLive() {
 	w.live = map[*ssa.Function]bool{}
-	names := map[string]bool{} // of methods that may
+	found := leads{map[string]bool{}, map[string]bool{}}
 	for grows := true; grows; {
 		grows = false
 		for _, fn := range w.all {
-			if !w.live[fn] && w.mayLead(fn, names) {
+			if !w.live[fn] && w.mayLead(fn, found) {
 				w.live[fn], grows = true, true
-				names[fn.Name()] = true
+				found.names[fn.Name()], found.signatures[signatureOf(fn.Signature)] = true, true
 			}
 		}
 	}
 }
 
-func (w *walker) mayLead(fn *ssa.Function, names map[string]bool) bool {
+// leads are what is known of functions that may come to a message, for calls that do not name theirs.
+type leads struct{ names, signatures map[string]bool }
+
+// signatureOf tells functions apart that no variable can hold both of.
+func signatureOf(s *types.Signature) string {
+	var b strings.Builder
+	for _, tuple := range []*types.Tuple{s.Params(), s.Results()} {
+		for v := range tuple.Variables() { // less their names, which do not matter
+			b.WriteString(types.TypeString(v.Type(), nil) + ",")
+		}
+		b.WriteString(";")
+	}
+	return b.String()
+}
+
+// wraps reports whether what a wrapper is around may come to a message.
+func (l leads) wraps(fn *ssa.Function) bool {
+	obj, ok := fn.Object().(*types.Func)
+	return isWrapper(fn) && ok && (l.names[obj.Name()] || roles[symbolOfObject(obj)] == sends)
+}
+
+func (w *walker) mayLead(fn *ssa.Function, found leads) bool {
 	for _, b := range fn.Blocks {
 		for _, instr := range b.Instrs {
 			if call, ok := instr.(ssa.CallInstruction); ok {
 				common := call.Common()
 				switch callee := common.StaticCallee(); {
 				case common.IsInvoke():
-					if names[common.Method.Name()] || len(w.sites[sends]) > 0 && common.Method.Name() == "ServeHTTP" {
+					if found.names[common.Method.Name()] || roles[symbolOfObject(common.Method)] == sends || sendsByInterface(common) {
 						return true
 					}
 				case callee != nil:
-					if w.live[callee] || roles[symbolOf(callee)] == sends || isWrapper(callee) {
+					if w.live[callee] || roles[symbolOf(callee)] == sends || found.wraps(callee) {
 						return true
 					}
 				default:
-					if _, builtin := common.Value.(*ssa.Builtin); !builtin {
+					if found.signatures[signatureOf(common.Signature())] {
 						return true
 					}
 				}
 			}
 			for _, operand := range instr.Operands(nil) {
-				if f, ok := (*operand).(*ssa.Function); ok && (w.live[f] || isWrapper(f)) {
+				if f, ok := (*operand).(*ssa.Function); ok && (w.live[f] || found.wraps(f)) {
+					found.signatures[signatureOf(f.Signature)] = true // somebody may call the value
 					return true
 				}
 			}
@@ -107,7 +134,7 @@ func (w *walker) flow() *Flow {
 }
 
 // begin forgets what the root before has shown.
-func (w *walker) begin() { w.path, w.shown = nil, map[string]bool{} }
+func (w *walker) begin() { w.path, w.shown, w.visits = nil, map[string]bool{}, 0 }
 
 func (w *walker) routes() []*Step {
 	var roots []*Step
@@ -310,6 +337,12 @@ func (w *walker) function(c callee, site ssa.CallInstruction, up *frame) []*Step
 	if nested > 1 || nested > 0 && !w.takesFunction(c) {
 		return nil
 	}
+	switch w.visits++; {
+	case w.visits == maxVisits:
+		return []*Step{{Kind: Function, Name: nameOf(c.fn), At: w.at(c.fn.Pos()), Note: noteCut}}
+	case w.visits > maxVisits || w.ended():
+		return nil
+	}
 	steps, plumbing := w.body(c.fn, c.frame(site, up))
 	if len(steps) == 0 || isWrapper(c.fn) || inside || plumbing {
 		return steps
@@ -319,6 +352,12 @@ func (w *walker) function(c callee, site ssa.CallInstruction, up *frame) []*Step
 		step.Note = fmt.Sprintf("one of %d implementations", c.of)
 	}
 	return []*Step{step}
+}
+
+// sendsByInterface reports whether a method of an interface may be that of a descriptor: it takes a client.
+func sendsByInterface(c *ssa.CallCommon) bool {
+	params := c.Signature().Params()
+	return params.Len() == 3 && isNamed(params.At(1).Type(), rpcPath, "Client")
 }
 
 // takesFunction reports whether a function may do something else when it is called again, because it is given something else to call.
