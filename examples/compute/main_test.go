@@ -17,25 +17,46 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/goslo/goslo/internal/brokertest"
 )
 
-// TestProcesses runs the cloud as its README says, six processes on an embedded bus of their own, and migrates.
+func TestMain(m *testing.M) { brokertest.Main(m) }
+
+// TestProcesses runs the cloud as its README says, six processes on a bus, and migrates.
 func TestProcesses(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
 	program := filepath.Join(t.TempDir(), "cloud")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
+	rabbit := brokertest.Rabbit(t)
+	for name, url := range map[string]string{"embedded": embedded(t), "rabbit": rabbit.URLVhost(rabbit.NewVhost(t))} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testProcesses(t, program, url)
+		})
+	}
+}
+
+// embedded returns the URL of an embedded bus of the test's own.
+func embedded(t *testing.T) string {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	env := append(os.Environ(), "XDG_RUNTIME_DIR="+t.TempDir(), fmt.Sprintf("GOSLO_URL=embedded://:%d", l.Addr().(*net.TCPAddr).Port))
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
+	return fmt.Sprintf("embedded://:%d", l.Addr().(*net.TCPAddr).Port)
+}
+
+func testProcesses(t *testing.T, program, bus string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	env := append(os.Environ(), "XDG_RUNTIME_DIR="+t.TempDir(), "GOSLO_URL="+bus)
 	start := func(args ...string) *daemon { return startService(ctx, t, env, program, args) }
 	conductor := start("conductor", "-host", "ctl-1", "-instances", "vm-1=cmp-1", "-pin-compute", "6.0")
 	scheduler := start("scheduler", "-host", "ctl-1", "-hosts", "cmp-1,cmp-2")
