@@ -3,6 +3,7 @@ package objects
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"reflect"
 )
 
@@ -56,6 +57,22 @@ func (f Field[T]) String() string {
 		return "null"
 	}
 	return fmt.Sprint(f.value)
+}
+
+// GoString is the value as %#v prints it, unset or null.
+func (f Field[T]) GoString() string {
+	if _, ok := f.Lookup(); ok {
+		return fmt.Sprintf("%#v", f.value)
+	}
+	return f.String()
+}
+
+// LogValue is what slog writes: the value, unset or null.
+func (f Field[T]) LogValue() slog.Value {
+	if v, ok := f.Lookup(); ok {
+		return slog.AnyValue(v)
+	}
+	return slog.StringValue(f.String())
 }
 
 // MarshalJSON fails: a field is encoded by its object.
@@ -119,6 +136,12 @@ func (r *ReadOnly[T]) Set(v T) error {
 
 // String is for people: the value, or unset.
 func (r ReadOnly[T]) String() string { return r.field.String() }
+
+// GoString is the value as %#v prints it, or unset.
+func (r ReadOnly[T]) GoString() string { return r.field.GoString() }
+
+// LogValue is what slog writes: the value, or unset.
+func (r ReadOnly[T]) LogValue() slog.Value { return r.field.LogValue() }
 
 // MarshalJSON fails: a field is encoded by its object.
 func (r ReadOnly[T]) MarshalJSON() ([]byte, error) { return nil, errNoMethods }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"net/netip"
 	"reflect"
@@ -18,6 +19,7 @@ import (
 type FlexibleBool bool
 
 // Sensitive is upstream's SensitiveString, a text that may contain a password: it is on the wire, and not in what is printed or logged.
+// But slog's JSON handler encodes an object that it is given whole, as for the wire: log fields.
 type Sensitive string
 
 // String returns three asterisks.
@@ -25,6 +27,9 @@ func (Sensitive) String() string { return "***" }
 
 // GoString returns three asterisks.
 func (Sensitive) GoString() string { return "***" }
+
+// LogValue returns three asterisks.
+func (Sensitive) LogValue() slog.Value { return slog.StringValue("***") }
 
 func required(what string, data []byte) error {
 	return fmt.Errorf("%s is required, not %s", what, kind(data))
