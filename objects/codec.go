@@ -1,6 +1,7 @@
 package objects
 
 import (
+	"encoding"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -70,14 +71,20 @@ func (k *codec) changed(v reflect.Value) (bool, error) {
 }
 
 var (
-	timeType      = reflect.TypeFor[time.Time]()
-	addrType      = reflect.TypeFor[netip.Addr]()
-	prefixType    = reflect.TypeFor[netip.Prefix]()
-	rawType       = reflect.TypeFor[json.RawMessage]()
-	flexibleType  = reflect.TypeFor[FlexibleBool]()
-	marshalerType = reflect.TypeFor[json.Marshaler]()
-	enumType      = reflect.TypeFor[enum]()
+	timeType          = reflect.TypeFor[time.Time]()
+	addrType          = reflect.TypeFor[netip.Addr]()
+	prefixType        = reflect.TypeFor[netip.Prefix]()
+	rawType           = reflect.TypeFor[json.RawMessage]()
+	flexibleType      = reflect.TypeFor[FlexibleBool]()
+	marshalerType     = reflect.TypeFor[json.Marshaler]()
+	textMarshalerType = reflect.TypeFor[encoding.TextMarshaler]()
+	enumType          = reflect.TypeFor[enum]()
 )
+
+// implements tells whether t or a pointer to it has the methods.
+func implements(t, methods reflect.Type) bool {
+	return t.Implements(methods) || reflect.PointerTo(t).Implements(methods)
+}
 
 // An enum is a named string with the values that it can have.
 type enum interface{ Values() []string }
@@ -102,7 +109,7 @@ func codecFor(t reflect.Type) (*codec, error) {
 	if t.Kind() == reflect.Pointer && t.Elem().Kind() == reflect.Struct && t.Elem().Implements(typeType) {
 		return objectCodec(t.Elem()), nil
 	}
-	if t.Implements(marshalerType) {
+	if implements(t, marshalerType) || implements(t, textMarshalerType) && !t.Implements(enumType) {
 		return otherCodec(), nil
 	}
 	switch t.Kind() {
@@ -276,7 +283,9 @@ func pointerCodec(within *codec) *codec {
 func otherCodec() *codec {
 	return &codec{
 		append: func(b []byte, v reflect.Value, _ plan) ([]byte, error) {
-			text, err := json.Marshal(v.Interface())
+			addressable := reflect.New(v.Type()) // the methods may be a pointer's, and elements of maps have none
+			addressable.Elem().Set(v)
+			text, err := json.Marshal(addressable.Interface())
 			return append(b, text...), err
 		},
 		parse: func(data []byte, v reflect.Value) error { return json.Unmarshal(data, v.Addr().Interface()) },

@@ -97,7 +97,7 @@ func (c *class) appendData(b []byte, v reflect.Value, p plan) ([]byte, func(name
 			b = append(b, "null"...)
 			continue
 		}
-		if f.codec.class != nil && f.codec.shape == single && value.IsNil() && !f.nullable {
+		if value.Kind() == reflect.Pointer && value.IsNil() && !f.nullable {
 			return b, none, &FieldError{c.name, f.name, errors.New("the field cannot be null, and is a nil pointer")}
 		}
 		var err error

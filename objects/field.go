@@ -87,13 +87,25 @@ func (f *Field[T]) slot() (value any, s *state) { return &f.value, &f.state }
 type Nullable[T any] struct{ Field[T] }
 
 // NullableOf returns a field with a value, for literals; see [Of].
-func NullableOf[T any](v T) Nullable[T] { return Nullable[T]{Of(v)} }
+func NullableOf[T any](v T) Nullable[T] {
+	var n Nullable[T]
+	n.Set(v)
+	return n
+}
 
 // Null returns a field that is null and counts as changed, for literals.
 func Null[T any]() Nullable[T] {
 	var n Nullable[T]
 	n.SetNull()
 	return n
+}
+
+// Set gives the field a value, as that of [Field]; a nil pointer is null.
+func (n *Nullable[T]) Set(v T) {
+	n.Field.Set(v)
+	if p := reflect.ValueOf(&v).Elem(); p.Kind() == reflect.Pointer && p.IsNil() {
+		n.SetNull()
+	}
 }
 
 // IsNull tells whether the field is set to null.
