@@ -87,8 +87,8 @@ func Unmarshal[T Type](data []byte, object *T) error {
 	if err != nil {
 		return err
 	}
-	if !json.Valid(data) {
-		return &FieldError{Object: c.name, Cause: errors.New("not JSON")}
+	if err := check(data, c.name); err != nil {
+		return err
 	}
 	if isNull(data) {
 		return nil

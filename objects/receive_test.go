@@ -124,3 +124,33 @@ func TestReceiveDeep(t *testing.T) {
 		t.Errorf("%d bytes, nested %d deep, take more than 10 s", len(deep), depth)
 	}
 }
+
+// A Node contains another of its class, as cinder's volumes contain snapshots, which contain volumes.
+type Node struct {
+	objects.Object `version:"1.0"`
+	Next           objects.Nullable[*Node] `json:"next"`
+	More           objects.Field[[]*Node]  `json:"more"`
+}
+
+func (n Node) MarshalJSON() ([]byte, error)     { return objects.Marshal(n) }
+func (n *Node) UnmarshalJSON(text []byte) error { return objects.Unmarshal(text, n) }
+
+// Objects are read as deep as peers in Python send them, and no deeper.
+func TestDeepObjects(t *testing.T) {
+	t.Parallel()
+	r, err := objects.NewRegistry(Node{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for depth, accepted := range map[int]bool{90: true, 4000: false} {
+		before, after, _ := strings.Cut(strings.Replace(box("1.0", `{"next":*}`), `"Box"`, `"Node"`, 1), "*")
+		text := strings.Repeat(before, depth) + "null" + strings.Repeat(after, depth)
+		_, decoded := r.Decode([]byte(text))
+		for _, err := range []error{decoded, objects.Unmarshal([]byte(text), new(Node))} {
+			var field *objects.FieldError
+			if accepted && err != nil || !accepted && !errors.As(err, &field) {
+				t.Errorf("%d deep: %v", depth, err)
+			}
+		}
+	}
+}

@@ -3,7 +3,6 @@ package objects
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"reflect"
 	"slices"
 	"strings"
@@ -73,8 +72,8 @@ func (r *Registry) add(c *class) error {
 //
 // Errors: *UnknownError, *VersionError, *FieldError.
 func (r *Registry) Decode(data []byte) (any, error) {
-	if !json.Valid(data) {
-		return nil, &FieldError{Object: "object", Cause: errors.New("not JSON")}
+	if err := check(data, "object"); err != nil {
+		return nil, err
 	}
 	p, err := r.open(data)
 	if err != nil {

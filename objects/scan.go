@@ -3,10 +3,38 @@ package objects
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"unicode/utf8"
 )
 
-// The functions of this file walk through JSON that is known to be valid.
+// deepest is how many objects and arrays of JSON may be around one another in an object: classes that contain each other have no end of their own,
+// and each level is looked through again by those around it. Python reads no more than about 1000.
+const deepest = 200
+
+// check returns an error unless data are JSON, and not too deep.
+func check(data []byte, object string) error {
+	if !json.Valid(data) {
+		return &FieldError{object, "", errors.New("not JSON")}
+	}
+	depth := 0
+	for i := 0; i < len(data); i++ {
+		switch data[i] {
+		case '"':
+			value, _ := cutValue(data[i:])
+			i += len(value) - 1
+		case '{', '[':
+			if depth++; depth > deepest {
+				return &FieldError{object, "", fmt.Errorf("nested more than %d deep", deepest)}
+			}
+		case '}', ']':
+			depth--
+		}
+	}
+	return nil
+}
+
+// The functions below walk through JSON that is known to be valid.
 
 func space(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
 
