@@ -43,7 +43,7 @@ func (f *flaky) Send(ctx context.Context, to transport.Address, m *transport.Mes
 	return f.Transport.Send(ctx, to, m)
 }
 
-// conforms: NOTIFY-09, NOTIFY-10, NOTIFY-11, NOTIFY-16
+// conforms: NOTIFY-09, NOTIFY-10, NOTIFY-11, NOTIFY-16, ODD-57
 func TestRetry(t *testing.T) {
 	t.Parallel()
 	lost := fmt.Errorf("%w: the bus is away", transport.ErrNotSent)
@@ -146,7 +146,7 @@ func TestSeveralDrivers(t *testing.T) {
 // conforms: NOTIFY-04, NOTIFY-05, NOTIFY-15
 func TestTopics(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		for _, c := range []struct {
 			topics []string
 			want   map[string]int
@@ -260,7 +260,7 @@ others:
     accepted_events: []
 `
 
-// conforms: NDRV-06, NDRV-07, NDRV-08, NDRV-09, NDRV-10, NDRV-12, NDRV-14
+// conforms: NDRV-06, NDRV-07, NDRV-08, NDRV-09, NDRV-10, NDRV-12, NDRV-14, ODD-44
 func TestRouting(t *testing.T) {
 	t.Parallel()
 	made := map[string]*notify.Recorder{}

@@ -10,7 +10,7 @@ import (
 	"github.com/goslo/goslo/transport"
 )
 
-// conforms: NFIL-01, NFIL-02, NFIL-03, NFIL-04, NFIL-05
+// conforms: NFIL-01, NFIL-02, NFIL-03, NFIL-04, NFIL-05, ODD-46
 func TestFilters(t *testing.T) {
 	t.Parallel()
 	full := transport.Message{
@@ -51,7 +51,7 @@ func TestFilters(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inBubble(t, func(w *world) {
+			inBubble(t, func(t *testing.T, w *world) {
 				got := 0
 				stop := w.run(notify.ListenerConfig{}, notify.Handle(func(context.Context, notify.Raw) error { got++; return nil }).Where(c.filter))
 				if err := w.bus.Send(t.Context(), transport.Address{Kind: transport.Notification, Topic: "notifications.info"}, &c.message); err != nil {

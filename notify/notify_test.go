@@ -37,11 +37,11 @@ type world struct {
 	log      *bytes.Buffer
 }
 
-func inBubble(t *testing.T, test func(w *world)) {
+func inBubble(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		bus := memory.NewBus().Open(memory.Config{})
-		test(&world{T: t, bus: bus, log: new(bytes.Buffer), notifier: notify.NewNotifier(notify.NotifierConfig{
+		test(t, &world{T: t, bus: bus, log: new(bytes.Buffer), notifier: notify.NewNotifier(notify.NotifierConfig{
 			Publisher: "shop.host-1", Drivers: []notify.Driver{notify.NewMessaging(bus, notify.MessagingConfig{})},
 		})})
 	})
@@ -105,10 +105,10 @@ func sleep(d time.Duration) { <-time.After(d) }
 
 var uuid = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
-// conforms: NOTIFY-01, NOTIFY-04, NOTIFY-05, NOTIFY-08, NLIS-03, CTX-08
+// conforms: NOTIFY-01, NOTIFY-04, NOTIFY-05, NOTIFY-08, NLIS-03, CTX-08, DEB-02
 func TestEventTravels(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		var got list[notify.Notification[sale]]
 		var user list[string]
 		stop := w.run(notify.ListenerConfig{}, sold.Handle(func(ctx context.Context, n notify.Notification[sale]) error {
@@ -145,7 +145,7 @@ func TestEventTravels(t *testing.T) {
 // conforms: NOTIFY-03, NLIS-01, NLIS-02
 func TestPriorities(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		var got list[string]
 		stop := w.run(notify.ListenerConfig{},
 			notify.Handle(func(_ context.Context, n notify.Raw) error { got.add("some " + string(n.Priority)); return nil }).On(notify.Error, notify.Critical),
@@ -183,7 +183,7 @@ func TestPriorities(t *testing.T) {
 // conforms: NPOOL-02, NPOOL-03, NLIS-12, NLIS-13
 func TestPoolsAndTargets(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		var got list[string]
 		pool := func(name string) func() error {
 			return w.run(notify.ListenerConfig{Pool: name, Targets: []notify.Target{{Topic: "notifications"}, {Exchange: "shop", Topic: "audit"}}},
@@ -215,10 +215,10 @@ func TestPoolsAndTargets(t *testing.T) {
 
 // What fails goes back to the bus, waits longer each time, and is given up on in the end, by name. Others do not wait for it.
 //
-// conforms: NLIS-06, NLIS-07
+// conforms: NLIS-06, NLIS-07, ODD-47
 func TestPoisonHasABound(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		var at list[time.Duration]
 		var lost list[string]
 		start := time.Now()
@@ -259,7 +259,7 @@ func TestPoisonHasABound(t *testing.T) {
 
 func TestGaveUpKeepsWhatItCan(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		var kept list[string]
 		full := true
 		stop := w.run(notify.ListenerConfig{MaxAttempts: 1, GaveUp: func(_ context.Context, n notify.Raw, err error) error {
@@ -296,7 +296,7 @@ func TestFirstErrorStopsTheChain(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			inBubble(t, func(w *world) {
+			inBubble(t, func(t *testing.T, w *world) {
 				var got list[string]
 				stop := w.run(notify.ListenerConfig{},
 					notify.NewEvent[sale]("item.lost").Handle(func(context.Context, notify.Notification[sale]) error { got.add("other"); return nil }),
@@ -325,9 +325,11 @@ func TestFirstErrorStopsTheChain(t *testing.T) {
 }
 
 // A payload that does not decode is an error like a handler's.
+//
+// conforms: NLIS-08
 func TestWrongPayload(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		stop := w.run(notify.ListenerConfig{MaxAttempts: 1}, sold.Handle(func(context.Context, notify.Notification[sale]) error { return nil }))
 		if err := w.notifier.Notify(t.Context(), notify.Info, "item.sold", []string{"x"}); err != nil {
 			t.Fatal(err)
@@ -342,12 +344,19 @@ func TestWrongPayload(t *testing.T) {
 	})
 }
 
-// conforms: NLIS-04, DUP-04, DUP-05
+// conforms: NLIS-04, NBAT-09, DUP-04, DUP-05, ODD-26
 func TestOddOnesAreAcknowledged(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(w *world) {
+	for _, size := range []int{0, 1} {
+		oddOnes(t, notify.ListenerConfig{Batch: notify.Batch{Size: size}})
+	}
+}
+
+func oddOnes(t *testing.T, c notify.ListenerConfig) {
+	t.Helper()
+	inBubble(t, func(t *testing.T, w *world) {
 		var got list[string]
-		stop := w.run(notify.ListenerConfig{}, notify.Handle(func(_ context.Context, n notify.Raw) error { got.add(n.Type); return nil }))
+		stop := w.run(c, notify.Handle(func(_ context.Context, n notify.Raw) error { got.add(n.Type); return nil }))
 		send := func(id, priority, kind string) {
 			t.Helper()
 			m := &transport.Message{UniqueID: id, Event: &transport.Event{Type: kind, Priority: priority}}
@@ -388,7 +397,7 @@ func TestBatchesBySizeAndTime(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inBubble(t, func(w *world) {
+			inBubble(t, func(t *testing.T, w *world) {
 				var sizes list[int]
 				var skus list[int]
 				stop := w.run(notify.ListenerConfig{Batch: c.batch}, sold.HandleBatch(func(_ context.Context, all []notify.Notification[sale]) error {
@@ -418,10 +427,45 @@ func TestBatchesBySizeAndTime(t *testing.T) {
 	}
 }
 
+// The clock of a batch starts with its first notification, an empty one is nobody's, and a prefetch of less than a batch for one priority
+// is no reason to wait for ever.
+//
+// conforms: NBAT-04, NBAT-05, NBAT-06, ODD-45
+func TestBatchesTakeTheirTime(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, w *world) {
+		start := time.Now()
+		var at list[string]
+		stop := w.run(notify.ListenerConfig{Batch: notify.Batch{Size: 5, Timeout: 2 * time.Second}, Prefetch: 5, Workers: 3},
+			sold.HandleBatch(func(_ context.Context, all []notify.Notification[sale]) error {
+				at.add(fmt.Sprintf("%d after %s", len(all), time.Since(start)))
+				<-time.After(time.Hour) // so that nothing is settled meanwhile
+				return nil
+			}))
+		sleep(1500 * time.Millisecond)
+		for range 3 {
+			w.emit(notify.Info, sale{})
+			sleep(500 * time.Millisecond)
+		}
+		sleep(time.Minute)
+		for range 7 { // two of which there is room for
+			w.emit(notify.Info, sale{})
+		}
+		sleep(time.Minute)
+		if diff := cmp.Diff([]string{"3 after 3.5s", "2 after 1m5s"}, at.take()); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+		sleep(3 * time.Hour)
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // conforms: NBAT-07, NBAT-08, NBAT-10
 func TestBatchesByPriority(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		var got list[string]
 		bad := true
 		stop := w.run(notify.ListenerConfig{Batch: notify.Batch{Size: 6}}, notify.HandleBatch(func(_ context.Context, all []notify.Raw) error {
@@ -455,7 +499,7 @@ func TestBatchesByPriority(t *testing.T) {
 // One that always fails does not take the rest of its batch along.
 func TestPoisonInABatch(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		handled := map[int]int{}
 		stop := w.run(notify.ListenerConfig{Batch: notify.Batch{Size: 10}, MaxAttempts: 3}, sold.HandleBatch(func(_ context.Context, all []notify.Notification[sale]) error {
 			for _, n := range all {
@@ -489,7 +533,7 @@ func TestPoisonInABatch(t *testing.T) {
 // conforms: NLIS-10, NLIS-14
 func TestStopping(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		release := make(chan struct{})
 		stop := w.run(notify.ListenerConfig{Workers: 1, Prefetch: 5}, notify.Handle(func(ctx context.Context, _ notify.Raw) error {
 			select {
@@ -515,7 +559,7 @@ func TestStopping(t *testing.T) {
 			t.Errorf("%d on the bus, want the 9 that nobody handled", n)
 		}
 	})
-	inBubble(t, func(w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		stop := w.run(notify.ListenerConfig{Drain: time.Second}, notify.Handle(func(ctx context.Context, _ notify.Raw) error {
 			<-ctx.Done()
 			return context.Cause(ctx)
@@ -534,7 +578,7 @@ func TestStopping(t *testing.T) {
 // A listener slower than its publisher holds no more than its prefetch.
 func TestSlowListenerLeavesTheRestOnTheBus(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(w *world) {
+	inBubble(t, func(t *testing.T, w *world) {
 		release := make(chan struct{})
 		stop := w.run(notify.ListenerConfig{Workers: 2, Prefetch: 10}, notify.Handle(func(context.Context, notify.Raw) error { <-release; return nil }).On(notify.Info))
 		for range 1000 {
@@ -587,4 +631,52 @@ func TestListenerMistakes(t *testing.T) {
 	if err := l.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "has run already") {
 		t.Errorf("second run: %v", err)
 	}
+}
+
+// A deaf bus takes acknowledgements and loses them.
+type deaf struct{ *memory.Transport }
+
+type deafListener struct{ transport.Listener }
+
+type deafSettler struct{ transport.Settler }
+
+func (d deaf) Listen(ctx context.Context, from transport.Address, o transport.ListenOptions) (transport.Listener, error) {
+	l, err := d.Transport.Listen(ctx, from, o)
+	return deafListener{l}, err
+}
+
+func (l deafListener) Next(ctx context.Context) (*transport.Delivery, error) {
+	d, err := l.Listener.Next(ctx)
+	if err == nil && !d.Redelivered {
+		d.Settler = deafSettler{d.Settler}
+	}
+	return d, err
+}
+
+func (s deafSettler) Ack(ctx context.Context) error {
+	return errors.Join(s.Requeue(ctx), errors.New("the connection was lost"))
+}
+
+// What cannot be acknowledged comes again, is known, and is not handled twice.
+//
+// conforms: RMQ-CONS-06
+func TestLostAcknowledgement(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, w *world) {
+		handled := 0
+		ctx, cancel := context.WithCancel(t.Context())
+		l := notify.NewListener(deaf{w.bus}, notify.ListenerConfig{Logger: slog.New(slog.NewTextHandler(w.log, nil))},
+			notify.Handle(func(context.Context, notify.Raw) error { handled++; return nil }))
+		done := make(chan error, 1)
+		go func() { done <- l.Run(ctx) }()
+		w.emit(notify.Info, sale{})
+		synctest.Wait()
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if log := w.log.String(); handled != 1 || !strings.Contains(log, "the connection was lost") || !strings.Contains(log, "came again") {
+			t.Errorf("handled %d times; log: %s", handled, log)
+		}
+	})
 }

@@ -12,6 +12,9 @@ import (
 	"github.com/goslo/goslo/transport/transporttest"
 )
 
+// Notifications, and pools, are errors.ErrUnsupported.
+//
+// conforms: NPOOL-05
 func TestContractOnProton(t *testing.T) { //nolint:paralleltest // One case counts goroutines.
 	node := brokertest.NewProton(t)
 	transporttest.Run(t, transporttest.Config{

@@ -20,6 +20,9 @@ func config() transporttest.Config {
 	return transporttest.Config{Open: func(testing.TB) transport.Transport { return bus.Open(memory.Config{}) }}
 }
 
+// What the contract says of pools, and of what is given back, is not the fake driver's.
+//
+// conforms: FAKE-04, FAKE-08
 func TestContract(t *testing.T) { //nolint:paralleltest // One case counts goroutines.
 	transporttest.Run(t, config())
 }

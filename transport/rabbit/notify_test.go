@@ -91,6 +91,36 @@ func TestNotificationTopologyIsPythons(t *testing.T) {
 	}
 }
 
+// Topics that have a pool of one name share its queue, and a delivery says which topic it was sent to.
+//
+// conforms: NPOOL-04, ODD-34
+func TestPoolNamesAreGlobal(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	bus := openURL(t, node.URLVhost(node.NewVhost(t)), rabbit.Config{})
+	l, other := listen(t, bus, notified("stock", "pool")), listen(t, bus, notified("sales", "pool"))
+	if err := other.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, topic := range []string{"stock", "sales"} {
+		sendEvent(t, bus, notified(topic, ""), topic)
+	}
+	var got []string
+	for range 2 {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		d, err := l.Next(ctx)
+		cancel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, d.Message.Event.Type+" at "+d.To.Topic)
+	}
+	slices.Sort(got)
+	if diff := cmp.Diff([]string{"sales at sales.info", "stock at stock.info"}, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
 // A queue, binding or exchange that is deleted under notifiers and listeners is made again, and nothing that is sent from then on is lost.
 func TestNotificationsOutliveTheirQueue(t *testing.T) {
 	t.Parallel()

@@ -35,6 +35,7 @@ func openURL(t testing.TB, url string, c rabbit.Config) *rabbit.Transport {
 	return bus
 }
 
+// conforms: NLIS-09, NLIS-11
 func TestContract(t *testing.T) { //nolint:paralleltest // One case counts goroutines.
 	node := brokertest.Rabbit(t)
 	url := node.URLVhost(node.NewVhost(t))
