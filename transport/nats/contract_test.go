@@ -58,7 +58,7 @@ func open(t testing.TB, url string) *nats.Conn {
 func closeWithTest(t testing.TB, bus transport.Transport) {
 	t.Helper()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute) // it may have 65,536 calls to give back
 		defer cancel()
 		if err := bus.Close(ctx); err != nil {
 			t.Errorf("close: %v", err)
