@@ -136,7 +136,7 @@ func TestObjectValuesAsUpstream(t *testing.T) {
 		`"created_at":"2026-01-02T03:04:05Z"`, `"created_at":"2026-01-02 03:04"`, `"created_at":"20260102T030405+0130"`, `"created_at":"2026-01-02"`, `"created_at":"2026"`,
 		`"created_at":"2026-01-02T03:04:05-03"`, `"created_at":"2026-01-02T03:04:05,5+00:00"`, `"created_at":"2026-01-02T03"`, `"created_at":"2026-01-02T03:04:05 +01:00"`, `"created_at":"now"`, `"created_at":null`,
 		`"sizes":[[1],[2]]`, `"sizes":[1]`, `"first":` + item("1.0", `{"name":"a"}`), `"first":` + item("1.2", `{}`), `"first":` + item("1.1.5", `{}`) + `,"count":1`, `"first":null`, `"first":5`,
-		`"items":[` + item("1.1", `{"size":null}`) + `]`, `"items":[` + item("2.0", `{}`) + `]`, `"shelves":{"a":` + item("1.1", `{}`) + `}`, `"shelves":[]`,
+		`"items":[` + item("1.1", `{"size":null}`) + `]`, `"items":[` + item("2.0", `{}`) + `]`, `"items":[null]`, `"shelves":{"a":null}`, `"shelves":{"a":` + item("1.1", `{}`) + `}`, `"shelves":[]`,
 		`"first":` + string(frame("1.2", "{}")),
 	} {
 		all = append(all, frame("1.2", "{"+data+"}"))

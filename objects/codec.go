@@ -61,6 +61,12 @@ func (k *codec) each(v reflect.Value, f func(*class, reflect.Value) error) error
 	return f(c, v.Elem())
 }
 
+// errNoObject is of elements: upstream's lists and dicts of objects have none that is null, and a nil pointer would go off in a handler's hands.
+var errNoObject = errors.New("null in the place of an object")
+
+// object tells whether a value is one object.
+func (k *codec) object() bool { return k.class != nil && k.shape == single }
+
 // changed tells whether an object within v has changes.
 func (k *codec) changed(v reflect.Value) (bool, error) {
 	is := false
@@ -188,6 +194,9 @@ func listCodec(within *codec) *codec {
 				if i > 0 {
 					b = append(b, ',')
 				}
+				if within.object() && v.Index(i).IsNil() {
+					return b, fmt.Errorf("[%d]: %w", i, errNoObject)
+				}
 				var err error
 				if b, err = within.append(b, v.Index(i), p); err != nil {
 					return b, fmt.Errorf("[%d]: %w", i, err)
@@ -204,6 +213,9 @@ func listCodec(within *codec) *codec {
 			v.Set(reflect.MakeSlice(v.Type(), n, n))
 			i := 0
 			_, err = elements(data, func(value []byte) error {
+				if within.object() && isNull(value) {
+					return fmt.Errorf("[%d]: %w", i, errNoObject)
+				}
 				if err := within.parse(value, v.Index(i)); err != nil {
 					return fmt.Errorf("[%d]: %w", i, err)
 				}
@@ -232,6 +244,9 @@ func dictCodec(t reflect.Type, within *codec) *codec {
 					b = append(b, ',')
 				}
 				b = append(appendString(b, key), ':')
+				if within.object() && elements[key].IsNil() {
+					return b, fmt.Errorf("[%q]: %w", key, errNoObject)
+				}
 				var err error
 				if b, err = within.append(b, elements[key], p); err != nil {
 					return b, fmt.Errorf("[%q]: %w", key, err)
@@ -242,6 +257,9 @@ func dictCodec(t reflect.Type, within *codec) *codec {
 		parse: func(data []byte, v reflect.Value) error {
 			v.Set(reflect.MakeMap(t))
 			is, err := members(data, func(name, data []byte) error {
+				if within.object() && isNull(data) {
+					return fmt.Errorf("[%q]: %w", name, errNoObject)
+				}
 				value := reflect.New(t.Elem()).Elem()
 				if err := within.parse(data, value); err != nil {
 					return fmt.Errorf("[%q]: %w", name, err)

@@ -39,14 +39,15 @@
 //
 // # Types of fields
 //
-//	string, all integers, bool, float32, float64      String, Integer, Boolean, Float; named types of these, too
+//	string, all integers, bool, float32, float64      String, Integer, Boolean, Float; named types of these, too; texts with a form of their own,
+//	                                                  such as UUID and MACAddress, are strings and not checked
 //	a named string with a method Values() []string    Enum: other values are refused, both ways
 //	FlexibleBool, Sensitive                           FlexibleBoolean, SensitiveString
 //	time.Time                                         DateTime: whole seconds, 2026-01-02T03:04:05Z
 //	netip.Addr, netip.Prefix                          IPAddress, IPNetwork
 //	*T, with T an object                              Object
 //	[]T, map[string]T                                 List, Set and Dict of any of these
-//	[]*T, map[string]*T                               the same with elements that may be null
+//	[]*T, map[string]*T, with T no object             the same with elements that may be null
 //	json.RawMessage                                   anything, kept as it came; objects of several classes, see [Registry.Decode]
 //	any other type                                    as encoding/json has it
 //

@@ -63,7 +63,8 @@ func (e *TargetError) Error() string {
 	return fmt.Sprintf("objects: %s cannot be written at version %q: %s", e.Object, e.Target, e.Reason)
 }
 
-// A FieldError says which field of an object is wrong. It never quotes the value.
+// A FieldError says which field of an object is wrong. It never quotes the value, unless the value's own method UnmarshalJSON or
+// UnmarshalText does.
 type FieldError struct {
 	Object string
 	Field  string // "" = the object itself

@@ -147,6 +147,8 @@ func TestRefused(t *testing.T) {
 		{box("1.4", `{"address":"fe80::1%eth0"}`), "objects: Box.address: an IP address is required, not a string"},
 		{box("1.4", `{"colour":"green"}`), "objects: Box.colour: a value is not one of red, blue"},
 		{box("1.4", `{"words":["a",null]}`), "objects: Box.words: [1]: a string is required, not null"},
+		{box("1.4", `{"items":[`+item("1.1", "{}", "")+`,null]}`), "objects: Box.items: [1]: null in the place of an object"},
+		{box("1.4", `{"by_name":{"a":null}}`), `objects: Box.by_name: ["a"]: null in the place of an object`},
 		{box("1.4", `{"items":[`+item("1.2", "{}", "")+`]}`), `objects: Box.items: [0]: version "1.2" of Item is not supported, the version known here is 1.1: have it backported with Registry.Receive, or upgrade this service`},
 		{box("1.4", `{"inner":`+box("1.4", "{}")+`}`), "objects: Box.inner: versionedobjects.Item is wanted, not versionedobjects.Box"},
 		{box("1.5", `{}`), `objects: version "1.5" of Box is not supported, the version known here is 1.4: have it backported with Registry.Receive, or upgrade this service`},
@@ -271,11 +273,17 @@ func TestFields(t *testing.T) {
 		`,"versioned_object.changes":["at","words","notes","id","secret"]}`; err != nil || string(out) != want {
 		t.Errorf("got  %s, %v\nwant %s", out, err, want)
 	}
-	b.Items.Set([]*Item{nil})
 	b.Inner.Set(nil)
 	b.Network.Set(netip.Prefix{})
 	if _, err := json.Marshal(b); err == nil || !strings.Contains(err.Error(), "objects: Box.network: an IP network is required") {
 		t.Errorf("a network that is none: %v", err)
+	}
+	for want, b := range map[string]Box{
+		"objects: Box.items: [0]: null": {Items: objects.Of([]*Item{nil})}, `objects: Box.by_name: ["a"]: null`: {ByName: objects.Of(map[string]*Item{"a": nil})},
+	} {
+		if _, err := json.Marshal(b); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
 	}
 }
 
@@ -411,7 +419,7 @@ func FuzzUnmarshal(f *testing.F) {
 	for _, data := range []string{
 		`{}`, `{"text":"a","count":"7","at":"2026-01-02T03:04:05+05:30","address":"::1.2.3.4","network":"10.0.0.5","open":[],"x":{"y":[]}}`,
 		"{\"text\":\"\xff\",\"\xff\":1}",
-		`{"inner":` + item("1.1", `{"name":"\u00e9"}`, `,"versioned_object.changes":["name"]`) + `,"items":[null],"by_name":{"a":null},"ratio":1e5}`,
+		`{"inner":` + item("1.1", `{"name":"\u00e9"}`, `,"versioned_object.changes":["name"]`) + `,"items":[],"by_name":{},"ratio":1e5}`,
 	} {
 		f.Add(box("1.4", data))
 		f.Add(box("1.2.3", data))
