@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
 	"strings"
 	"testing"
 
@@ -179,5 +180,31 @@ func TestLibrary(t *testing.T) {
 	write(t, filepath.Join(other, "go.mod"), "module example.com/other\n")
 	if _, err := scaffold.FindLibrary(other); err == nil || !strings.Contains(err.Error(), "example.com/other") {
 		t.Errorf("another module: %v", err)
+	}
+}
+
+// Since go stamps builds from a checkout with a version, too, that alone does not tell.
+func TestReleased(t *testing.T) {
+	t.Parallel()
+	commit := []debug.BuildSetting{{Key: "GOOS", Value: "linux"}, {Key: "vcs.revision", Value: "f0ccea4"}}
+	for _, c := range []struct {
+		path, version string
+		settings      []debug.BuildSetting
+		want          string
+	}{
+		{scaffold.Module, "v1.2.3", commit[:1], "v1.2.3"},
+		{scaffold.Module, "v0.0.0-20261121115602-f0ccea4f0cce", nil, "v0.0.0-20261121115602-f0ccea4f0cce"},
+		{scaffold.Module, "v0.0.0-20261121115602-f0ccea4f0cce+dirty", commit, ""},
+		{scaffold.Module, "(devel)", nil, ""},
+		{scaffold.Module, "", nil, ""},
+		{"example.com/other", "v1.2.3", nil, ""},
+	} {
+		info := &debug.BuildInfo{Main: debug.Module{Path: c.path, Version: c.version}, Settings: c.settings}
+		if got := scaffold.Released(info); got != c.want {
+			t.Errorf("%s %s %v: %q, want %q", c.path, c.version, c.settings, got, c.want)
+		}
+	}
+	if got := scaffold.Released(nil); got != "" {
+		t.Errorf("without build information it is %q", got)
 	}
 }

@@ -1,0 +1,4 @@
+package scaffold
+
+// Released is released.
+var Released = released
