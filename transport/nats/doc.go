@@ -24,7 +24,8 @@
 //
 // The notifications of a topic have a stream with interest retention, with one durable pull consumer for each pool, and one, which
 // whoever sends makes first, for the listeners without a pool: so the stream keeps what one of them has not acknowledged.
-// Pools of one name on several topics are apart.
+// Pools of one name on several topics are apart. An operator who deletes a stream while it is in use may lose what is sent at that
+// moment, besides what it held: until its consumer is there again the server confirms what it does not keep.
 //
 // # Guarantees
 //

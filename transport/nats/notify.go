@@ -21,6 +21,8 @@ const (
 	poolPrefix = "pool-"
 	// maxConsumerName bounds a consumer's name, which is a part of subjects and of file names on the server.
 	maxConsumerName = 200
+	// confirmWait is how long the server may take to confirm a notification before it is sent again.
+	confirmWait = 5 * time.Second
 	// maxRemakes is how often the stream of a notification may be missing right after it was made.
 	maxRemakes = 5
 )
@@ -86,19 +88,26 @@ func (c *Conn) ensureConsumer(ctx context.Context, stream, name string, from jet
 }
 
 // notify stores a notification. Who sends one makes its stream, and the consumer of those without a pool, once on each
-// connection, so that it waits for them.
+// connection, so that it waits for them. One that the server does not confirm, as while its stream is being deleted, is sent again, with the
+// same id.
 func (c *Conn) notify(ctx context.Context, to transport.Address, m *transport.Message, body []byte) error {
 	subject := c.subject(notificationToken, to)
-	for remakes := 0; ; remakes++ {
+	for remakes := 0; ; {
 		if err := c.prepare(ctx, subject); err != nil {
 			return err
 		}
-		err := c.store(ctx, subject, m, body)
-		if !errors.Is(err, transport.ErrNoListener) {
+		attempt, cancel := context.WithTimeout(ctx, confirmWait)
+		err := c.store(attempt, subject, m, body)
+		cancel()
+		switch {
+		case errors.Is(err, transport.ErrInDoubt) && ctx.Err() == nil: // storing it twice is once
+			c.notified.Delete(subject)
+			continue
+		case !errors.Is(err, transport.ErrNoListener):
 			return err
 		}
 		c.notified.Delete(subject)
-		if remakes == maxRemakes {
+		if remakes++; remakes > maxRemakes {
 			return fmt.Errorf("%w: somebody deletes stream %s as often as it is made", transport.ErrNotSent, streamName(subject))
 		}
 		c.log.Warn("nats: stream of notifications gone, making it again", "stream", streamName(subject))

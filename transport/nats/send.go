@@ -79,6 +79,11 @@ func (c *Conn) send(ctx context.Context, to transport.Address, m *transport.Mess
 	encode := wire.AppendMessage
 	if m.Event != nil {
 		encode = wire.AppendNotification
+		if m.UniqueID == "" { // by which it is stored once
+			own := *m
+			own.UniqueID = wire.NewID()
+			m = &own
+		}
 	}
 	body, err := encode((*buffer)[:0], m)
 	if err != nil {

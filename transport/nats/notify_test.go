@@ -1,0 +1,86 @@
+package nats_test
+
+import (
+	"strings"
+	"testing"
+
+	natsgo "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/goslo/goslo/internal/brokertest"
+	"github.com/goslo/goslo/transport"
+)
+
+func notified(pool string) transport.Address {
+	return transport.Address{Kind: transport.Notification, Topic: "events.info", Pool: pool}
+}
+
+func tell(t *testing.T, bus transport.Transport, kind string) {
+	t.Helper()
+	m := &transport.Message{UniqueID: t.Name() + kind, Event: &transport.Event{Type: kind}}
+	if err := bus.Send(testContext(t), notified(""), m); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func hear(t *testing.T, l transport.Listener) string {
+	t.Helper()
+	d, err := l.Next(testContext(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Ack(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	return d.Message.Event.Type
+}
+
+// A stream that is deleted under notifiers is made again, with its consumer. It keeps what a pool, or those without one, have not acknowledged.
+func TestNotificationsOutliveTheirStream(t *testing.T) {
+	t.Parallel()
+	node := brokertest.NewNATS(t, brokertest.NATSOptions{})
+	bus := open(t, node.URL())
+	nc, err := natsgo.Connect(node.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tell(t, bus, "lost")
+	const stream = "om~_~notification~openstack~events%2Einfo"
+	if err := js.DeleteStream(testContext(t), stream); err != nil {
+		t.Fatal(err)
+	}
+	tell(t, bus, "kept")
+	pools := []string{"meter", "a pool. of > odd * names", strings.Repeat("p", 300)}
+	var all []transport.Listener
+	for _, pool := range pools {
+		all = append(all, listen(t, bus, notified(pool)))
+	}
+	tell(t, bus, "all")
+	for i, l := range all {
+		if got := hear(t, l); got != "all" {
+			t.Errorf("pool %q got %s first, want what was told after its first listener", pools[i], got)
+		}
+	}
+	s, err := bus.Inspect(testContext(t), notified(""))
+	if err != nil || !s.Exists || s.Waiting != 2 {
+		t.Errorf("without a pool: %+v, %v; want 2 waiting", s, err)
+	}
+	if s, err := bus.Inspect(testContext(t), notified("nobody's")); err != nil || s.Exists {
+		t.Errorf("a pool that there is not: %+v, %v", s, err)
+	}
+	common := listen(t, bus, notified(""))
+	for _, want := range []string{"kept", "all"} {
+		if got := hear(t, common); got != want {
+			t.Errorf("without a pool: got %s, want %s", got, want)
+		}
+	}
+	brokertest.Await(t, "an empty stream", func() bool {
+		info, err := js.Stream(testContext(t), stream)
+		return err == nil && info.CachedInfo().State.Msgs == 0
+	})
+}
