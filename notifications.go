@@ -46,7 +46,7 @@ func (c Config) NotifierConfig(bus transport.Transport) (notify.NotifierConfig, 
 	if err != nil {
 		return n, &ConfigError{err}
 	}
-	d := notify.DriverConfig{Bus: bus, Logger: c.Logger}
+	d := notify.DriverConfig{Bus: bus, Logger: c.Logger, Messaging: notify.MessagingConfig{Logger: c.Logger}}
 	if d.Routing, err = c.notificationOption("routing_config"); err != nil {
 		return n, &ConfigError{err}
 	}

@@ -35,12 +35,16 @@ type MessagingConfig struct {
 	Bare bool
 	// Attempt is how long one attempt may take, where they are counted: with Forever ctx alone counts. Default: 10 s.
 	Attempt time.Duration
+	// Logger hears of queues that nobody has read for ten minutes. Each queue that is sent to is looked at once a minute, if the bus can
+	// tell. Default: nobody looks.
+	Logger *slog.Logger
 }
 
 // Messaging is the driver that sends over a bus.
 type Messaging struct {
 	bus    transport.Transport
 	config MessagingConfig
+	unread unread
 }
 
 // NewMessaging returns the driver that sends over a bus, to its default exchange (NOTIFY-15). It does no I/O.
@@ -51,7 +55,7 @@ func NewMessaging(bus transport.Transport, c MessagingConfig) *Messaging {
 	if c.Attempt <= 0 {
 		c.Attempt = 10 * time.Second
 	}
-	return &Messaging{bus, c}
+	return &Messaging{bus: bus, config: c}
 }
 
 // Notify sends n to each topic; see [transport.Transport].Send for what it waits for. The error joins those of all topics.
@@ -61,7 +65,9 @@ func (d *Messaging) Notify(ctx context.Context, n *Raw, r Retry) error {
 		to := transport.Address{Kind: transport.Notification, Topic: topic + "." + string(n.Priority)}
 		if err := d.send(ctx, to, message(n, d.config.Bare), r); err != nil {
 			errs = append(errs, err)
+			continue
 		}
+		d.unread.look(ctx, d.bus, to, d.config.Logger)
 	}
 	return errors.Join(errs...)
 }

@@ -362,3 +362,42 @@ func FuzzRouting(f *testing.F) {
 		}
 	})
 }
+
+// A queue that fills up because nobody reads it is told of, by name, every ten minutes and no more.
+//
+// conforms: NPOOL-03
+func TestUnreadQueue(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, w *world) {
+		n := notify.NewNotifier(notify.NotifierConfig{Drivers: []notify.Driver{
+			notify.NewMessaging(w.bus, notify.MessagingConfig{Logger: slog.New(slog.NewTextHandler(w.log, nil))}),
+		}})
+		warned := func(minutes int) int {
+			t.Helper()
+			w.log.Reset()
+			for range 2 * minutes {
+				sleep(30 * time.Second)
+				if err := sold.Emit(t.Context(), n, notify.Info, sale{}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return strings.Count(w.log.String(), "nobody reads a queue of notifications")
+		}
+		if k := warned(9); k != 0 {
+			t.Errorf("warned %d times within 9 minutes, want not yet", k)
+		}
+		if k := warned(21); k != 2 || !strings.Contains(w.log.String(), "topic=notifications.info") {
+			t.Errorf("warned %d times within 21 minutes more, want twice: %s", k, w.log.String())
+		}
+		l, err := w.bus.Listen(t.Context(), transport.Address{Kind: transport.Notification, Topic: "notifications.info"}, transport.ListenOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if k := warned(30); k != 0 {
+			t.Errorf("warned %d times although somebody listens", k)
+		}
+		if err := l.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

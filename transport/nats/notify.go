@@ -139,8 +139,8 @@ func noJetStream(err error) bool {
 	return errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) || errors.Is(err, nats.ErrNoResponders)
 }
 
-// inspectNotified looks at the queue of a Notification address. Who listens cannot be told: members of a pool ask for messages
-// when they have room.
+// inspectNotified looks at the queue of a Notification address. How many listen cannot be told, only that nobody does: members of a pool
+// ask for messages when they have room, and hold some when they have none.
 func (c *Conn) inspectNotified(ctx context.Context, at transport.Address, s *transport.AddressState) error {
 	subject := c.subject(notificationToken, at)
 	consumer, err := c.js.Consumer(ctx, streamName(subject), consumerName(at.Pool))
@@ -148,6 +148,9 @@ func (c *Conn) inspectNotified(ctx context.Context, at transport.Address, s *tra
 	case err == nil:
 		info := consumer.CachedInfo()
 		s.Exists, s.Waiting = true, int(info.NumPending)
+		if info.NumWaiting == 0 && info.NumAckPending == 0 {
+			s.Listeners = 0
+		}
 		return nil
 	case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, jetstream.ErrConsumerNotFound):
 		*s = transport.AddressState{}
