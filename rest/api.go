@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/goslo/goslo/internal/nearest"
 )
@@ -173,7 +174,7 @@ func (a *API) route(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case first == "" && after == "":
 		methods{http.MethodGet: a.document}.ServeHTTP(w, r)
-	case path.Clean(at) != at: // which http.ServeMux would redirect
+	case path.Clean(at) != at, !strings.HasPrefix(r.URL.EscapedPath(), "/"), !utf8.ValidString(at): // of which http.ServeMux redirects the first two
 		a.fail(w, r, noResource(r, ""))
 	case a.first[first] && a.config.Project != ProjectRequired:
 		a.mux.ServeHTTP(w, r)

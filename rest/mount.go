@@ -31,6 +31,9 @@ func mounted(prefix string, h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		u := *r.URL
 		u.Path, u.RawPath = strings.TrimPrefix(u.Path, prefix), strings.TrimPrefix(u.RawPath, prefix)
+		if !strings.HasPrefix(u.RawPath, "/") {
+			u.RawPath = "" // the slash behind the prefix is an escaped one: net/url makes it of Path
+		}
 		below := r.WithContext(WithMount(r.Context(), prefix))
 		below.URL = &u
 		passOn(h, w, r, below)

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/goslo/goslo/internal/nearest"
 )
@@ -21,6 +22,11 @@ func decodeQuery[Q any](c *call) (query Q, err error) {
 	v := reflect.ValueOf(&query).Elem()
 	fields := fieldsOf(v.Type(), "query")
 	for name, texts := range values {
+		for _, text := range texts {
+			if !utf8.ValidString(text) {
+				return query, FieldFault(name, "is not UTF-8")
+			}
+		}
 		f, ok := fields[name]
 		if !ok {
 			return query, unknownParameter(name, fields)

@@ -182,7 +182,7 @@ func under(r *http.Request, path, prefix string) *http.Request {
 	*below.URL = *r.URL
 	below.URL.Path = cmp.Or(path[len(prefix):], "/")
 	raw, ok := strings.CutPrefix(r.URL.RawPath, prefix)
-	if !ok || strings.Contains(raw, "//") {
+	if !ok || !strings.HasPrefix(raw, "/") || strings.Contains(raw, "//") {
 		raw = "" // net/url makes it of Path
 	}
 	below.URL.RawPath = raw

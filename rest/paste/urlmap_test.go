@@ -176,6 +176,9 @@ func TestURLMapBelowURLMap(t *testing.T) {
 	if code, body := get("/a/b/c%2Fd"); code != http.StatusOK || body != "/a/b /c%2Fd" {
 		t.Errorf("%d %s", code, body)
 	}
+	if code, body := get("/a/b%2Fc%2Fd"); code != http.StatusOK || body != "/a/b /c/d" { // the path below begins with a slash
+		t.Errorf("%d %s", code, body)
+	}
 	if code, body := get("/a/c"); code != http.StatusNotFound || !strings.Contains(body, `"itemNotFound"`) {
 		t.Errorf("%d %s", code, body)
 	}
