@@ -160,7 +160,8 @@ func (a *API) identified(w http.ResponseWriter, r *http.Request) {
 
 // fail answers with a fault, and logs what the client is not told.
 func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
-	if f := FaultFrom(r.Context(), err); f.Code >= http.StatusInternalServerError && !errors.Is(r.Context().Err(), context.Canceled) {
+	hungUp := errors.Is(err, context.Canceled) && errors.Is(r.Context().Err(), context.Canceled)
+	if f := FaultFrom(r.Context(), err); f.Code >= http.StatusInternalServerError && !hungUp {
 		a.config.Logger.ErrorContext(r.Context(), "a request failed", "method", r.Method, "path", Mount(r.Context())+r.URL.Path, "status", f.Code, "error", err)
 	}
 	WriteFault(w, r, err)

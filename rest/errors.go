@@ -21,8 +21,18 @@ var theirs = Errors{
 }
 
 // FaultFrom returns the fault that err is to a client; see [WriteFault] for the table. ctx is a request's: within an API its
-// Config.Errors count.
+// Config.Errors count. Its Code is a status that an answer can have: 500 in place of none, and of what is none.
 func FaultFrom(ctx context.Context, err error) *Fault {
+	f := faultFrom(ctx, err)
+	if f.Code >= http.StatusOK && f.Code <= 999 {
+		return f
+	}
+	answered := *f // f may be the API's own
+	answered.Code = http.StatusInternalServerError
+	return &answered
+}
+
+func faultFrom(ctx context.Context, err error) *Fault {
 	var (
 		fault  *Fault
 		status interface {

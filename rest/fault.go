@@ -102,7 +102,6 @@ func (f *Fault) MarshalJSON() ([]byte, error) {
 // Nothing is logged here. The cause of a 5xx is not in the answer, so whoever calls it logs err, with the request id.
 func WriteFault(w http.ResponseWriter, r *http.Request, err error) {
 	f := *FaultFrom(r.Context(), err)
-	f.Code = cmp.Or(f.Code, http.StatusInternalServerError)
 	f.RequestID = cmp.Or(f.RequestID, ContextFrom(r.Context()).RequestID)
 	h := w.Header()
 	maps.Copy(h, f.Header)

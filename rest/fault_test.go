@@ -53,6 +53,8 @@ func TestWriteFault(t *testing.T) {
 		"deadline":       {context.DeadlineExceeded, 504, "computeFault", "in time"},
 		"anything":       {hidden, 500, "computeFault", "unexpected"},
 		"no status":      {&rest.Fault{Message: "x"}, 500, "computeFault", "x"},
+		"not one":        {&rest.Fault{Code: 9999, Message: "x"}, 500, "computeFault", "x"},
+		"not yet one":    {&rest.Fault{Code: http.StatusProcessing, Message: "x"}, 500, "computeFault", "x"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -1,7 +1,12 @@
 package rest_test
 
 import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -43,6 +48,39 @@ func TestOddPaths(t *testing.T) {
 		w := (&shop{Handler: http.StripPrefix(prefix, api)}).ask(t, "GET", path, "")
 		if w.Code != 404 || !strings.Contains(w.Body.String(), "itemNotFound") {
 			t.Errorf("%s without %s: %d %s", path, prefix, w.Code, w.Body)
+		}
+	}
+}
+
+// What is answered 5xx is logged: a fault without a status too, and a panic or a failure of something else although the client has hung up.
+// That it hung up is not.
+func TestLogOfFailures(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		fails  func(ctx context.Context) error
+		gone   bool
+		logged bool
+	}{
+		"no status":         {func(context.Context) error { return &rest.Fault{Message: "w0rds"} }, false, true},
+		"client's mistake":  {func(context.Context) error { return rest.Faultf(http.StatusConflict, "w0rds") }, false, false},
+		"panic":             {func(context.Context) error { panic("w0rds") }, true, true},
+		"another failure":   {func(context.Context) error { return errors.New("w0rds") }, true, true},
+		"the client's exit": {func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }, true, false},
+	} {
+		var log bytes.Buffer
+		api, err := rest.New(rest.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))},
+			rest.NewResource("orders", "order", rest.Delete(func(ctx context.Context, _ string) error { return test.fails(ctx) })))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		if test.gone {
+			cancel()
+		}
+		api.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, "DELETE", "/orders/o-1", nil))
+		cancel()
+		if logged := log.Len() > 0; logged != test.logged || logged && !strings.Contains(log.String(), "w0rds") {
+			t.Errorf("%s: logged %q", name, log.String())
 		}
 	}
 }
