@@ -32,6 +32,7 @@ func TestNewTellsMistakes(t *testing.T) {
 		{versioned, res(rest.Show(o.Show).Until("1.5"), rest.Show(o.Show).Since("1.5")), "is there twice"},
 		{versioned, res(rest.Show(o.Show).Since("1.x")), "1.x"},
 		{rest.Config{}, res(rest.Show(o.Show).Since("1.5")), "Config.Microversions"},
+		{versioned, res(rest.Show(o.Show).Since("1.10").Until("1.9")), "since 1.10 and until 1.9"},
 		{rest.Config{}, res(rest.Route{}), "without a method"},
 		{rest.Config{}, res(rest.Attributes(points)), "for Extend"},
 		{rest.Config{}, res(rest.Collection("x", func(context.Context, string) (string, error) { return "", nil })), "a query is read into a struct"},

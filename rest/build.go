@@ -158,6 +158,9 @@ func (b *builder) versioned(r Route) (v versioned, err error) {
 		if v.max, err = ParseMicroversion(r.until); err != nil {
 			return v, err
 		}
+		if v.max.Compare(v.min) < 0 {
+			return v, fmt.Errorf("%s %s is there since %s and until %s, which is never", r.method, strings.TrimSpace(r.suffix+" "+r.action), v.min, v.max)
+		}
 	}
 	return v, nil
 }

@@ -112,14 +112,17 @@ func (s span) negotiate(h http.Header, r *http.Request) (Microversion, error) {
 }
 
 func (s span) asked(h http.Header) (Microversion, error) {
-	text := ""
+	name, text := s.legacy, ""
 	if s.legacy != "" {
-		text = strings.TrimSpace(h.Get(s.legacy))
+		for one := range strings.SplitSeq(strings.Join(h.Values(s.legacy), ","), ",") {
+			text = strings.TrimSpace(one)
+		}
 	}
 	// One header may be for several services; the last one for this one counts (microversion_parse).
 	for one := range strings.SplitSeq(strings.Join(h.Values(headerVersion), ","), ",") {
-		if service, version, ok := strings.Cut(strings.TrimSpace(one), " "); ok && strings.EqualFold(service, s.service) {
-			text = strings.TrimSpace(version)
+		one = strings.TrimSpace(one)
+		if at := strings.IndexAny(one, " \t"); at > 0 && strings.EqualFold(one[:at], s.service) {
+			name, text = headerVersion, strings.TrimSpace(one[at:])
 		}
 	}
 	switch text {
@@ -130,7 +133,7 @@ func (s span) asked(h http.Header) (Microversion, error) {
 	}
 	v, err := ParseMicroversion(text)
 	if err != nil {
-		return v, FieldFault(headerVersion, "%q is no microversion, which is two numbers such as %s, or latest", text, s.max)
+		return v, FieldFault(name, "%q is no microversion, which is two numbers such as %s, or latest", text, s.max)
 	}
 	if v.Compare(s.min) < 0 || v.Compare(s.max) > 0 {
 		f := Faultf(http.StatusNotAcceptable, "there is no version %s of this API, but those from %s to %s", v, s.min, s.max)

@@ -26,6 +26,9 @@ func TestMicroversions(t *testing.T) {
 		{[]header{{current, "compute 2.1"}}, 200, "1.0", `{"track":"o-1"}`},
 		{[]header{{legacy, "1.2"}}, 200, "1.2", `{"id":"/o-1"}`},
 		{[]header{{legacy, "1.2"}, {current, "shop 1.1"}}, 200, "1.1", `{"track":"o-1"}`},
+		{[]header{{legacy, "1.1, 1.2"}}, 200, "1.2", `{"id":"/o-1"}`}, // the last one counts there, too
+		{[]header{{current, "shop\t1.2"}}, 200, "1.2", `{"id":"/o-1"}`},
+		{[]header{{legacy, "1.x"}, {current, "compute 2.1"}}, 400, "", legacy + `: \"1.x\" is no microversion`},
 		{[]header{{current, "shop 1.4"}}, 406, "", `"min_version":"1.0","max_version":"1.3"`},
 		{[]header{{current, "shop 0.9"}}, 400, "", `is no microversion`},
 		{[]header{{current, "shop 1"}}, 400, "", `is no microversion`},
