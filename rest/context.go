@@ -49,11 +49,22 @@ type Identity struct {
 type Domain struct{ ID, Name string }
 
 // A Service is one that passes a user's request on, of X-Service-Token.
-type Service struct {
+type Service struct { //nolint:recvcheck // by value where it is shown, as Context is
 	User, Project Identity
 	Roles         []string
-	Token         string // never shown, and never sent on the bus
+	Token         string `json:"-"` // never shown, and never sent on the bus
 }
+
+// String returns the ids, without the token. It is what logs and %v show.
+func (s Service) String() string {
+	return fmt.Sprintf("service of user %s in project %s", cmp.Or(s.User.ID, "-"), cmp.Or(s.Project.ID, "-"))
+}
+
+// GoString returns String.
+func (s Service) GoString() string { return s.String() }
+
+// LogValue returns String, where a log would show the members.
+func (s Service) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 // SetExtra adds a member that has no field, such as read_deleted or service_catalog. It fails where v does not encode to JSON,
 // or where there is a field for it.

@@ -103,6 +103,11 @@ func TestContextKeepsItsSecrets(t *testing.T) {
 	t.Parallel()
 	c := ada()
 	value, _ := c.LogValue().Any().(string)
+	service, _ := c.Service.LogValue().Any().(string)
+	shown := fmt.Sprintf("%v %+v %#v %s", c.Service, c.Service, c.Service, &c.Service) + service
+	if encoded, err := json.Marshal(c.Service); err != nil || strings.Contains(shown+string(encoded), "s3cret") || !strings.Contains(service, c.Service.User.ID) {
+		t.Errorf("shown: %v, %s %s", err, shown, encoded)
+	}
 	for _, s := range []string{fmt.Sprintf("%v %+v %#v %s", c, c, c, c), fmt.Sprintf("%v %+v %#v %s", *c, *c, *c, *c), value} {
 		if strings.Contains(s, "s3cret") || !strings.Contains(s, "req-1") {
 			t.Errorf("shown: %s", s)
