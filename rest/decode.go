@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -28,7 +27,8 @@ type Validator interface {
 //   - members have their exact names, each at most once, and others are errors, with the one that may have been meant;
 //   - a member is required unless its tag says omitempty or omitzero;
 //   - null is for pointers, and for what decodes itself;
-//   - numbers fit their type.
+//   - numbers fit their type;
+//   - at most 100 objects and lists are within each other.
 //
 // An error is a 400 *Fault that names the place: line and column where it is no JSON, else the field, such as
 // server.networks[0].uuid: want a string, not a number.
@@ -47,7 +47,7 @@ func wellFormed(raw []byte) error {
 	var ignored json.RawMessage
 	err := json.Unmarshal(raw, &ignored)
 	if err == nil {
-		return nil
+		return notTooDeep(raw)
 	}
 	var syntax *json.SyntaxError
 	if !errors.As(err, &syntax) {
@@ -57,6 +57,30 @@ func wellFormed(raw []byte) error {
 	line := 1 + bytes.Count(before, []byte("\n"))
 	column := 1 + utf8.RuneCount(before[1+bytes.LastIndexByte(before, '\n'):])
 	return &Fault{Code: http.StatusBadRequest, Message: fmt.Sprintf("the body is no JSON: line %d, column %d: %s", line, column, syntax), Cause: err}
+}
+
+// deepest is how many values may be within each other. Each is read once more for every one around it, so a type that has itself as a part
+// would let a small body take long.
+const deepest = 100
+
+func notTooDeep(raw []byte) error {
+	depth, quoted := 0, false
+	for i := 0; i < len(raw); i++ {
+		switch c := raw[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{', c == '[':
+			if depth++; depth > deepest {
+				return Faultf(http.StatusBadRequest, "the body has more than %d objects and lists within each other", deepest)
+			}
+		case c == '}', c == ']':
+			depth--
+		}
+	}
+	return nil
 }
 
 func decodeInto(raw []byte, field string, v any) error {
@@ -150,6 +174,9 @@ func decodeOpaque(raw []byte, field string, v reflect.Value) error {
 	}
 	var mistyped *json.UnmarshalTypeError
 	if errors.As(err, &mistyped) {
+		if mistyped.Type == reflect.TypeFor[[]byte]() {
+			return wrongKind(field, "a string of base64", raw)
+		}
 		return wrongKind(field, "a "+mistyped.Type.String(), raw)
 	}
 	return within(field, err)
@@ -157,16 +184,15 @@ func decodeOpaque(raw []byte, field string, v reflect.Value) error {
 
 func decodeScalar(raw []byte, field string, v reflect.Value, want string) error {
 	kind := kindOf(raw)
-	if kind == "null" || json.Unmarshal(raw, v.Addr().Interface()) != nil {
-		if kind == "a number" && want == "a whole number" {
-			if _, err := strconv.ParseInt(string(raw), 10, 64); err == nil {
-				return FieldFault(field, "%s is too large or too small", raw)
-			}
-			return FieldFault(field, "want a whole number, not %s", short(raw))
-		}
+	switch {
+	case kind != "null" && json.Unmarshal(raw, v.Addr().Interface()) == nil:
+		return nil
+	case kind != "a number", want != "a number" && want != "a whole number":
 		return wrongKind(field, want, raw)
+	case want == "a whole number" && bytes.ContainsAny(raw, ".eE"):
+		return FieldFault(field, "want a whole number, not %s", short(raw))
 	}
-	return nil
+	return FieldFault(field, "%s is too large or too small", short(raw))
 }
 
 func decodeList(raw []byte, field string, v reflect.Value) error {

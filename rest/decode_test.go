@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -69,7 +70,10 @@ func TestDecode(t *testing.T) {
 		`{"name": "a", "nullable": null, "small": "1"}`:                             "small: want a whole number, not a string",
 		`{"name": "a", "nullable": null, "ratio": "1"}`:                             "ratio: want a number, not a string",
 		`{"name": "a", "nullable": null, "yes": 1}`:                                 "yes: want true or false, not a number",
-		`{"name": "a", "nullable": null, "bytes": 5}`:                               "bytes: want a []uint8, not a number",
+		`{"name": "a", "nullable": null, "bytes": 5}`:                               "bytes: want a string of base64, not a number",
+		`{"name": "a", "nullable": null, "ratio": 1e999}`:                           "ratio: 1e999 is too large or too small",
+		`{"name": "a", "nullable": null, "small": 99999999999999999999}`:            "small: 99999999999999999999 is too large or too small",
+		`{"name": "a", "nullable": null, "small": 1.0}`:                             "small: want a whole number, not 1.0",
 		`{"name": "a", "nullable": null, "pair": [1]}`:                              "pair: want a list of 2, not of 1",
 		`{"name": "a", "nullable": null, "pair": {}}`:                               "pair: want a list, not an object",
 		`{"name": "a", "nullable": null, "networks": null}`:                         "networks: want a list, not null",
@@ -96,6 +100,26 @@ func TestDecode(t *testing.T) {
 		var fault *rest.Fault
 		if !errors.As(err, &fault) || fault.Code != 400 || fault.Message != want {
 			t.Errorf("%s\n got %v\nwant %s", body, err, want)
+		}
+	}
+}
+
+// A value has a hundred around it at most, so that types which have themselves as a part are read in a reasonable time.
+func TestDecodeDepth(t *testing.T) {
+	t.Parallel()
+	type tree struct {
+		Name  string `json:"name,omitempty"`
+		Trees []tree `json:"trees,omitempty"`
+	}
+	for body, want := range map[string]string{
+		strings.Repeat(`{"trees":[`, 50) + strings.Repeat(`]}`, 50):             "",
+		strings.Repeat(`{"trees":[`, 50) + `{}` + strings.Repeat(`]}`, 50):      "400 badRequest: the body has more than 100 objects and lists within each other",
+		`{"name": "\"` + strings.Repeat("[", 200) + `"}`:                        "",
+		`{"trees": [` + strings.Repeat(`{"name": "a"},`, 200) + `{"name":""}]}`: "",
+	} {
+		var got tree
+		if err := rest.Decode([]byte(body), &got); (err == nil) != (want == "") || err != nil && err.Error() != "rest: "+want {
+			t.Errorf("%.50s: %v, want %s", body, err, want)
 		}
 	}
 }
