@@ -20,12 +20,17 @@ func Slip(word string, candidates []string) (string, bool) {
 
 func within(most int, word string, candidates []string) (string, bool) {
 	best, bestDistance := "", -1
+	letters := []rune(strings.ToLower(word))
 	for _, c := range candidates {
 		if c == word {
 			continue
 		}
-		d := distance([]rune(strings.ToLower(word)), []rune(strings.ToLower(c)))
-		if d > min(most, max(len(word), len(c))/3) {
+		others, limit := []rune(strings.ToLower(c)), min(most, max(len(word), len(c))/3)
+		if max(len(letters)-len(others), len(others)-len(letters)) > limit { // the distance is that at least
+			continue
+		}
+		d := distance(letters, others)
+		if d > limit {
 			continue
 		}
 		if bestDistance < 0 || d < bestDistance || d == bestDistance && c < best {

@@ -1,10 +1,26 @@
 package nearest_test
 
 import (
+	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/goslo/goslo/internal/nearest"
 )
+
+// A client may send a word of any length: it is not compared letter by letter with what it cannot be alike.
+func TestLongWords(t *testing.T) {
+	t.Parallel()
+	word, candidates := strings.Repeat("x", 1<<20), make([]string, 2000)
+	for i := range candidates {
+		candidates[i] = "compute" + strconv.Itoa(i)
+	}
+	at := time.Now()
+	if got, ok := nearest.To(word, candidates); ok || time.Since(at) > 10*time.Second {
+		t.Errorf("%q after %v", got, time.Since(at))
+	}
+}
 
 func TestTo(t *testing.T) {
 	t.Parallel()
