@@ -74,11 +74,7 @@ func (c CORS) expose(h http.Header, r *http.Request) {
 	if origin == "" {
 		return
 	}
-	vary := "Origin"
-	if had := h.Get("Vary"); had != "" {
-		vary = had + ",Origin"
-	}
-	h.Set("Vary", vary)
+	h.Set("Vary", strings.Join(append(h.Values("Vary"), "Origin"), ","))
 	h.Set(allowOrigin, origin)
 	if c.AllowCredentials {
 		h.Set("Access-Control-Allow-Credentials", "true")

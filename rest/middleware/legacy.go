@@ -13,7 +13,9 @@ var microversions = []string{"OpenStack-API-Version", "X-OpenStack-Nova-API-Vers
 // ignored, and the answer tells none.
 func LegacyV2(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked := r
 		r = r.Clone(r.Context())
+		defer func() { asked.Pattern = r.Pattern }() // for those who trace it
 		for _, name := range microversions {
 			r.Header.Del(name)
 		}

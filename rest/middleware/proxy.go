@@ -26,7 +26,9 @@ func (p Proxy) Filter(next http.Handler) http.Handler {
 		if prefix := r.Header.Get("X-Forwarded-Prefix"); prefix != "" {
 			ctx = rest.WithOuterMount(ctx, strings.TrimRight(prefix, "/"))
 		}
+		asked := r
 		r = r.WithContext(ctx)
+		defer func() { asked.Pattern = r.Pattern }() // for those who trace it
 		r.URL = &url.URL{Path: r.URL.Path, RawPath: r.URL.RawPath, RawQuery: r.URL.RawQuery, ForceQuery: r.URL.ForceQuery, Scheme: r.URL.Scheme, Host: r.URL.Host}
 		client := forwarded(r.Header)
 		set(&r.URL.Scheme, client["proto"])

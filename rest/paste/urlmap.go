@@ -156,7 +156,9 @@ func (m *urlMap) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			continue
 		}
 		if each.fits(path) {
-			each.app.ServeHTTP(w, under(r, path, each.path))
+			below := under(r, path, each.path)
+			defer func() { r.Pattern = below.Pattern }() // for those who trace it
+			each.app.ServeHTTP(w, below)
 			return
 		}
 	}
