@@ -81,7 +81,8 @@ func load(ctx context.Context, c Config) (*project, error) {
 // library: contracts that projects share.
 func (p *project) choose(listed []*packages.Package) {
 	uses := map[*packages.Package]bool{}
-	packages.Visit(listed, nil, func(pkg *packages.Package) {
+	outside := func(pkg *packages.Package) bool { return !isLibrary(pkg.PkgPath) } // what libraries import is their business
+	packages.Visit(listed, outside, func(pkg *packages.Package) {
 		for _, imported := range pkg.Imports {
 			uses[pkg] = uses[pkg] || uses[imported] || isLibrary(imported.PkgPath)
 		}
