@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 )
@@ -51,6 +52,10 @@ type KeystoneNode struct {
 	*Server
 	// StartedIn is how long the first start took.
 	StartedIn time.Duration
+
+	mu    sync.Mutex
+	admin string            // the token of the user admin; "" = not logged in yet
+	roles map[string]string // ids by names
 }
 
 // A KeystoneUser is one that the tests made, with a project of its own, both in the domain Default.
@@ -77,7 +82,8 @@ func (s *shared) startKeystone() (*KeystoneNode, error) {
 	if s.keystone != nil {
 		return s.keystone, nil
 	}
-	if err := exec.Command(python, "-c", "import keystone.server").Run(); err != nil {
+	// The module is only looked for: to import it takes as long as to start it.
+	if err := exec.Command(python, "-c", "import keystone, os; os.stat(os.path.join(keystone.__path__[0], 'server'))").Run(); err != nil {
 		return nil, fmt.Errorf("brokertest: Keystone is not installed (%w): run `%s`", err, keystoneInstall)
 	}
 	begin := time.Now()
@@ -85,7 +91,7 @@ func (s *shared) startKeystone() (*KeystoneNode, error) {
 	if err != nil {
 		return nil, fmt.Errorf("brokertest: start Keystone: %w", err)
 	}
-	s.keystone = &KeystoneNode{server, time.Since(begin)}
+	s.keystone = &KeystoneNode{Server: server, StartedIn: time.Since(begin), roles: make(map[string]string)}
 	return s.keystone, nil
 }
 
@@ -103,39 +109,77 @@ func keystoneCommand(folder string, port int) (*exec.Cmd, error) {
 // URL is Keystone's root URL, http://127.0.0.1:PORT. Its catalog has it, with /v3, as the identity service of RegionOne.
 func (n *KeystoneNode) URL() string { return "http://" + n.Addr() }
 
-// NewUser makes a user and a project of names that begin with name, and gives the user roles in it: of admin, member, reader
-// and service.
+// asAdmin is a token of the user admin, who may do everything. It is issued once: Keystone keeps its keys over a Restart.
+func (n *KeystoneNode) asAdmin(t testing.TB) string {
+	t.Helper()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.admin == "" {
+		n.admin = n.Token(t, KeystoneUser{Name: "admin", Password: keystoneAdmin, ProjectName: "admin"})
+	}
+	return n.admin
+}
+
+// role is the id of a role, which is made if there is none of that name.
+func (n *KeystoneNode) role(t testing.TB, name string) string {
+	t.Helper()
+	admin := n.asAdmin(t)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.roles) == 0 {
+		var found struct{ Roles []struct{ ID, Name string } }
+		n.call(t, http.MethodGet, "/v3/roles", admin, nil, &found)
+		for _, role := range found.Roles {
+			n.roles[role.Name] = role.ID
+		}
+	}
+	if n.roles[name] == "" {
+		var made struct{ Role struct{ ID string } }
+		n.call(t, http.MethodPost, "/v3/roles", admin, object{"role": object{"name": name}}, &made)
+		n.roles[name] = made.Role.ID
+	}
+	return n.roles[name]
+}
+
+// object is one of JSON.
+type object = map[string]any
+
+// NewUser makes a user and a project of names that begin with name, and gives the user roles in it. Roles other than admin,
+// member, reader and service are made.
 func (n *KeystoneNode) NewUser(t testing.TB, name string, roles ...string) KeystoneUser {
 	t.Helper()
-	admin := n.Token(t, KeystoneUser{Name: "admin", Password: keystoneAdmin, ProjectName: "admin"})
+	admin := n.asAdmin(t)
 	unique := name + "-" + strconv.FormatInt(time.Now().UnixNano(), 36)
 	user := KeystoneUser{Name: unique, Password: unique + "-s3cret", ProjectName: unique + "-project"}
-	type object = map[string]any
-	var made struct {
-		Project, User struct{ ID string }
-		Roles         []struct{ ID string }
-	}
+	var made struct{ Project, User struct{ ID string } }
 	n.call(t, http.MethodPost, "/v3/projects", admin, object{"project": object{"name": user.ProjectName, "domain_id": "default"}}, &made)
 	n.call(t, http.MethodPost, "/v3/users", admin, object{"user": object{"name": user.Name, "password": user.Password, "domain_id": "default"}}, &made)
 	user.ID, user.ProjectID = made.User.ID, made.Project.ID
 	for _, role := range roles {
-		n.call(t, http.MethodGet, "/v3/roles?name="+url.QueryEscape(role), admin, nil, &made)
-		if len(made.Roles) != 1 {
-			t.Fatalf("brokertest: Keystone has no role %s", role)
-		}
-		n.call(t, http.MethodPut, "/v3/projects/"+user.ProjectID+"/users/"+user.ID+"/roles/"+made.Roles[0].ID, admin, nil, nil)
+		n.Grant(t, user, role, "projects/"+user.ProjectID)
 	}
 	return user
+}
+
+// Grant gives the user a role on something else than the user's project: "domains/default" or "system".
+func (n *KeystoneNode) Grant(t testing.TB, user KeystoneUser, role, on string) {
+	t.Helper()
+	n.call(t, http.MethodPut, "/v3/"+on+"/users/"+user.ID+"/roles/"+n.role(t, role), n.asAdmin(t), nil, nil)
 }
 
 // Token logs the user in and returns the token, which is for the user's project.
 func (n *KeystoneNode) Token(t testing.TB, user KeystoneUser) string {
 	t.Helper()
-	type object = map[string]any
-	domain := object{"id": "default"}
+	return n.ScopedToken(t, user, object{"project": object{"name": user.ProjectName, "domain": object{"id": "default"}}})
+}
+
+// ScopedToken logs the user in and returns a token of that scope, in the form of Keystone's API: {"system": {"all": true}},
+// {"domain": {"id": "default"}}, or "unscoped".
+func (n *KeystoneNode) ScopedToken(t testing.TB, user KeystoneUser, scope any) string {
+	t.Helper()
+	who := object{"name": user.Name, "password": user.Password, "domain": object{"id": "default"}}
 	return n.call(t, http.MethodPost, "/v3/auth/tokens", "", object{"auth": object{
-		"identity": object{"methods": []string{"password"}, "password": object{"user": object{"name": user.Name, "password": user.Password, "domain": domain}}},
-		"scope":    object{"project": object{"name": user.ProjectName, "domain": domain}},
+		"identity": object{"methods": []string{"password"}, "password": object{"user": who}}, "scope": scope,
 	}}, nil).Get("X-Subject-Token")
 }
 
@@ -158,8 +202,7 @@ func (n *KeystoneNode) Revoke(t testing.TB, token string) {
 // NewEndpoint adds an endpoint of the identity service to the catalog, in a new region, whose name it returns.
 func (n *KeystoneNode) NewEndpoint(t testing.TB, endpoint string) (region string) {
 	t.Helper()
-	admin := n.Token(t, KeystoneUser{Name: "admin", Password: keystoneAdmin, ProjectName: "admin"})
-	type object = map[string]any
+	admin := n.asAdmin(t)
 	var found struct{ Services []struct{ ID string } }
 	n.call(t, http.MethodGet, "/v3/services?type=identity", admin, nil, &found)
 	region = "region-" + strconv.FormatInt(time.Now().UnixNano(), 36)
