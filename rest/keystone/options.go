@@ -118,6 +118,11 @@ func (o *Options) check() error {
 		refuse("auth_url", "a value is required: Keystone's URL, such as http://controller:5000")
 	} else if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		refuse("auth_url", "no URL of the form http://HOST:PORT or https://HOST:PORT")
+	} else if u.User != nil { // clients are told the URL, and logs
+		refuse("auth_url", "user and password do not stand in the URL; use username and password")
+	}
+	if o.Timeout < 0 {
+		refuse("http_connect_timeout", "it is less than nothing")
 	}
 	if o.AuthType != "password" && o.AuthType != "v3password" {
 		refuse("auth_type", fmt.Sprintf("%q is not supported; there is password", o.AuthType))

@@ -31,6 +31,8 @@ func TestOptionsThatCannotBeHonouredAreRefusedByName(t *testing.T) {
 	for option, change := range map[string]func(*keystone.Options){
 		"auth_url":             func(o *keystone.Options) { o.AuthURL = "" },
 		"auth_url: no URL":     func(o *keystone.Options) { o.AuthURL = "controller:5000" },
+		"auth_url: user":       func(o *keystone.Options) { o.AuthURL = "http://nova:s3cret@controller:5000" },
+		"http_connect_timeout": func(o *keystone.Options) { o.Timeout = -1 },
 		"auth_type":            func(o *keystone.Options) { o.AuthType = "v3token" },
 		"username":             func(o *keystone.Options) { o.Username = "" },
 		"password":             func(o *keystone.Options) { o.Password = config.Secret{} },
