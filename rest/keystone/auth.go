@@ -18,6 +18,8 @@ import (
 const (
 	// mostTokens is how many answers are kept; of each kind, so that nobody drives out the valid ones with inventions.
 	mostTokens = 10_000
+	// longestToken is how many bytes may be a token: Keystone's have some hundred, and servers take about this much in one header.
+	longestToken = 8192
 	// invalidFor is how long a token that Keystone does not know is not asked about again, at most token_cache_time.
 	invalidFor = 10 * time.Second
 )
@@ -112,7 +114,7 @@ func (a *Auth) Filter(next http.Handler) http.Handler {
 // whole.
 func (a *Auth) check(r *http.Request) (user, service *token, err error) {
 	allowExpired := false
-	if text := strings.TrimSpace(r.Header.Get(headerServiceToken)); text != "" {
+	if text := sent(r.Header, headerServiceToken); text != "" {
 		service, err = a.validate(r.Context(), text, false)
 		if err != nil && !errors.Is(err, errInvalid) {
 			return nil, nil, err
@@ -127,7 +129,7 @@ func (a *Auth) check(r *http.Request) (user, service *token, err error) {
 			err = fmt.Errorf("X-Service-Token: %w", err)
 		}
 	}
-	text := strings.TrimSpace(cmp.Or(r.Header.Get(headerToken), r.Header.Get(headerStorageToken)))
+	text := cmp.Or(sent(r.Header, headerToken), sent(r.Header, headerStorageToken))
 	if text == "" {
 		return nil, service, errors.Join(err, fmt.Errorf("there is no X-Auth-Token: %w", errInvalid))
 	}
@@ -139,6 +141,18 @@ func (a *Auth) check(r *http.Request) (user, service *token, err error) {
 		userErr = fmt.Errorf("X-Auth-Token: %w", userErr)
 	}
 	return user, service, errors.Join(err, userErr)
+}
+
+// sent is the token in a header. Several are one text, as to WSGI applications, which is no token: it would be unclear whose
+// request that is.
+func sent(h http.Header, name string) string {
+	return strings.TrimSpace(strings.Join(h.Values(name), ","))
+}
+
+// wellFormed reports whether a text can be a token. What cannot is not asked about: where Keystone's server refuses to read
+// the request, or the client to send it, it would look as if Keystone were down.
+func wellFormed(text string) bool {
+	return len(text) <= longestToken && !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' || r == ',' })
 }
 
 // tell says in headers what was found out.
@@ -158,7 +172,7 @@ func (a *Auth) tell(h http.Header, user, service *token) error {
 			}
 		}
 	}
-	if h.Get(headerServiceToken) != "" {
+	if sent(h, headerServiceToken) != "" {
 		status(headerServiceStatus, service)
 		if service != nil {
 			service.setService(h)
@@ -170,6 +184,9 @@ func (a *Auth) tell(h http.Header, user, service *token) error {
 // validate is what Keystone says about a token, or said a while ago. Those who ask about the same token meanwhile wait for the
 // same answer, which therefore does not end with the request that asked first.
 func (a *Auth) validate(ctx context.Context, text string, allowExpired bool) (*token, error) {
+	if !wellFormed(text) {
+		return nil, errInvalid
+	}
 	k := keyOf(text, allowExpired)
 	if t, ok := a.valid.get(k); ok {
 		return t, nil
@@ -231,10 +248,10 @@ type challenger struct {
 	challenge string
 }
 
-// WriteHeader adds the header WWW-Authenticate to 401.
+// WriteHeader adds the header WWW-Authenticate to 401, beside the service's own.
 func (c *challenger) WriteHeader(code int) {
 	if code == http.StatusUnauthorized {
-		c.Header().Set("WWW-Authenticate", c.challenge)
+		c.Header().Add("WWW-Authenticate", c.challenge)
 	}
 	c.ResponseWriter.WriteHeader(code)
 }

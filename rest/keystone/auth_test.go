@@ -1,6 +1,7 @@
 package keystone_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -92,6 +93,9 @@ func TestTokensThatAreNotValid(t *testing.T) {
 		"a revoked token":        {"X-Auth-Token", revoked},
 		"a service token only":   {"X-Service-Token", k.Token(t, ann)},
 		"a bad service token":    {"X-Auth-Token", k.Token(t, ann), "X-Service-Token", "nonsense"},
+		"two tokens":             {"X-Auth-Token", k.Token(t, ann), "X-Auth-Token", k.Token(t, k.NewUser(t, "bob", "member"))},
+		"nothing and a token":    {"X-Auth-Token", "", "X-Auth-Token", k.Token(t, ann)},
+		"two service tokens":     {"X-Auth-Token", k.Token(t, ann), "X-Service-Token", "", "X-Service-Token", k.Token(t, ann)},
 		"headers of a valid one": {"X-Identity-Status", "Confirmed", "X-User-Id", ann.ID, "X-Project-Id", ann.ProjectID, "X-Roles", "admin"},
 	} {
 		for range 2 { // the second is answered by the cache
@@ -234,6 +238,43 @@ func TestKeystoneIsAskedOnce(t *testing.T) {
 	}
 }
 
+// Who asks first may go away: those who wait for the same answer get it.
+func TestTheFirstToAskMayGiveUp(t *testing.T) {
+	t.Parallel()
+	k := brokertest.Keystone(t)
+	o := options(t, k)
+	way := newWindow(t, k, &o)
+	api := newAPI(t, o)
+	token := k.Token(t, k.NewUser(t, "ann", "member"))
+	ctx, giveUp := context.WithCancel(t.Context())
+	defer giveUp()
+	asked, goOn := make(chan struct{}), make(chan struct{})
+	way.before(func() {
+		close(asked)
+		<-goOn
+	})
+	var all sync.WaitGroup
+	all.Go(func() {
+		r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/", http.NoBody)
+		r.Header.Set("X-Auth-Token", token)
+		api.filter(http.NotFoundHandler()).ServeHTTP(httptest.NewRecorder(), r)
+	})
+	<-asked
+	for range 20 {
+		all.Go(func() {
+			if got := api.get(t, "X-Auth-Token", token); got.status != http.StatusOK {
+				t.Errorf("%d %s", got.status, got.body)
+			}
+		})
+	}
+	giveUp()
+	close(goOn)
+	all.Wait()
+	if _, validations := way.seen(); validations != 1 {
+		t.Errorf("%d validations", validations)
+	}
+}
+
 func TestTheServiceLogsInAgain(t *testing.T) {
 	t.Parallel()
 	k := brokertest.Keystone(t)
@@ -319,6 +360,9 @@ func TestAnswersThatAreNoAnswers(t *testing.T) {
 		"half of it":       {write(200, `{"token": {"user": {"id": "root"}, "expires_at": "2100-01-01T00:00:00Z"`), 503},
 		"an old token":     {write(200, `{"token": {"user": {"id": "root"}, "expires_at": "2000-01-01T00:00:00Z"}}`), 401},
 		"a bound token":    {write(200, `{"token": {"user": {"id": "root"}, "expires_at": "2100-01-01T00:00:00Z", "bind": {"kerberos": "root"}}}`), 401},
+		"no such page":     {write(404, "<html>Not Found</html>"), 503}, // of something else than Keystone
+		"no such thing":    {write(404, `{"message": "no Route matched"}`), 503},
+		"no such token":    {write(404, `{"error": {"code": 404, "message": "Failed to validate token", "title": "Not Found"}}`), 401},
 		"an error":         {write(500, `{"error": {}}`), 503},
 		"gateway timeout":  {write(504, ""), 503},
 		"never authorized": {write(401, ""), 503},

@@ -113,7 +113,16 @@ func TestTheServices401IsAChallenge(t *testing.T) {
 	w = httptest.NewRecorder()
 	auth.Filter(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) })).
 		ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody))
-	if diff := cmp.Diff([]string{`Keystone uri="` + k.URL() + `"`}, w.Header()["Www-Authenticate"]); diff != "" {
+	challenge := `Keystone uri="` + k.URL() + `"`
+	if diff := cmp.Diff([]string{challenge}, w.Header()["Www-Authenticate"]); diff != "" {
+		t.Error(diff)
+	}
+	w = httptest.NewRecorder()
+	auth.Filter(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("WWW-Authenticate", "Basic")
+		w.WriteHeader(http.StatusUnauthorized)
+	})).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody))
+	if diff := cmp.Diff([]string{"Basic", challenge}, w.Header()["Www-Authenticate"]); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -167,6 +167,19 @@ func (w *window) seen() (logins, validations int) {
 	return w.logins, len(w.asked)
 }
 
+// before has f called before the next validation is passed on.
+func (w *window) before(f func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var once sync.Once
+	w.instead = func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodGet {
+			once.Do(f)
+		}
+		return false
+	}
+}
+
 // answer has validations answered by f.
 func (w *window) answer(f func(out http.ResponseWriter)) {
 	w.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -87,14 +88,32 @@ func (s *session) validate(ctx context.Context, text string, allowExpired bool) 
 			return t, nil
 		case !errors.As(err, &unexpected):
 			return nil, fmt.Errorf("ask Keystone about a token: %w", err)
-		case unexpected.Actual == http.StatusNotFound:
+		case unexpected.Actual == http.StatusNotFound && isKeystones(unexpected.Body):
 			return nil, errInvalid
 		case unexpected.Actual == http.StatusUnauthorized && attempt == 0:
 			s.login.CompareAndSwap(in, nil) // our own token has expired, or was revoked
 		default: // the body is not told: it can hold the token
-			return nil, fmt.Errorf("ask Keystone about a token: it answered %d %s; may the user in [%s] validate tokens?",
-				unexpected.Actual, http.StatusText(unexpected.Actual), Group)
+			return nil, fmt.Errorf("ask Keystone about a token: it answered %d %s%s",
+				unexpected.Actual, http.StatusText(unexpected.Actual), advice(unexpected.Actual, in.Endpoint))
 		}
+	}
+}
+
+// isKeystones reports whether the body of an error is Keystone's. 404 is also what another server says that has no such page.
+func isKeystones(body []byte) bool {
+	var said struct{ Error *struct{ Code int } }
+	return json.Unmarshal(body, &said) == nil && said.Error != nil
+}
+
+// advice is what to do about an answer from the endpoint that is none about the token.
+func advice(code int, endpoint string) string {
+	switch code {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return fmt.Sprintf("; may the user in [%s] validate tokens?", Group)
+	case http.StatusNotFound:
+		return fmt.Sprintf("; is %s Keystone? See interface and region_name in [%s]", endpoint, Group)
+	default:
+		return ""
 	}
 }
 

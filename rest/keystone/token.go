@@ -89,13 +89,19 @@ var identity = []struct {
 	{"User-Name", func(t *token) string { return t.User.Name }},
 	{"User-Domain-Id", func(t *token) string { return t.User.Domain.ID }},
 	{"User-Domain-Name", func(t *token) string { return t.User.Domain.Name }},
-	{"Roles", func(t *token) string {
-		names := make([]string, len(t.Roles))
-		for i, r := range t.Roles {
-			names[i] = r.Name
+	{"Roles", (*token).roleNames},
+}
+
+// roleNames are the names of the roles, with commas between. A name that would be read as others is left out:
+// "odd,admin" makes nobody an administrator.
+func (t *token) roleNames() string {
+	var names []string
+	for _, r := range t.Roles {
+		if !strings.Contains(r.Name, ",") && strings.TrimSpace(r.Name) == r.Name {
+			names = append(names, r.Name)
 		}
-		return strings.Join(names, ",")
-	}},
+	}
+	return strings.Join(names, ",")
 }
 
 // legacy are older names, and those that took their place.
