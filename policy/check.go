@@ -81,7 +81,7 @@ func (c role) allows(q *question) bool {
 	}
 	want = strings.ToLower(want)
 	return slices.ContainsFunc(elements(q.who["roles"]), func(has any) bool {
-		name, ok := scalar(has)
+		name, ok := has.(string)
 		return ok && strings.ToLower(name) == want
 	})
 }

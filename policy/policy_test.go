@@ -269,6 +269,7 @@ func TestMissingValuesAllowNothing(t *testing.T) {
 	e, err := policy.Load(policy.Config{Defaults: []policy.Default{
 		{Name: "owner", Check: "project_id:%(project_id)s"},
 		{Name: "deep", Check: "token.user.domain:%(d)s"},
+		{Name: "role", Check: "role:%(role)s"},
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -286,6 +287,9 @@ func TestMissingValuesAllowNothing(t *testing.T) {
 		{"owner", policy.Credentials{}, policy.Target{"project_id": "p"}, false},
 		{"owner", policy.Credentials{"project_id": nested{}}, policy.Target{"project_id": "map[]"}, false},
 		{"owner", policy.Credentials{"project_id": "x"}, policy.Target{"project_id": nested{}}, false},
+		{"role", policy.Credentials{"roles": []any{nil, "r"}}, policy.Target{"role": "R"}, true},
+		{"role", policy.Credentials{"roles": []any{nil}}, policy.Target{"role": nil}, false},
+		{"role", policy.Credentials{"roles": []any{true, 5.0}}, policy.Target{"role": true}, false},
 		{"deep", policy.Credentials{"token": nested{"user": nested{"domain": "d"}}}, policy.Target{"d": "d"}, true},
 		{"deep", policy.Credentials{"token": nested{"user": "text"}}, policy.Target{"d": "d"}, false},
 		{"deep", policy.Credentials{"token": nil}, policy.Target{"d": "d"}, false},
