@@ -37,7 +37,7 @@ func sendEvent(t *testing.T, bus *rabbit.Transport, to transport.Address, kind s
 // hear takes and acknowledges the next notification.
 func hear(t *testing.T, l transport.Listener) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	d, err := l.Next(ctx)
 	if err != nil {
@@ -126,7 +126,13 @@ func TestNotificationsOutliveTheirQueue(t *testing.T) {
 	t.Parallel()
 	node := brokertest.Rabbit(t)
 	vhost := node.NewVhost(t)
-	bus := openURL(t, node.URLVhost(vhost), rabbit.Config{})
+	var log lines
+	bus := openURL(t, node.URLVhost(vhost)+"?probe_interval=1", rabbit.Config{Logger: log.debugger()})
+	defer func() {
+		if t.Failed() {
+			t.Logf("queues: %+v\n%s", node.ListQueues(t, vhost), log.String())
+		}
+	}()
 	to := notified("stock", "")
 	sendEvent(t, bus, to, "one")
 	node.DeleteQueue(t, vhost, "stock.info")
