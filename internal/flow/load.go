@@ -21,13 +21,10 @@ const module = "github.com/goslo/goslo"
 // libraries are the library's packages, and the folders of such, that programs import: their insides are no part of any project.
 var libraries = []string{"config", "notify", "objects", "observe", "policy", "rest", "rpc", "service", "transport", "wire"}
 
-// leaves are what the library's packages import of their own, which only its own examples can see.
-var leaves = []string{"internal/fifo", "internal/nearest"}
-
 func isLibrary(path string) bool {
 	rest, below := strings.CutPrefix(path, module+"/")
 	first, _, _ := strings.Cut(rest, "/")
-	return path == module || below && (slices.Contains(libraries, first) || slices.Contains(leaves, rest))
+	return path == module || below && slices.Contains(libraries, first)
 }
 
 // A project is packages in the form in which they are analysed.
