@@ -70,6 +70,9 @@ func New(config Config, parts ...Part) (*API, error) {
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
+	if u, err := url.Parse(config.PublicURL); config.PublicURL != "" && (err != nil || u.Scheme == "" || u.Host == "") {
+		return nil, fmt.Errorf("rest: Config.PublicURL %q: want one such as https://cloud.example/shop", config.PublicURL)
+	}
 	version, err := config.Version.complete()
 	if err != nil {
 		return nil, err

@@ -56,6 +56,7 @@ func TestNewTellsMistakes(t *testing.T) {
 		{rest.Config{Microversions: rest.Microversions{Service: "shop", Min: "1.2", Max: "1.1"}}, nil, "below"},
 		{rest.Config{Microversions: rest.Microversions{Service: "shop", Max: "1.1"}}, nil, "microversion"},
 		{rest.Config{Version: rest.Version{Path: "/"}}, nil, "root"},
+		{rest.Config{PublicURL: "cloud.example:8774/shop"}, nil, "Config.PublicURL"},
 	} {
 		if _, err := rest.New(test.config, test.parts...); err == nil || !strings.Contains(err.Error(), test.want) || !strings.HasPrefix(err.Error(), "rest: ") {
 			t.Errorf("%v; want %s", err, test.want)

@@ -11,7 +11,7 @@
 //			rest.Action("cancel", orders.Cancel), // POST /v1/orders/{id}/action {"cancel": {...}}
 //		),
 //	)
-//	front := rest.Versions(v1) // an http.Handler
+//	front := rest.Versions(v1) // an http.Handler: for Program.HTTP of service/program, service.HTTPServer, or http.ListenAndServe
 //
 // The package owns routes, bodies read into Go types ([Decode]), the request context as OpenStack has it ([Context]), request ids ([RequestID]),
 // microversions, pages, extensions, and what a failure means to the one in front ([Fault], [WriteFault]).

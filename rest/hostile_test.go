@@ -84,3 +84,23 @@ func TestLogOfFailures(t *testing.T) {
 		}
 	}
 }
+
+// Of two APIs one of which is below the other, each is found in any order.
+func TestVersionsAtPaths(t *testing.T) {
+	t.Parallel()
+	at := func(path string) *rest.API {
+		api, err := rest.New(rest.Config{Version: rest.Version{Path: path}}, rest.NewResource("orders", "order",
+			rest.Show(func(context.Context, string) (brief, error) { return brief{path}, nil })))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return api
+	}
+	for _, h := range []http.Handler{rest.Versions(at("/v1"), at("/v1/beta")), rest.Versions(at("/v1/beta"), at("/v1"))} {
+		for path, want := range map[string]string{"/v1/orders/o-1": `"/v1"`, "/v1/beta/orders/o-1": `"/v1/beta"`} {
+			if w := (&shop{Handler: h}).ask(t, "GET", path, ""); !strings.Contains(w.Body.String(), want) {
+				t.Errorf("%s: %d %s; want %s", path, w.Code, w.Body, want)
+			}
+		}
+	}
+}

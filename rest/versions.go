@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -57,6 +58,7 @@ func answer(w http.ResponseWriter, r *http.Request, status int, v any) {
 // Versions is the root of a program's HTTP: it mounts each API at its Version.Path, and answers GET / with the versions there are, 300 as
 // cinder and keystone do. It is the handler for service.HTTPServer, with filters around it. Of two APIs at one path the first answers.
 func Versions(apis ...*API) http.Handler {
+	deepest := slices.SortedStableFunc(slices.Values(apis), func(a, b *API) int { return cmp.Compare(len(b.version.Path), len(a.version.Path)) })
 	root := func(w http.ResponseWriter, r *http.Request) {
 		versions := make([]entry, len(apis))
 		for i, a := range apis {
@@ -70,7 +72,7 @@ func Versions(apis ...*API) http.Handler {
 			methods{http.MethodGet: root}.ServeHTTP(w, r)
 			return
 		}
-		for _, a := range apis {
+		for _, a := range deepest {
 			if at := a.version.Path; r.URL.Path == at || strings.HasPrefix(r.URL.Path, at+"/") {
 				mounted(at, a).ServeHTTP(w, r)
 				return
