@@ -86,7 +86,9 @@ type authenticated struct{}
 // with 503 in any case.
 func (a *Auth) Filter(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked := r
 		r = r.Clone(context.WithValue(r.Context(), authenticated{}, true))
+		defer func() { asked.Pattern = r.Pattern }() // for those who trace it
 		strip(r.Header)
 		user, service, err := a.check(r)
 		switch {

@@ -76,7 +76,9 @@ func serve(w http.ResponseWriter, r *http.Request, next http.Handler, c *rest.Co
 		return
 	}
 	c.IsAdmin = c.IsAdmin || config.isAdmin(r.Context(), c)
-	next.ServeHTTP(w, r.WithContext(rest.WithContext(r.Context(), c)))
+	below := r.WithContext(rest.WithContext(r.Context(), c))
+	defer func() { r.Pattern = below.Pattern }() // for those who trace it
+	next.ServeHTTP(w, below)
 }
 
 // fromHeaders reads what set has written.
