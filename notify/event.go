@@ -25,18 +25,18 @@ func (e Event[P]) Emit(ctx context.Context, n *Notifier, p Priority, payload P) 
 // Handle makes the handler of the event. Its error has the notification given back and handled again later, see [ListenerConfig].MaxAttempts; nil,
 // or an error that wraps [Drop], is the end of it. A payload that is no P is such an error, too.
 func (e Event[P]) Handle(f func(ctx context.Context, n Notification[P]) error) Handler {
-	return Handler{event: e.kind, typed: true, run: each(f)}
+	return Handler{event: e.kind, typed: true, single: true, run: each(f)}
 }
 
 // HandleBatch makes the handler of the event that gets what has come together, all of one priority; see [ListenerConfig].Batch. Its error
-// has all of them given back.
+// has all of them given back, and [Drop] acknowledges all of them.
 func (e Event[P]) HandleBatch(f func(ctx context.Context, all []Notification[P]) error) Handler {
 	return Handler{event: e.kind, typed: true, run: batch(f)}
 }
 
 // Handle makes a handler of every event, to be narrowed by [Handler.Where] and [Handler.On]. The payload is JSON as it came.
 func Handle(f func(ctx context.Context, n Raw) error) Handler {
-	return Handler{run: each(f)}
+	return Handler{single: true, run: each(f)}
 }
 
 // HandleBatch is [Handle] of what has come together.
@@ -49,6 +49,7 @@ func HandleBatch(f func(ctx context.Context, all []Raw) error) Handler {
 type Handler struct {
 	event      string // when typed
 	typed      bool
+	single     bool       // gets one at a time
 	priorities []Priority // none = all
 	filter     *Filter
 	match      *matcher // of filter; set by the listener
@@ -85,19 +86,14 @@ func (h Handler) hears(p Priority) bool {
 	return false
 }
 
-// each runs f for one notification after the other. In the handler's context is the notification's request context.
+// each runs f for a notification, the only one in its list. In the handler's context is the notification's request context.
 func each[P any](f func(context.Context, Notification[P]) error) func(context.Context, []*Raw) error {
 	return func(ctx context.Context, all []*Raw) error {
-		for _, raw := range all {
-			n, err := decoded[P](raw)
-			if err != nil {
-				return err
-			}
-			if err := f(withContext(ctx, raw), n); err != nil {
-				return err
-			}
+		n, err := decoded[P](all[0])
+		if err != nil {
+			return err
 		}
-		return nil
+		return f(withContext(ctx, all[0]), n)
 	}
 }
 

@@ -36,7 +36,7 @@ func (l *Listener) collect(ctx context.Context, stopping <-chan struct{}) {
 				l.requeue(ctx, list...)
 				return
 			}
-			if l.config.Batch.Size == 0 || l.failures.has(h.Message.UniqueID) {
+			if l.config.Batch.Size == 0 || l.failures.has(h.key()) {
 				hand([]*heard{h})
 				continue
 			}
@@ -71,38 +71,56 @@ func (l *Listener) serve(ctx, base context.Context) {
 
 // handle runs the handlers that want some of the notifications, and settles all of them.
 func (l *Listener) handle(ctx, base context.Context, group []*heard) {
-	err := l.run(base, group)
+	if base.Err() != nil {
+		l.requeue(ctx, group...)
+		return
+	}
+	dropped, err := l.run(base, group)
 	for _, h := range group {
+		why, drop := dropped[h.raw]
 		switch {
+		case drop:
+			l.log.Debug("notification dropped by its handler", "notification", h.raw, "topic", h.raw.Topic, "error", why)
+			l.ack(ctx, h)
 		case err == nil:
 			l.ack(ctx, h)
-		case errors.Is(err, Drop):
-			l.log.Debug("notification dropped by its handler", "notification", h.raw, "topic", h.raw.Topic, "error", err)
-			l.ack(ctx, h)
+		case base.Err() != nil: // which is no fault of the notification
+			l.log.Warn("handler was cancelled; the notification goes back to the bus", "notification", h.raw, "topic", h.raw.Topic, "error", err)
+			l.requeue(ctx, h)
 		default:
-			l.fail(ctx, h, err)
+			l.fail(ctx, h, err, len(group) == 1)
 		}
 	}
 }
 
-// run runs handlers until one returns an error (NLIS-05, NFIL-04).
-func (l *Listener) run(ctx context.Context, group []*heard) error {
+// run runs handlers until one returns an error (NLIS-05, NFIL-04). What one of them drops the others do not get.
+func (l *Listener) run(ctx context.Context, group []*heard) (dropped map[*Raw]error, err error) {
+	dropped = map[*Raw]error{}
 	for i := range l.handlers {
 		h := &l.handlers[i]
 		wanted := make([]*Raw, 0, len(group))
 		for _, one := range group {
-			if h.wants(one.raw) {
+			if dropped[one.raw] == nil && h.wants(one.raw) {
 				wanted = append(wanted, one.raw)
 			}
 		}
-		if len(wanted) == 0 {
-			continue
+		step := max(len(wanted), 1)
+		if h.single {
+			step = 1
 		}
-		if err := protect(func() error { return h.run(ctx, wanted) }); err != nil {
-			return err
+		for part := range slices.Chunk(wanted, step) {
+			err := protect(func() error { return h.run(ctx, part) })
+			switch {
+			case errors.Is(err, Drop):
+				for _, raw := range part {
+					dropped[raw] = err
+				}
+			case err != nil:
+				return dropped, err
+			}
 		}
 	}
-	return nil
+	return dropped, nil
 }
 
 // protect runs a function of the user's, and makes a panic its error.
@@ -115,12 +133,12 @@ func protect(f func() error) (err error) {
 	return f()
 }
 
-// fail keeps a notification back for a while, or gives up on it.
-func (l *Listener) fail(ctx context.Context, h *heard, why error) {
-	id := h.Message.UniqueID
-	attempts := l.failures.get(id) + 1
+// fail keeps a notification back for a while, or gives up on it, if it was handled alone.
+func (l *Listener) fail(ctx context.Context, h *heard, why error, alone bool) {
+	key := h.key()
+	attempts := l.failures.get(key) + 1
 	log := l.log.With("notification", h.raw, "topic", h.raw.Topic, "attempts", attempts, "error", why)
-	if l.config.MaxAttempts > 0 && attempts >= l.config.MaxAttempts {
+	if alone && l.config.MaxAttempts > 0 && attempts >= l.config.MaxAttempts {
 		if l.config.GaveUp == nil {
 			log.Error("gave up on a notification: its handler has failed too often; it is acknowledged, and lost")
 			l.ack(ctx, h)
@@ -136,7 +154,7 @@ func (l *Listener) fail(ctx context.Context, h *heard, why error) {
 	}
 	pause := min(l.config.Backoff<<min(attempts-1, 16), mostBackoff)
 	log.Warn("handler failed; the notification goes back to the bus", "in", pause)
-	l.failures.set(id, attempts)
+	l.failures.set(key, attempts)
 	h.due = time.Now().Add(pause)
 	select {
 	case l.failed <- h:
@@ -197,7 +215,7 @@ func (d *dues) Pop() any {
 // ack acknowledges. Where that fails the bus delivers the notification again (RMQ-CONS-06).
 func (l *Listener) ack(ctx context.Context, h *heard) {
 	id := h.Message.UniqueID
-	l.failures.forget(id)
+	l.failures.forget(h.key())
 	if err := h.Ack(ctx); err != nil {
 		l.log.Warn("notification not acknowledged; it will come again", "notification", h.raw, "topic", h.raw.Topic, "error", err)
 	}

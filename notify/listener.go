@@ -2,6 +2,7 @@ package notify
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -38,7 +39,7 @@ type ListenerConfig struct {
 	// back. The bus keeps the rest. Default: Workers, times the size of a batch.
 	Prefetch int
 	// MaxAttempts is how often this listener handles a notification with an error until it gives up on it: it logs an error that names it, and
-	// acknowledges it. Default: 10. Negative: it never gives up.
+	// acknowledges it. What has failed in a batch is handled once more, alone, first. Default: 10. Negative: it never gives up.
 	MaxAttempts int
 	// Backoff is how long a notification waits after its first error until it is given back to the bus, for this listener or
 	// another. It doubles with each error, up to a minute. Default: 1 s.
@@ -79,7 +80,7 @@ type Listener struct {
 	invalid  error
 	log      *slog.Logger
 
-	failures *remembered[int]      // how often a notification that is on its way back has failed, by unique id
+	failures *remembered[int]      // how often a notification that is on its way back has failed, by key
 	done     *remembered[struct{}] // unique ids that were acknowledged
 	arrivals chan *heard           // from the bus
 	work     chan []*heard         // to workers
@@ -96,6 +97,18 @@ type heard struct {
 	*transport.Delivery
 	raw *Raw
 	due time.Time // when it is given back
+}
+
+// key is what failures are counted by: the unique id, or where the sender has given none, a digest of what it says.
+func (h *heard) key() string {
+	if id := h.Message.UniqueID; id != "" {
+		return id
+	}
+	digest := sha256.New()
+	for _, text := range []string{h.raw.Topic, h.raw.ID, h.raw.Publisher, h.raw.Type, h.raw.Timestamp, string(h.raw.Payload)} {
+		_, _ = fmt.Fprintf(digest, "%d %s", len(text), text) // a digest takes everything
+	}
+	return string(digest.Sum(nil))
 }
 
 // NewListener returns a listener that runs every handler that wants a notification, in their order. It does no I/O; a mistake in
