@@ -56,6 +56,9 @@ type KeystoneNode struct {
 	mu    sync.Mutex
 	admin string            // the token of the user admin; "" = not logged in yet
 	roles map[string]string // ids by names
+
+	serviceOnce sync.Once
+	service     KeystoneUser
 }
 
 // A KeystoneUser is one that the tests made, with a project of its own, both in the domain Default.
@@ -159,6 +162,14 @@ func (n *KeystoneNode) NewUser(t testing.TB, name string, roles ...string) Keyst
 		n.Grant(t, user, role, "projects/"+user.ProjectID)
 	}
 	return user
+}
+
+// ServiceUser is the user as whom services ask about tokens, with the roles admin and service. All tests share it: none may
+// change it.
+func (n *KeystoneNode) ServiceUser(t testing.TB) KeystoneUser {
+	t.Helper()
+	n.serviceOnce.Do(func() { n.service = n.NewUser(t, "service", "service", "admin") })
+	return n.service
 }
 
 // Grant gives the user a role on something else than the user's project: "domains/default" or "system".

@@ -21,10 +21,10 @@ import (
 
 func TestMain(m *testing.M) { brokertest.Main(m) }
 
-// options are those of a service user that Keystone lets validate tokens.
+// options are those of the service user, whom Keystone lets validate tokens.
 func options(t *testing.T, k *brokertest.KeystoneNode) keystone.Options {
 	t.Helper()
-	user := k.NewUser(t, "service", "service", "admin")
+	user := k.ServiceUser(t)
 	o := keystone.Defaults()
 	o.AuthURL, o.Username, o.Password = k.URL(), user.Name, config.NewSecret(user.Password)
 	o.ProjectName, o.UserDomainName, o.ProjectDomainID = user.ProjectName, "Default", "default"
