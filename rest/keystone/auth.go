@@ -87,9 +87,8 @@ type authenticated struct{}
 func (a *Auth) Filter(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked := r
-		r = r.Clone(context.WithValue(r.Context(), authenticated{}, true))
+		r = stripped(context.WithValue(r.Context(), authenticated{}, true), r)
 		defer func() { asked.Pattern = r.Pattern }() // for those who trace it
-		strip(r.Header)
 		user, service, err := a.check(r)
 		switch {
 		case err != nil && !errors.Is(err, errInvalid):

@@ -25,9 +25,8 @@ func NoAuth(config NoAuthConfig) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			asked := r
-			r = r.Clone(r.Context())
+			r = stripped(r.Context(), r)
 			defer func() { asked.Pattern = r.Pattern }() // for those who trace it
-			strip(r.Header)
 			text := r.Header.Get(headerToken)
 			if text == "" {
 				config.offer(w, r)

@@ -1,6 +1,7 @@
 package keystone
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -129,14 +130,18 @@ var ours = func() map[string]bool {
 	return names
 }()
 
-// strip removes what a client may have sent to be taken for somebody. Underscores count as dashes: what stands behind may be a
-// WSGI application, which does not tell them apart.
-func strip(h http.Header) {
-	for name := range h {
+// stripped is the request without what the client may have sent to be taken for somebody, with a header of its own. Underscores
+// count as dashes: what stands behind may be a WSGI application, which does not tell them apart. [http.Request.Clone] would lose the
+// fields behind the body.
+func stripped(ctx context.Context, r *http.Request) *http.Request {
+	r = r.WithContext(ctx)
+	r.Header = r.Header.Clone()
+	for name := range r.Header {
 		if ours[strings.ToLower(strings.ReplaceAll(name, "_", "-"))] {
-			delete(h, name)
+			delete(r.Header, name)
 		}
 	}
+	return r
 }
 
 // setUser says who asks.

@@ -59,3 +59,37 @@ func TestForgeriesOnTheWire(t *testing.T) {
 		}
 	}
 }
+
+// What clients send behind the body, the service sees behind the body, as without the filters.
+func TestTrailersPass(t *testing.T) {
+	t.Parallel()
+	o := complete()
+	o.DelayAuthDecision = true
+	auth, err := keystone.New(keystone.Config{Options: o})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(auth.Close)
+	for name, filter := range map[string]func(http.Handler) http.Handler{
+		"authtoken": auth.Filter, "noauth": keystone.NoAuth(keystone.NoAuthConfig{}),
+	} {
+		server := httptest.NewServer(filter(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			_, _ = io.WriteString(w, r.Trailer.Get("X-Sum"))
+		})))
+		t.Cleanup(server.Close)
+		conn, err := net.Dial("tcp", server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Auth-Token: a b\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n1\r\na\r\n0\r\nX-Sum: 12345\r\n\r\n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := io.ReadAll(conn)
+		_ = conn.Close()
+		if err != nil || !strings.HasSuffix(string(answer), "12345") {
+			t.Errorf("%s: %v\n%s", name, err, answer)
+		}
+	}
+}
