@@ -94,7 +94,7 @@ func (m Method) Plan(from string) (Changes, error) {
 		c.Files = append(c.Files, Change{s.path, true, text})
 	}
 	files, err := render("templates/method", data, func(path string) string {
-		return strings.ReplaceAll(path, "METHOD", fileName(wire))
+		return strings.ReplaceAll(path, "METHOD", fileName(wire, "method"))
 	})
 	if err != nil {
 		return Changes{}, err

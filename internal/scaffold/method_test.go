@@ -110,6 +110,7 @@ func TestMethodRefuses(t *testing.T) {
 		want           string
 	}{
 		{"no name", "9lives", "", "", "", `"9lives" cannot be a method's name`},
+		{"a word of Go", "select", "", "", "", `"select" cannot be a method's name`},
 		{"an empty name", "", "", "", "", "cannot be"},
 		{"a method that is there", "get_order", "", "", "", "GetOrder is declared already"},
 		{"one under another name in Go", "Fetch", "shopapi/shopapi.go", `"get_order"`, `"fetch"`, `there is a method "fetch" already`},
@@ -117,7 +118,7 @@ func TestMethodRefuses(t *testing.T) {
 		{"a type of the contract", "Create_order", "", "", "", "declared already"},
 		{"a name of the manager", "report", "", "", "", "there is a Manager.Report already"},
 		{"a name of the controller", "index", "", "", "", "there is a ordersController.index already"},
-		{"a name of the tests", "refusals", "", "", "", "there is a TestRefusals already"},
+		{"a name of the tests", "refused", "", "", "", "there is a TestRefused already"},
 		{"a file that is there", "pipeline", "", "", "", filepath.Join("api", "pipeline.go") + " exists"},
 		{"what is not Go", "ship", "manager/manager.go", "package manager", "package", "manager.go:"},
 		{"no Endpoints", "ship", "manager/manager.go", ") Endpoints()", ") Methods()", "a method Endpoints"},

@@ -1,11 +1,14 @@
 package scaffold
 
 import (
+	"errors"
 	"fmt"
 	"go/token"
 	"regexp"
 	"slices"
 	"strings"
+
+	"golang.org/x/mod/module"
 )
 
 // A Project says what a project is called, and its parts. Name is required.
@@ -24,7 +27,6 @@ var (
 	projectName  = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
 	resourceName = regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
 	topicName    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*$`)
-	modulePath   = regexp.MustCompile(`^[A-Za-z0-9_~][A-Za-z0-9_~.-]*(/[A-Za-z0-9_~][A-Za-z0-9_~.-]*)*$`)
 )
 
 // taken are names of every contract, which a resource's type cannot have.
@@ -35,9 +37,6 @@ func (p Project) complete() (Project, error) {
 	if !projectName.MatchString(p.Name) {
 		return p, nameErrorf("%q cannot be a project's name: small letters, digits, and dashes between them, a letter first", p.Name)
 	}
-	if slices.Contains([]string{"all", "cmd", "internal", "std", "vendor"}, p.Name) {
-		return p, nameErrorf("%q cannot be a project's name: Go has another meaning for it", p.Name)
-	}
 	if p.Module == "" {
 		p.Module = p.Name
 	}
@@ -47,9 +46,10 @@ func (p Project) complete() (Project, error) {
 	if p.Resource == "" {
 		p.Resource = "order"
 	}
+	if err := checkModule(p.Module); err != nil {
+		return p, nameErrorf("%q cannot be the path of a Go module, such as example.com/%s (--module): %v", p.Module, p.Name, err)
+	}
 	switch {
-	case !modulePath.MatchString(p.Module):
-		return p, nameErrorf("%q cannot be the path of a Go module, such as example.com/%s", p.Module, p.Name)
 	case !topicName.MatchString(p.Topic):
 		return p, nameErrorf("%q cannot be a topic: letters, digits, dots, dashes and underscores", p.Topic)
 	case !resourceName.MatchString(p.Resource):
@@ -58,6 +58,17 @@ func (p Project) complete() (Project, error) {
 		return p, nameErrorf("%q cannot be a resource's name: the project has another %s", p.Resource, p.Type())
 	}
 	return p, nil
+}
+
+// checkModule refuses what the go command refuses in a go.mod, and what means something else to it.
+func checkModule(path string) error {
+	if slices.Contains([]string{"all", "cmd", "go", "internal", "std", "toolchain", "vendor"}, path) {
+		return errors.New("go has another meaning for it")
+	}
+	if _, _, ok := module.SplitPathVersion(path); !ok {
+		return errors.New("a version at its end is /v2 or higher")
+	}
+	return module.CheckImportPath(path)
 }
 
 // A NameError is a name that cannot be used.
@@ -78,6 +89,9 @@ func (p Project) Item() string { return p.Resource }
 
 // Items is the plural of Item.
 func (p Project) Items() string { return plural(p.Resource) }
+
+// File is that of Items in packages, less .go.
+func (p Project) File() string { return fileName(p.Items(), "resource") }
 
 // Type is the resource in Go.
 func (p Project) Type() string { return camel(p.Resource) }
@@ -167,14 +181,14 @@ var constraints = []string{
 	"386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc64", "ppc64le", "riscv64", "s390x", "wasm",
 }
 
-// fileName is that of a file about something, less .go.
-func fileName(about string) string {
+// fileName is that of a file about a method or a resource, less .go.
+func fileName(about, kind string) string {
 	_, last, several := strings.Cut(about, "_")
 	if i := strings.LastIndex(last, "_"); i >= 0 {
 		last = last[i+1:]
 	}
 	if several && slices.Contains(constraints, last) {
-		return about + "_method"
+		return about + "_" + kind
 	}
 	return about
 }
@@ -182,8 +196,11 @@ func fileName(about string) string {
 // methodName checks the name of a method, and returns it as it is on the wire.
 func methodName(name string) (string, error) {
 	wire := snake(name)
-	if !resourceName.MatchString(wire) || !token.IsIdentifier(camel(wire)) {
+	if !resourceName.MatchString(wire) {
 		return "", nameErrorf("%q cannot be a method's name: ship_order, or ShipOrder", name)
+	}
+	if token.IsKeyword(lowerCamel(wire)) {
+		return "", nameErrorf("%q cannot be a method's name: Go has another meaning for it", name)
 	}
 	return wire, nil
 }

@@ -52,7 +52,7 @@ func (p Project) Files(l Library) ([]File, error) {
 		return nil, err
 	}
 	files, err := render("templates/project", data, func(path string) string {
-		name := strings.NewReplacer("NAME", p.Name, "CONTRACT", p.Contract(), "ITEMS", p.Items()).Replace(path)
+		name := strings.NewReplacer("NAME", p.Name, "CONTRACT", p.Contract(), "ITEMS", p.File()).Replace(path)
 		return hidden.Replace(name)
 	})
 	if err != nil {

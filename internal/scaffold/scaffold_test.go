@@ -3,8 +3,11 @@ package scaffold_test
 import (
 	"bytes"
 	"errors"
+	"go/build"
 	"go/format"
+	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"runtime/debug"
@@ -78,9 +81,15 @@ func TestNamesThatCannotBe(t *testing.T) {
 		{Name: "shop-"},
 		{Name: "1shop"},
 		{Name: "all"},
+		{Name: "go"},
+		{Name: "con"}, // no folder on Windows
 		{Name: "shop", Module: "example.com//shop"},
 		{Name: "shop", Module: "example.com/sh op"},
 		{Name: "shop", Module: "-x"},
+		{Name: "shop", Module: "go"},
+		{Name: "shop", Module: "example.com/shop/v1"},
+		{Name: "shop", Module: "example.com/shop."},
+		{Name: "shop", Module: "example.com/nul/shop"},
 		{Name: "shop", Topic: "a b"},
 		{Name: "shop", Topic: "a\"b"},
 		{Name: "shop", Resource: "Order"},
@@ -95,6 +104,8 @@ func TestNamesThatCannotBe(t *testing.T) {
 	}
 }
 
+var tests = regexp.MustCompile(`(?m)^func Test\w+`)
+
 var orders = regexp.MustCompile(`(an|/|"|Create|List)_?[oO]rders?\b`)
 
 // What Go's files are made of is formatted whatever the names are, and nothing of the templates is left over.
@@ -103,6 +114,8 @@ func TestFiles(t *testing.T) {
 	for _, p := range []scaffold.Project{
 		{Name: "shop"},
 		{Name: "a-zoo", Module: "example.com/teams/zoo", Topic: "zoo.keepers", Resource: "wild_animal"},
+		{Name: "pane", Resource: "app_window"}, // windows is a system for Go
+		{Name: "news", Resource: "refusal"},
 	} {
 		files, err := p.Files(library)
 		if err != nil {
@@ -118,6 +131,18 @@ func TestFiles(t *testing.T) {
 				t.Errorf("%s has something of the template:\n%s", f.Path, f.Text)
 			}
 			if strings.HasSuffix(f.Path, ".go") {
+				anywhere := build.Context{Compiler: "gc", OpenFile: func(string) (io.ReadCloser, error) {
+					return io.NopCloser(bytes.NewReader(f.Text)), nil
+				}}
+				if built, err := anywhere.MatchFile("", f.Path); err != nil || !built {
+					t.Errorf("%s is not built everywhere: %v", f.Path, err)
+				}
+				for _, test := range tests.FindAllString(string(f.Text), -1) {
+					if seen[path.Dir(f.Path)+test] {
+						t.Errorf("%s has %s a second time", f.Path, test)
+					}
+					seen[path.Dir(f.Path)+test] = true
+				}
 				if formatted, err := format.Source(f.Text); err != nil || !bytes.Equal(formatted, f.Text) {
 					t.Errorf("%s is not formatted: %v", f.Path, err)
 				}
