@@ -90,6 +90,10 @@ func TestNew(t *testing.T) { //nolint:tparallel // the project changes after its
 		}
 	}
 
+	if strings.Contains(flow, "no handler") {
+		t.Errorf("goslo flow ends before the manager:\n%s", flow)
+	}
+
 	w.shell.in(filepath.Join(w.folder, "api")).run(t, "new", "method", "RefundOrder").want(t, 0)
 	w.shell.run(t, "new", "method", "ship_order", "--cast").want(t, 0)
 	w.shell.run(t, "new", "method", "ship_order", "--cast").want(t, 2).wantErr(t, "ShipOrder is declared already")
@@ -281,6 +285,35 @@ func TestNewDryRun(t *testing.T) {
 	}
 	if got := s.run(t, "new", "fleet", "--dry-run").want(t, 0); !strings.Contains(got.out, "would write  fleet/go.mod") {
 		t.Errorf("said: %s", got.out)
+	}
+}
+
+// In a workspace go builds what go.work lists, and nothing else.
+func TestNewInWorkspace(t *testing.T) {
+	t.Parallel()
+	s := newShell(t).in(t.TempDir())
+	if err := os.WriteFile(filepath.Join(s.folder, "go.work"), []byte("go 1.26.0\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.env = append(s.env[:len(s.env):len(s.env)], "GOWORK=")
+	const use = "go work use ."
+	if got := s.run(t, "new", "shop").want(t, 0); !strings.Contains(got.out, "cd shop\n  "+use+"\n  go run") {
+		t.Errorf("not said: %s\n%s", use, got.out)
+	}
+	w := workshop{folder: filepath.Join(s.folder, "shop")}
+	w.golang(t, strings.Fields(use)[1:]...)
+	w.golang(t, "vet", "./...")
+}
+
+// Without the network, the cause is said, and not everything that is missing.
+func TestNewWithoutNetwork(t *testing.T) {
+	t.Parallel()
+	s := newShell(t).in(t.TempDir())
+	s.env = append(s.env[:len(s.env):len(s.env)], "GOPROXY=off", "GOMODCACHE="+t.TempDir())
+	got := s.run(t, "new", "shop").want(t, 1)
+	got.wantErr(t, "run go mod tidy in shop", "GOPROXY=off")
+	if n := strings.Count(got.err, "\n"); n > 15 {
+		t.Errorf("%d lines:\n%s", n, got.err)
 	}
 }
 

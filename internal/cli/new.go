@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -100,6 +101,13 @@ func (a *app) newProject(ctx context.Context, flags *newFlags) error {
 		return err
 	}
 	a.progress("go mod tidy took %s", time.Since(began).Round(100*time.Millisecond))
+	inWorkspace, err := scaffold.InWorkspace(ctx, folder)
+	if err != nil {
+		return err
+	}
+	if inWorkspace {
+		w.Next = slices.Insert(w.Next, 1, "go work use .")
+	}
 	return a.printWritten(w)
 }
 

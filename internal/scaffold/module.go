@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 )
 
@@ -113,10 +114,34 @@ func Tidy(ctx context.Context, folder string) error {
 	var out bytes.Buffer
 	c.Stdout, c.Stderr = &out, &out
 	if err := c.Run(); err != nil {
-		if text := strings.TrimSpace(out.String()); text != "" {
+		if text := firstProblems(out.String()); text != "" {
 			err = fmt.Errorf("%w: %s", err, text)
 		}
-		return fmt.Errorf("the files are written, and go mod tidy in %s failed: %w", folder, err)
+		return fmt.Errorf("the files are written, but go.mod is not complete: run go mod tidy in %s when this is mended: %w", folder, err)
 	}
 	return nil
+}
+
+// firstProblems are the first lines that go says, without what it fetches: one cause, such as no network, has hundreds.
+func firstProblems(said string) string {
+	const most = 5
+	lines := slices.DeleteFunc(strings.Split(strings.TrimSpace(said), "\n"), func(line string) bool {
+		return strings.HasPrefix(line, "go: downloading ")
+	})
+	if len(lines) > most {
+		lines = append(lines[:most], fmt.Sprintf("... and %d lines more", len(lines)-most))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// InWorkspace reports whether a go.work governs what is built in the folder, in which go builds only the modules that it lists.
+func InWorkspace(ctx context.Context, folder string) (bool, error) {
+	c := exec.CommandContext(ctx, "go", "env", "GOWORK")
+	c.Dir = folder
+	out, err := c.Output()
+	if err != nil {
+		return false, fmt.Errorf("scaffold: go env GOWORK in %s: %w", folder, err)
+	}
+	file := strings.TrimSpace(string(out))
+	return file != "" && file != "off", nil
 }
