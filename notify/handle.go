@@ -214,21 +214,22 @@ func (d *dues) Pop() any {
 
 // ack acknowledges. Where that fails the bus delivers the notification again (RMQ-CONS-06).
 func (l *Listener) ack(ctx context.Context, h *heard) {
-	id := h.Message.UniqueID
 	l.failures.forget(h.key())
-	if err := h.Ack(ctx); err != nil {
-		l.log.Warn("notification not acknowledged; it will come again", "notification", h.raw, "topic", h.raw.Topic, "error", err)
-	}
-	if id != "" {
-		l.done.set(id, struct{}{})
+	l.done.set(h.Message.UniqueID, struct{}{})
+	for _, d := range l.inHand.leave(h) {
+		if err := d.Ack(ctx); err != nil {
+			l.log.Warn("notification not acknowledged; it will come again", "notification", h.raw, "topic", h.raw.Topic, "error", err)
+		}
 	}
 }
 
 // requeue gives notifications back. Where that fails the bus delivers them again, when it notices.
 func (l *Listener) requeue(ctx context.Context, list ...*heard) {
 	for _, h := range list {
-		if err := h.Requeue(ctx); err != nil {
-			l.log.Warn("notification not given back", "notification", h.raw, "topic", h.raw.Topic, "error", err)
+		for _, d := range l.inHand.leave(h) {
+			if err := d.Requeue(ctx); err != nil {
+				l.log.Warn("notification not given back", "notification", h.raw, "topic", h.raw.Topic, "error", err)
+			}
 		}
 	}
 }

@@ -82,6 +82,7 @@ type Listener struct {
 
 	failures *remembered[int]      // how often a notification that is on its way back has failed, by key
 	done     *remembered[struct{}] // unique ids that were acknowledged
+	inHand   inHand                // what is not settled
 	arrivals chan *heard           // from the bus
 	work     chan []*heard         // to workers
 	failed   chan *heard           // to who waits with them
@@ -97,6 +98,8 @@ type heard struct {
 	*transport.Delivery
 	raw *Raw
 	due time.Time // when it is given back
+
+	again []*transport.Delivery // the same, come again; guarded by the listener's inHand
 }
 
 // key is what failures are counted by: the unique id, or where the sender has given none, a digest of what it says.
@@ -350,8 +353,10 @@ func (l *Listener) read(ctx, own context.Context, from transport.Listener) error
 			return err
 		}
 		h := &heard{Delivery: d, raw: arrived(d)}
-		switch id := d.Message.UniqueID; {
-		case id != "" && l.done.has(id):
+		switch {
+		case !l.inHand.take(h):
+			l.log.Info("notification came again while it is in hand; settled with it", "notification", h.raw, "topic", h.raw.Topic)
+		case l.done.has(d.Message.UniqueID): // looked at second: who acknowledges sets it first
 			l.log.Info("notification came again after it was acknowledged; acknowledged once more", "notification", h.raw, "topic", h.raw.Topic)
 			l.ack(own, h)
 		case !h.raw.Priority.known():

@@ -1,0 +1,69 @@
+package notify_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/goslo/goslo/notify"
+	"github.com/goslo/goslo/transport"
+)
+
+// What comes again while it is still in hand, as after a lost connection, is not handled a second time beside the first, and is settled
+// with it.
+func TestComesAgainWhileInHand(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		fails bool
+		batch notify.Batch
+		want  []string
+	}{
+		"handled": {false, notify.Batch{}, []string{"1 after 0s", "1 after 0s"}},
+		"failed":  {true, notify.Batch{}, []string{"1 after 0s", "1 after 0s", "1 after 1m1s", "1 after 1m1s"}},
+		"batch":   {false, notify.Batch{Size: 5, Timeout: 2 * time.Second}, []string{"2 after 2s"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(t *testing.T, w *world) {
+				start := time.Now()
+				var got list[string]
+				stop := w.run(notify.ListenerConfig{Batch: c.batch, Workers: 4, Prefetch: 20}, notify.HandleBatch(func(_ context.Context, all []notify.Raw) error {
+					got.add(fmt.Sprintf("%d after %s", len(all), time.Since(start)))
+					<-time.After(time.Minute)
+					if c.fails && time.Since(start) < 2*time.Minute-time.Second*30 {
+						return errors.New("no")
+					}
+					return nil
+				}))
+				for range 3 {
+					for _, id := range []string{"1", "2"} {
+						to := transport.Address{Kind: transport.Notification, Topic: "notifications.info"}
+						if err := w.bus.Send(t.Context(), to, &transport.Message{UniqueID: id, Event: &transport.Event{Type: id, Priority: "INFO"}}); err != nil {
+							t.Fatal(err)
+						}
+					}
+					synctest.Wait()
+				}
+				sleep(time.Hour)
+				if diff := cmp.Diff(c.want, got.take()); diff != "" {
+					t.Errorf("handled (-want +got):\n%s", diff)
+				}
+				if err := stop(); err != nil {
+					t.Error(err)
+				}
+				if n := w.waiting("notifications.info", ""); n != 0 {
+					t.Errorf("%d are not settled", n)
+				}
+				if !strings.Contains(w.log.String(), "came again") {
+					t.Errorf("the log does not say that they came again: %s", w.log)
+				}
+			})
+		})
+	}
+}
