@@ -3,6 +3,7 @@ package goslo
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/goslo/goslo/config"
@@ -46,6 +47,7 @@ func (c Config) NotifierConfig(bus transport.Transport) (notify.NotifierConfig, 
 	if err != nil {
 		return n, &ConfigError{err}
 	}
+	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == "" }) // "driver =" is how tools write none
 	d := notify.DriverConfig{Bus: bus, Logger: c.Logger, Messaging: notify.MessagingConfig{Logger: c.Logger}}
 	if d.Routing, err = c.notificationOption("routing_config"); err != nil {
 		return n, &ConfigError{err}

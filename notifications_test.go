@@ -34,12 +34,14 @@ func TestNotifierOptions(t *testing.T) {
 		sent  []string
 		retry notify.Retry
 	}{
-		"nothing":   {"[DEFAULT]\n", nil, nil, notify.Forever},
-		"a driver":  {"[oslo_messaging_notifications]\ndriver = messagingv2\n", nil, []string{"notifications.info bare=false"}, notify.Forever},
-		"several":   {"[oslo_messaging_notifications]\ndriver = messagingv2\ndriver = noop\ndriver = messaging\nretry = 3\n", nil, []string{"notifications.info bare=false", "notifications.info bare=true"}, notify.Times(3)},
-		"topics":    {"[oslo_messaging_notifications]\ndriver = messaging\ntopics = a, b\nretry = 0\n", nil, []string{"a.info bare=true", "b.info bare=true"}, notify.Never},
-		"no topics": {"[oslo_messaging_notifications]\ndriver = messaging\ntopics =\nretry = -1\n", nil, nil, notify.Forever},
-		"old names": {"[DEFAULT]\nnotification_driver = messagingv2\nnotification_topics = old\n", nil, []string{"old.info bare=false"}, notify.Forever},
+		"nothing":                        {"[DEFAULT]\n", nil, nil, notify.Forever},
+		"a driver":                       {"[oslo_messaging_notifications]\ndriver = messagingv2\n", nil, []string{"notifications.info bare=false"}, notify.Forever},
+		"several":                        {"[oslo_messaging_notifications]\ndriver = messagingv2\ndriver = noop\ndriver = messaging\nretry = 3\n", nil, []string{"notifications.info bare=false", "notifications.info bare=true"}, notify.Times(3)},
+		"topics":                         {"[oslo_messaging_notifications]\ndriver = messaging\ntopics = a, b\nretry = 0\n", nil, []string{"a.info bare=true", "b.info bare=true"}, notify.Never},
+		"no driver":                      {"[oslo_messaging_notifications]\ndriver =\n", nil, nil, notify.Forever},
+		"an empty driver beside another": {"[oslo_messaging_notifications]\ndriver =\ndriver = messaging\n", nil, []string{"notifications.info bare=true"}, notify.Forever},
+		"no topics":                      {"[oslo_messaging_notifications]\ndriver = messaging\ntopics =\nretry = -1\n", nil, nil, notify.Forever},
+		"old names":                      {"[DEFAULT]\nnotification_driver = messagingv2\nnotification_topics = old\n", nil, []string{"old.info bare=false"}, notify.Forever},
 		"the environment": {
 			"[oslo_messaging_notifications]\ndriver = noop\n",
 			map[string]string{"OS_OSLO_MESSAGING_NOTIFICATIONS__DRIVER": "messagingv2"},
