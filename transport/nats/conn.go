@@ -287,7 +287,7 @@ func (c *Conn) up(nc *nats.Conn, again bool) {
 	c.mu.Unlock()
 	if again {
 		c.counters.reconnects.Add(1)
-		c.keeper.rebuild()
+		c.keeper.rebuildAll()
 	}
 }
 
@@ -368,7 +368,7 @@ func (c *Conn) whileLinked(ctx context.Context, step func(context.Context) error
 			return err
 		case l.isLost():
 		case errors.Is(err, nats.ErrReconnectBufExceeded):
-			if err := c.pause(ctx); err != nil {
+			if err := c.rest(ctx, callbackPause); err != nil {
 				return err
 			}
 		default:

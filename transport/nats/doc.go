@@ -27,6 +27,10 @@
 // Pools of one name on several topics are apart. An operator who deletes a stream while it is in use may lose what is sent at that
 // moment, besides what it held: until its consumer is there again the server confirms what it does not keep.
 //
+// A queue that was deleted under its listeners is there again a second later; until then who casts is told that nobody listens, and who
+// notifies waits two. (A stream that is made again while the server still deletes it loses its files and confirms nothing, until it is deleted
+// once more: so who has just connected and makes it in these milliseconds may do.)
+//
 // # Guarantees
 //
 // A call to nobody comes back at once, see [transport.Delivery].Undelivered. A call is not stored: it is gone

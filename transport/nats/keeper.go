@@ -9,8 +9,15 @@ import (
 	"github.com/goslo/goslo/transport"
 )
 
-// rebuildTimeout bounds one attempt to make a listener's queues again.
-const rebuildTimeout = 10 * time.Second
+const (
+	// rebuildTimeout bounds one attempt to make a listener's queues again.
+	rebuildTimeout = 10 * time.Second
+
+	// deletionWait is how long a listener leaves a queue alone that was deleted. The server forgets a stream's name and ends its consumers
+	// first and removes its files last, under their name: a stream that is made between keeps its files in the same place, loses them, and
+	// confirms nothing.
+	deletionWait = time.Second
+)
 
 // keeper is the connection's one goroutine: it looks after listeners every ackWait/3, measures the way to the server and back, and rebuilds them
 // when the connection came back or a queue was deleted under them.
@@ -22,13 +29,13 @@ type keeper struct {
 
 	mu  sync.Mutex
 	all bool
-	one map[listener]struct{}
+	one map[listener]time.Time // listeners to be rebuilt, and when
 }
 
 func (k *keeper) start(ctx context.Context, c *Conn) {
 	k.conn = c
 	k.kick = make(chan struct{}, 1)
-	k.one = map[listener]struct{}{}
+	k.one = map[listener]time.Time{}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // it outlives Open
 	k.cancel = cancel
 	k.done.Go(func() { k.run(ctx) })
@@ -39,32 +46,59 @@ func (k *keeper) stop() {
 	k.done.Wait()
 }
 
-// rebuild asks for all listeners to be rebuilt, or for those given.
-func (k *keeper) rebuild(some ...listener) {
+// rebuildAll asks for all listeners to be rebuilt, except those that are to wait.
+func (k *keeper) rebuildAll() {
 	k.mu.Lock()
-	k.all = k.all || len(some) == 0
-	k.conn.counters.deaf.Add(uint64(len(some)))
-	for _, l := range some {
-		k.one[l] = struct{}{}
+	k.all = true
+	k.mu.Unlock()
+	k.wake()
+}
+
+// rebuild asks for a listener to be rebuilt after a time. The longest time that was asked for counts.
+func (k *keeper) rebuild(l listener, after time.Duration) {
+	k.mu.Lock()
+	before, asked := k.one[l]
+	if !asked {
+		k.conn.counters.deaf.Add(1)
+	}
+	if due := time.Now().Add(after); due.After(before) {
+		k.one[l] = due
 	}
 	k.mu.Unlock()
+	k.wake()
+}
+
+func (k *keeper) wake() {
 	select {
 	case k.kick <- struct{}{}:
 	default:
 	}
 }
 
-func (k *keeper) take() (all bool, some map[listener]struct{}) {
+// take returns the listeners to be rebuilt now, and how long no other is due.
+func (k *keeper) take() (due []listener, rest time.Duration) {
+	rest = ackWait
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	all, some = k.all, k.one
-	k.all, k.one = false, map[listener]struct{}{}
-	return all, some
+	now, later := time.Now(), map[listener]time.Time{}
+	for _, l := range k.conn.snapshot() {
+		switch at, asked := k.one[l]; {
+		case asked && at.After(now):
+			later[l] = at
+			rest = min(rest, at.Sub(now))
+		case asked, k.all:
+			due = append(due, l)
+		}
+	}
+	k.all, k.one = false, later
+	return due, rest
 }
 
 func (k *keeper) run(ctx context.Context) {
 	ticker := time.NewTicker(ackWait / 3)
 	defer ticker.Stop()
+	due := time.NewTimer(ackWait)
+	defer due.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -76,17 +110,17 @@ func (k *keeper) run(ctx context.Context) {
 			now := time.Now() // the tick may have waited for a rebuild
 			for _, l := range k.conn.snapshot() {
 				if l.tick(now) {
-					k.rebuild(l)
+					k.rebuild(l, 0)
 				}
 			}
+			continue
 		case <-k.kick:
-			all, some := k.take()
-			for _, l := range k.conn.snapshot() {
-				if _, asked := some[l]; !all && !asked {
-					continue
-				}
-				k.rebuildOne(ctx, l)
-			}
+		case <-due.C:
+		}
+		some, rest := k.take()
+		due.Reset(rest)
+		for _, l := range some {
+			k.rebuildOne(ctx, l)
 		}
 	}
 }

@@ -111,6 +111,9 @@ func (c *Conn) notify(ctx context.Context, to transport.Address, m *transport.Me
 			return fmt.Errorf("%w: somebody deletes stream %s as often as it is made", transport.ErrNotSent, streamName(subject))
 		}
 		c.log.Warn("nats: stream of notifications gone, making it again", "stream", streamName(subject))
+		if err := c.rest(ctx, 2*deletionWait); err != nil { // its listeners go first, so that their pools have it
+			return err
+		}
 	}
 }
 

@@ -1,15 +1,16 @@
 package nats_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
-
-	natsgo "github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/goslo/goslo/internal/brokertest"
 	"github.com/goslo/goslo/transport"
 )
+
+// stream has the notifications of notified.
+const stream = "om~_~notification~openstack~events%2Einfo"
 
 func notified(pool string) transport.Address {
 	return transport.Address{Kind: transport.Notification, Topic: "events.info", Pool: pool}
@@ -39,18 +40,8 @@ func hear(t *testing.T, l transport.Listener) string {
 func TestNotificationsOutliveTheirStream(t *testing.T) {
 	t.Parallel()
 	node := brokertest.NewNATS(t, brokertest.NATSOptions{})
-	bus := open(t, node.URL())
-	nc, err := natsgo.Connect(node.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
+	bus, js := open(t, node.URL()), jetStream(t, node)
 	tell(t, bus, "lost")
-	const stream = "om~_~notification~openstack~events%2Einfo"
 	if err := js.DeleteStream(testContext(t), stream); err != nil {
 		t.Fatal(err)
 	}
@@ -83,4 +74,28 @@ func TestNotificationsOutliveTheirStream(t *testing.T) {
 		info, err := js.Stream(testContext(t), stream)
 		return err == nil && info.CachedInfo().State.Msgs == 0
 	})
+}
+
+// A stream that is deleted under its listeners is made again when the server is through with deleting it, and stores again.
+func TestStreamDeletedUnderListeners(t *testing.T) {
+	t.Parallel()
+	node := brokertest.NewNATS(t, brokertest.NATSOptions{})
+	notifier, bus, js := open(t, node.URL()), open(t, node.URL()), jetStream(t, node)
+	all := []transport.Listener{listen(t, bus, notified("")), listen(t, bus, notified("meter")), listen(t, open(t, node.URL()), notified("audit"))}
+	tell(t, notifier, "before")
+	for i := range 3 {
+		want := "before"
+		if i > 0 {
+			if err := js.DeleteStream(testContext(t), stream); err != nil {
+				t.Fatal(err)
+			}
+			want = fmt.Sprint("after deletion ", i)
+			tell(t, notifier, want)
+		}
+		for _, l := range all {
+			if got := hear(t, l); got != want {
+				t.Fatalf("%s: got %s, want %s", l.Addr(), got, want)
+			}
+		}
+	}
 }

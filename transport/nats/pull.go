@@ -179,9 +179,12 @@ func (q *castQueue) status(m *nats.Msg) {
 		return
 	}
 	l.conn.log.Warn("nats: queue stopped handing out casts", "listener", l.Addr(), "subject", q.subject, "status", code, "description", text)
-	// Anything else is tried again at the keeper's next tick, so that a lasting refusal does not spin.
-	if code == "503" || strings.Contains(text, "Deleted") || strings.Contains(text, "Leadership") {
-		l.conn.keeper.rebuild(l)
+	switch {
+	case code == "503", strings.Contains(text, "Deleted"):
+		l.conn.keeper.rebuild(l, deletionWait)
+	case strings.Contains(text, "Leadership"):
+		l.conn.keeper.rebuild(l, 0)
+	default: // tried again at the keeper's next tick, so that a lasting refusal does not spin
 	}
 }
 

@@ -34,8 +34,12 @@ const (
 // replyPatience bounds how long a reply waits for the connection to come back.
 const replyPatience = 30 * time.Second
 
-// probePause is the time between two looks whether servers are back after the bus was away.
-const probePause = 50 * time.Millisecond
+const (
+	// probePause is the time between two looks whether servers are back after the bus was away.
+	probePause = 50 * time.Millisecond
+	// callbackPause lets nats.go's callback tell that the connection is away, which its methods know first.
+	callbackPause = time.Millisecond
+)
 
 // lookTimeout bounds one look whether a stream exists.
 const lookTimeout = 2 * time.Second
@@ -122,7 +126,7 @@ func (c *Conn) publish(ctx context.Context, subject, reply string, header nats.H
 			}
 			return c.publishError(err, len(body))
 		}
-		if err := c.pause(ctx); err != nil {
+		if err := c.rest(ctx, callbackPause); err != nil {
 			return err
 		}
 	}
@@ -134,20 +138,6 @@ func (c *Conn) hand(subject, reply string, header nats.Header, body []byte) erro
 		return c.nc.PublishRequest(subject, reply, body)
 	}
 	return c.nc.PublishMsg(&nats.Msg{Subject: subject, Reply: reply, Header: header, Data: body})
-}
-
-// pause lets nats.go's callback tell that the connection is away, which its methods know first.
-func (c *Conn) pause(ctx context.Context) error {
-	t := time.NewTimer(time.Millisecond)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-c.closed:
-		return transport.ErrClosed
-	case <-ctx.Done():
-		return fmt.Errorf("%w: %w", transport.ErrNotSent, context.Cause(ctx))
-	}
 }
 
 // headers are a message's; nil for none.
@@ -207,15 +197,16 @@ func (c *Conn) awaitServer(ctx context.Context, l *link, subject string) error {
 		if ctx.Err() != nil {
 			return fmt.Errorf("%w: %w", transport.ErrNotSent, context.Cause(ctx))
 		}
-		if err := c.rest(ctx); err != nil {
+		if err := c.rest(ctx, probePause); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *Conn) rest(ctx context.Context) error {
-	t := time.NewTimer(probePause)
+// rest waits. The error wraps ErrNotSent or ErrClosed.
+func (c *Conn) rest(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
@@ -262,7 +253,7 @@ func (c *Conn) store(ctx context.Context, subject string, m *transport.Message, 
 		c.counters.asked(err)
 		switch {
 		case errors.Is(err, nats.ErrReconnectBufExceeded):
-			if err := c.pause(ctx); err != nil {
+			if err := c.rest(ctx, callbackPause); err != nil {
 				return err
 			}
 			continue
@@ -273,7 +264,7 @@ func (c *Conn) store(ctx context.Context, subject string, m *transport.Message, 
 		case err != nil:
 			return c.publishError(err, len(body))
 		case noResponders(answer) && l.settling():
-			if err := c.rest(ctx); err != nil {
+			if err := c.rest(ctx, probePause); err != nil {
 				return err
 			}
 			continue
@@ -328,7 +319,7 @@ func (c *Conn) nobody(ctx context.Context, l *link, subject string) error {
 	case s.Error != nil && (s.Error.ErrCode == codeNoJetStream || s.Error.ErrCode == codeNoJetStreamForAccount):
 		return fmt.Errorf("%w: %w", transport.ErrRejected, errNoJetStream)
 	}
-	if err := c.rest(ctx); err != nil {
+	if err := c.rest(ctx, probePause); err != nil {
 		return fmt.Errorf("%s: %w", why, err)
 	}
 	return nil
