@@ -84,7 +84,7 @@ type RabbitTopology struct {
 	MaxMemoryLength      int    `config:"rabbit_quorum_max_memory_length" default:"0" deprecated:"rabbit_quroum_max_memory_length" help:"How many messages a quorum queue keeps in memory. 0 is no limit."`
 	MaxMemoryBytes       int    `config:"rabbit_quorum_max_memory_bytes" default:"0" deprecated:"rabbit_quroum_max_memory_bytes" help:"How many bytes of messages a quorum queue keeps in memory. 0 is no limit."`
 	TransientQueuesTTL   int    `config:"rabbit_transient_queues_ttl" default:"1800" min:"0" help:"After how many unused seconds reply and fanout queues go. 0 is never."`
-	CancelOnFailover     bool   `config:"enable_cancel_on_failover" default:"false" help:"Whether the broker cancels consumers when a mirrored queue moves."`
+	CancelOnFailover     bool   `config:"enable_cancel_on_failover" default:"false" help:"Whether the broker cancels consumers of reply and fanout queues when a mirrored queue moves; those of shared queues it always does."`
 	StreamFanout         bool   `config:"rabbit_stream_fanout" default:"false" help:"Whether fanouts go through a stream."`
 	QueueManager         bool   `config:"use_queue_manager" default:"false" help:"Whether reply and fanout queues have the same names after a restart."`
 	Hostname             string `config:"hostname" sample:"node1.example.com" help:"The host in those names."`

@@ -173,6 +173,19 @@ func (n *RabbitNode) DeleteQueue(t testing.TB, vhost, name string) {
 		resource(vhost, "queue", name))
 }
 
+// RemakeQueue deletes a classic queue and makes it again, bound by its name, before the channels that consume from it have heard of that.
+func (n *RabbitNode) RemakeQueue(t testing.TB, vhost, exchange, name string) {
+	t.Helper()
+	n.eval(t, `{ok, Q} = rabbit_amqqueue:lookup(%[1]s),
+		Channels = [element(1, C) || C <- rabbit_amqqueue:consumers(Q)],
+		[ok = sys:suspend(C) || C <- Channels],
+		{ok, _} = rabbit_amqqueue:delete(Q, false, false, <<"brokertest">>),
+		{new, _} = rabbit_amqqueue:declare(%[1]s, false, false, [], none, <<"brokertest">>),
+		ok = rabbit_binding:add({binding, %[2]s, %[3]s, %[1]s, []}, <<"brokertest">>),
+		[ok = sys:resume(C) || C <- Channels], ok.`,
+		resource(vhost, "queue", name), resource(vhost, "exchange", exchange), bin(name))
+}
+
 // PurgeQueue drops the messages of a queue that no consumer holds.
 func (n *RabbitNode) PurgeQueue(t testing.TB, vhost, name string) {
 	t.Helper()

@@ -84,6 +84,7 @@ func TestNotificationTopologyIsPythons(t *testing.T) {
 				got = look(t, node, ours)
 				return settled(got)
 			})
+			want.cancelled(query, "pool")
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("-Python +ours:\n%s", diff)
 			}

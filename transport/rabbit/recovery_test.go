@@ -8,6 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	amqp "github.com/rabbitmq/amqp091-go"
+
 	"github.com/goslo/goslo/internal/brokertest"
 	"github.com/goslo/goslo/transport"
 	"github.com/goslo/goslo/transport/rabbit"
@@ -359,5 +362,38 @@ func TestIdleListenerIsPrompt(t *testing.T) {
 	}
 	if took := time.Since(start); took > 4*time.Second {
 		t.Errorf("acknowledged and stopped after %s", took)
+	}
+}
+
+// A queue that is made again before the broker's channel has heard that it was deleted: RabbitMQ before 4.0 would consume from it by itself,
+// and lose what it delivers.
+func TestQueueMadeAgainAtOnce(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	vhost := node.NewVhost(t)
+	bus := openURL(t, node.URLVhost(vhost)+"?probe_interval=0", rabbit.Config{})
+	l := listen(t, bus, server("stock"))
+	for _, q := range []string{"stock", "stock.one"} {
+		node.RemakeQueue(t, vhost, "openstack", q)
+		to := topic("stock")
+		if q == "stock.one" {
+			to.Server = "one"
+		}
+		receives(t, bus, l, to)
+	}
+}
+
+// A queue that a peer has made a quorum queue refuses what a listener asks of the others.
+func TestConsumersOfTheirQuorumQueues(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	vhost := node.NewVhost(t)
+	if _, err := raw(t, node.URLVhost(vhost)).QueueDeclare("stock", true, false, false, false, amqp.Table{"x-queue-type": "quorum"}); err != nil {
+		t.Fatal(err)
+	}
+	bus := openURL(t, node.URLVhost(vhost), rabbit.Config{})
+	receives(t, bus, listen(t, bus, server("stock")), topic("stock"))
+	if diff := cmp.Diff(map[string]map[string]any{"stock": {}, "stock.one": {"x-cancel-on-ha-failover": true}, "stock_fanout_ID": {}}, look(t, node, vhost).Consumers); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -133,9 +134,27 @@ func (l *listener) subscribe(ctx context.Context, s *session, nth int) (*subscri
 	}
 	if err != nil {
 		_ = ch.Close() // it may be closed already; err says why
+		if l.yields(err) {
+			return l.subscribe(ctx, s, nth)
+		}
 		return nil, made, err
 	}
 	return sub, made, nil
+}
+
+// yields has the listener do without what a queue refuses that a peer has made a quorum queue or a stream.
+func (l *listener) yields(err error) (again bool) {
+	var e *amqp.Error
+	if !errors.As(err, &e) || e.Code != amqp.PreconditionFailed || !strings.Contains(e.Reason, cancelOnLoss) {
+		return false
+	}
+	for i := range l.queues {
+		if name := l.queues[i].name; l.queues[i].consume != nil && strings.Contains(e.Reason, "'"+name+"'") {
+			l.queues[i].consume = nil
+			again = true
+		}
+	}
+	return again
 }
 
 // declare makes what the listener lives from; again, where it is to say what was missing. While RabbitMQ deletes an

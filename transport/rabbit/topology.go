@@ -96,7 +96,7 @@ func (t topology) shared(a transport.Address, server string, x *exchange) queue 
 	}
 	return queue{
 		name: name, key: name, exchange: x, durable: x.durable, autoDelete: t.autoDelete,
-		args: t.arguments(t.quorum, 0), consume: t.consumer(t.quorum),
+		args: t.arguments(t.quorum, 0), consume: cancelling(!t.quorum),
 		to: transport.Address{Kind: transport.Topic, Exchange: a.Exchange, Topic: a.Topic, Server: server},
 	}
 }
@@ -105,7 +105,7 @@ func (t topology) shared(a transport.Address, server string, x *exchange) queue 
 func (t topology) own(name string) queue {
 	return queue{
 		name: name, own: true, kept: t.names != nil, durable: t.transientQuorum,
-		args: t.arguments(t.transientQuorum, t.ttl), consume: t.consumer(t.transientQuorum),
+		args: t.arguments(t.transientQuorum, t.ttl), consume: cancelling(t.cancelOnFailover && !t.transientQuorum),
 	}
 }
 
@@ -151,13 +151,18 @@ func integer(n int) any {
 	return int64(n)
 }
 
-// consumer are the arguments of a consumer (RMQ-TOPO-19); those of a stream's are its listener's. A quorum queue
-// refuses this one, and a consumer that has it: it is for mirrored queues, and quorum queues keep their consumers.
-func (t topology) consumer(quorum bool) amqp.Table {
-	if !t.cancelOnFailover || quorum {
+// cancelOnLoss has the broker end a consumer whose queue is gone. Without it RabbitMQ before 4.0 consumes for it once more, by itself,
+// from a queue that somebody has made of that name meanwhile, and then throws away what that one delivers
+// (rabbit_channel.erl, handle_consuming_queue_down_or_eol): a listener that is deaf, and looks well from outside.
+const cancelOnLoss = "x-cancel-on-ha-failover"
+
+// cancelling are the arguments of a consumer (RMQ-TOPO-19); those of a stream's are its listener's. Queues that others declare too always
+// have cancelOnLoss; upstream has it where enable_cancel_on_failover says so. Quorum queues refuse it, and keep their consumers.
+func cancelling(yes bool) amqp.Table {
+	if !yes {
 		return nil
 	}
-	return amqp.Table{"x-cancel-on-ha-failover": true}
+	return amqp.Table{cancelOnLoss: true}
 }
 
 // A job is declaring, deleting or asking, in the goroutine that owns a session's setup channel.

@@ -56,8 +56,8 @@ func TestTopologyVariants(t *testing.T) {
 			"exchange openstack durable=false",
 			"exchange stock_fanout durable=true",
 			`queue reply_ID quorum durable=true {"x-delivery-limit":7,"x-expires":1800000,"x-queue-type":"quorum"} consumer {}`,
-			"queue stock classic durable=false {} consumer {}",
-			"queue stock.one classic durable=false {} consumer {}",
+			`queue stock classic durable=false {} consumer {"x-cancel-on-ha-failover":true}`,
+			`queue stock.one classic durable=false {} consumer {"x-cancel-on-ha-failover":true}`,
 			`queue stock_fanout_ID quorum durable=true {"x-delivery-limit":7,"x-expires":1800000,"x-queue-type":"quorum"} consumer {}`,
 		}},
 		// conforms: RMQ-TOPO-15, CFG-38
@@ -65,8 +65,8 @@ func TestTopologyVariants(t *testing.T) {
 			"exchange openstack durable=false",
 			"exchange stock_fanout durable=false",
 			"queue reply_ID classic durable=false {} consumer {}",
-			"queue stock classic durable=false {} consumer {}",
-			"queue stock.one classic durable=false {} consumer {}",
+			`queue stock classic durable=false {} consumer {"x-cancel-on-ha-failover":true}`,
+			`queue stock.one classic durable=false {} consumer {"x-cancel-on-ha-failover":true}`,
 			"queue stock_fanout_ID classic durable=false {} consumer {}",
 		}},
 		// What oslo.messaging recommends for production, and cancelling on fail-over, which streams leave out.
@@ -84,8 +84,8 @@ func TestTopologyVariants(t *testing.T) {
 			"exchange openstack durable=false",
 			"exchange stock_fanout durable=true",
 			`queue reply_ID quorum durable=true {"x-queue-type":"quorum"} consumer {}`,
-			"queue stock classic durable=false {} consumer {}",
-			"queue stock.one classic durable=false {} consumer {}",
+			`queue stock classic durable=false {} consumer {"x-cancel-on-ha-failover":true}`,
+			`queue stock.one classic durable=false {} consumer {"x-cancel-on-ha-failover":true}`,
 			`queue stock_fanout stream durable=true {"x-queue-type":"stream"} consumer null`,
 		}},
 	} {
