@@ -72,6 +72,12 @@ func TestTopologiesAreTheSame(t *testing.T) {
 	var serving, stopped [2]topology
 	serving[0], stopped[0] = pythonTopologies(t, n)
 	serving[1], stopped[1] = goTopologies(t, n)
+	// Ours ask more of the consumers of queues that peers share: see RMQ-TOPO-19.
+	for i, c := range serving[0].Consumers {
+		if c.Queue == "stock" || c.Queue == "stock.one" {
+			serving[0].Consumers[i].Arguments = map[string]any{"x-cancel-on-ha-failover": true}
+		}
+	}
 	if diff := gocmp.Diff(serving[0], serving[1]); diff != "" {
 		t.Errorf("while it serves (-Python +Go)\n%s", diff)
 	}
