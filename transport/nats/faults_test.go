@@ -344,6 +344,10 @@ func TestQueueOfAnOperator(t *testing.T) {
 	if err := l.Close(testContext(t)); err != nil {
 		t.Fatal(err)
 	}
+	brokertest.Await(t, "the first to be gone", func() bool {
+		stream, err := js.Stream(t.Context(), "om~_~cast~openstack~compute")
+		return err == nil && stream.CachedInfo().State.Msgs == 0
+	})
 	send(t, bus, topic, "1")
 	send(t, bus, topic, "2")
 	err = bus.Send(testContext(t), topic, &transport.Message{Method: "3"})
