@@ -285,9 +285,11 @@ func (r *receiver) pump() error {
 // took counts a message in, and says whether it is wanted.
 func (r *receiver) took() bool {
 	r.state.Lock()
-	defer r.state.Unlock()
 	r.unsettled++
-	return !r.closing
+	wanted, give := !r.closing, r.due()
+	r.state.Unlock()
+	r.give(give)
+	return wanted
 }
 
 // settled counts a message out, and gives the broker credit when it has little.
@@ -295,18 +297,29 @@ func (r *receiver) settled() {
 	r.state.Lock()
 	r.unsettled--
 	r.freed++
-	give := 0
-	switch {
-	case r.closing:
-		if r.unsettled == 0 {
-			r.idle()
-		}
-	case !r.dead && r.freed >= r.window-r.unsettled-r.freed:
-		give, r.freed = r.freed, 0
+	if r.closing && r.unsettled == 0 {
+		r.idle()
 	}
+	give := r.due()
 	r.state.Unlock()
-	if give > 0 {
-		_ = r.link.IssueCredit(uint32(give)) // of a link that is not being drained
+	r.give(give)
+}
+
+// due returns the credit that the broker is to be given now. RabbitMQ's plugin reckons without what is on its way to it from the
+// queue, and sends more than its credit when it gets some meanwhile, which the library counts as credit lost for good: there it
+// gets none before it has used up all. The lock is held.
+func (r *receiver) due() (give int) {
+	left := r.window - r.unsettled - r.freed
+	if r.closing || r.dead || r.freed < left || left > 0 && r.conn.product.rabbit() {
+		return 0
+	}
+	give, r.freed = r.freed, 0
+	return give
+}
+
+func (r *receiver) give(credit int) {
+	if credit > 0 {
+		_ = r.link.IssueCredit(uint32(credit)) // of a link that is not being drained
 	}
 }
 
