@@ -2,7 +2,6 @@ package notify
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,8 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/goslo/goslo/internal/mask"
 	"github.com/goslo/goslo/transport"
-	"github.com/goslo/goslo/wire"
 )
 
 // A Driver brings notifications to whoever wants them. It is safe for concurrent use.
@@ -178,52 +177,7 @@ func (d *Log) Notify(ctx context.Context, n *Raw, _ Retry) error {
 	if d.log.Enabled(ctx, level) {
 		d.log.LogAttrs(ctx, level, "oslo.messaging.notification", slog.String("event_type", n.Type), slog.String("message_id", n.ID),
 			slog.String("publisher_id", n.Publisher), slog.String("priority", strings.ToUpper(string(n.Priority))),
-			slog.String("timestamp", n.Timestamp), slog.String("payload", string(masked(n.Payload))))
+			slog.String("timestamp", n.Timestamp), slog.String("payload", string(mask.JSON(n.Payload))))
 	}
 	return nil
-}
-
-// secrets are what names of members that are masked have in them (oslo_utils/strutils.py).
-var secrets = []string{
-	"adminpass", "admin_pass", "password", "auth_token", "new_pass", "secret", "sys_pswd", "token", "configdrive", "encrypted_key", "private_key",
-	"fernetkey", "sslkey", "passphrase", "credential", "encryptionkey", "clientkey", "adminkey",
-}
-
-// masked is JSON with the values of secret members replaced by ***. What cannot be read is not shown.
-func masked(raw json.RawMessage) json.RawMessage {
-	var v any
-	if wire.Unmarshal(raw, &v) != nil {
-		return json.RawMessage(`"(not shown: it is no JSON)"`)
-	}
-	if !mask(v) {
-		return raw
-	}
-	out, err := json.Marshal(v)
-	if err != nil {
-		return json.RawMessage(`"(not shown)"`)
-	}
-	return out
-}
-
-// mask masks secret members in place, and says whether there were any.
-func mask(v any) (found bool) {
-	switch v := v.(type) {
-	case map[string]any:
-		for name, value := range v {
-			lower := strings.ToLower(name)
-			if slices.ContainsFunc(secrets, func(s string) bool { return strings.Contains(lower, s) }) {
-				if _, deep := value.(map[string]any); !deep {
-					v[name] = "***"
-					found = true
-					continue
-				}
-			}
-			found = mask(value) || found
-		}
-	case []any:
-		for _, value := range v {
-			found = mask(value) || found
-		}
-	}
-	return found
 }

@@ -1,0 +1,174 @@
+// Package mask keeps secrets from being shown: values in JSON whose names say that they are one. It is used wherever people, or logs, see
+// what travels on a bus. It starts no goroutine.
+package mask
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+)
+
+// Stars stand where a secret was.
+const Stars = "***"
+
+// secrets are what names of secrets have in them, in lower case: oslo.utils' list (oslo_utils/strutils.py), and what HTTP calls credentials.
+var secrets = []string{
+	"adminpass", "admin_pass", "password", "auth_token", "new_pass", "secret", "sys_pswd", "token", "configdrive", "encrypted_key", "private_key",
+	"fernetkey", "sslkey", "passphrase", "credential", "encryptionkey", "clientkey", "adminkey", "authorization", "cookie",
+}
+
+// Secret reports whether a member, header or setting of this name holds a secret, in any case, and with dashes as with underscores.
+func Secret(name string) bool {
+	name = strings.ReplaceAll(strings.ToLower(name), "-", "_")
+	return slices.ContainsFunc(secrets, func(s string) bool { return strings.Contains(name, s) })
+}
+
+// unreadable is shown of what is no JSON: nobody knows what is in it.
+const unreadable = `"(not shown: it is no JSON)"`
+
+// JSON returns a JSON document with "***" for the values of secret members, at any depth. Objects are looked into instead, whatever their name.
+// All else stays as it is, to the byte: digits, order and blanks, and Python's NaN and Infinity. Of what is no JSON it returns a JSON string that
+// says so.
+func JSON(text []byte) json.RawMessage {
+	m := masker{in: text}
+	if !m.run() {
+		return json.RawMessage(unreadable)
+	}
+	if m.out == nil {
+		return text
+	}
+	return append(m.out, text[m.copied:]...)
+}
+
+// A masker reads a document once, without recursion: who sent it has chosen its depth.
+type masker struct {
+	in     []byte
+	at     int
+	out    []byte // what was copied, with stars; nil = there were no secrets so far
+	copied int    // of in
+	open   []byte // the brackets around at
+}
+
+// run says whether it was JSON.
+func (m *masker) run() bool {
+	name, secret := false, false // a member's name is next; its value is to be masked
+	values := 0                  // outside all brackets
+	for {
+		m.blanks()
+		if m.at == len(m.in) {
+			return len(m.open) == 0 && values == 1
+		}
+		switch c := m.in[m.at]; {
+		case c == ',' && len(m.open) > 0:
+			m.at++
+			name, secret = m.open[len(m.open)-1] == '{', false
+		case c == ']' || c == '}':
+			if len(m.open) == 0 || m.open[len(m.open)-1] != c-2 { // in ASCII
+				return false
+			}
+			m.open = m.open[:len(m.open)-1]
+			m.at++
+			name, secret = false, false
+		case name:
+			var ok bool
+			if secret, ok = m.name(); !ok {
+				return false
+			}
+			name = false
+		case secret && c != '{':
+			if !m.stars() {
+				return false
+			}
+		case c == '{' || c == '[':
+			if len(m.open) == 0 {
+				values++
+			}
+			m.open = append(m.open, c)
+			m.at++
+			name, secret = c == '{', false
+		default:
+			if len(m.open) == 0 {
+				values++
+			}
+			if !m.scalar() {
+				return false
+			}
+		}
+	}
+}
+
+func (m *masker) blanks() {
+	for m.at < len(m.in) && strings.IndexByte(" \t\r\n", m.in[m.at]) >= 0 {
+		m.at++
+	}
+}
+
+// name reads a member's name with its colon.
+func (m *masker) name() (secret, ok bool) {
+	from := m.at
+	if m.in[from] != '"' || !m.scalar() {
+		return false, false
+	}
+	var name string
+	if json.Unmarshal(m.in[from:m.at], &name) != nil {
+		return false, false
+	}
+	m.blanks()
+	if m.at == len(m.in) || m.in[m.at] != ':' {
+		return false, false
+	}
+	m.at++
+	return Secret(name), true
+}
+
+// scalar reads a string, a number or a word.
+func (m *masker) scalar() bool {
+	from := m.at
+	if m.in[m.at] != '"' {
+		for m.at < len(m.in) && strings.IndexByte(" \t\r\n,:[]{}\"", m.in[m.at]) < 0 {
+			m.at++
+		}
+		return m.at > from
+	}
+	for m.at++; m.at < len(m.in); m.at++ {
+		switch m.in[m.at] {
+		case '\\':
+			m.at++
+		case '"':
+			m.at++
+			return true
+		}
+	}
+	return false
+}
+
+// stars reads a value that is no object, and writes stars for it.
+func (m *masker) stars() bool {
+	from, depth := m.at, 0
+	for {
+		m.blanks()
+		if m.at == len(m.in) {
+			return false
+		}
+		switch c := m.in[m.at]; c {
+		case '[', '{':
+			depth++
+			m.at++
+		case ']', '}':
+			depth--
+			m.at++
+		case ',', ':':
+			m.at++
+		default:
+			if !m.scalar() {
+				return false
+			}
+		}
+		if depth <= 0 {
+			break
+		}
+	}
+	m.out = append(append(m.out, m.in[m.copied:from]...), `"`+Stars+`"`...)
+	m.copied = m.at
+	return depth == 0
+}
