@@ -11,6 +11,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -41,6 +42,9 @@ func Run(ctx context.Context, args []string, s Streams, lookup func(string) (str
 	c, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return 0
+	}
+	if errors.Is(err, errFound) {
+		return codeFound // what it found is on standard output
 	}
 	if !a.started {
 		err = &usageError{cause: err}
@@ -92,6 +96,7 @@ Exit codes, the same everywhere:
   3  nobody listens where the request was sent
   4  no answer in time, from the server or from one that it asked in turn
   5  the bus cannot be reached, or refuses
+  6  the command looked, and found something bad: what, is in its result
   130  interrupted before the end`
 
 const rootExample = `  goslo demo                                     a small cloud on the embedded bus, told as it happens

@@ -21,6 +21,7 @@ const (
 	codeNoServer    = 3
 	codeTimeout     = 4
 	codeBus         = 5
+	codeFound       = 6   // by errFound
 	codeInterrupted = 130 // as a shell reports a program that SIGINT ended
 )
 
@@ -33,6 +34,10 @@ var kinds = map[int]string{
 	codeBus:         "bus-unreachable",
 	codeInterrupted: "interrupted",
 }
+
+// errFound ends a command that did what it was asked to, printed its result, and has bad news in it, so that scripts need
+// not read the result. It is not printed.
+var errFound = errors.New("something bad was found")
 
 // messagingTimeout is how a server says that time ran out over there: its handler's deadline, which is the
 // caller's and can pass on either side first, or a call that the handler made.
