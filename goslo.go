@@ -48,6 +48,7 @@ package goslo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -135,11 +136,10 @@ func (c Config) plan() (plan, error) {
 	}
 	switch u.Scheme {
 	case "rabbit", "kombu":
-		settings, err := c.settings(rabbitGroup, rabbitStrays...)
+		r, err := c.rabbit(u)
 		if err != nil {
 			return plan{}, &ConfigError{err}
 		}
-		r := rabbit.Config{URL: u, Settings: settings, Program: c.Program, Exchange: c.Exchange, Logger: c.Logger}
 		open := func(ctx context.Context) (transport.Transport, error) { return opened(rabbit.Open(ctx, r)) }
 		return plan{open, r.Check}, nil
 	case "nats", "nats+tls":
@@ -175,6 +175,35 @@ func (c Config) plan() (plan, error) {
 		}}, nil
 	}
 	return plan{}, &ConfigError{unknownScheme(u)}
+}
+
+func (c Config) rabbit(u *transport.URL) (rabbit.Config, error) {
+	settings, err := c.settings(rabbitGroup, rabbitStrays...)
+	return rabbit.Config{URL: u, Settings: settings, Program: c.Program, Exchange: c.Exchange, Logger: c.Logger}, err
+}
+
+// Rabbit returns what Open opens where the bus is RabbitMQ, for tools that look at the broker itself, see [rabbit.Config.Dial]. Of any
+// other bus the error wraps [errors.ErrUnsupported]; else it is as that of [Config.Check].
+func (c Config) Rabbit() (rabbit.Config, error) {
+	c, err := c.fromOptions()
+	if err != nil {
+		return rabbit.Config{}, &ConfigError{err}
+	}
+	u, err := transport.ParseURL(c.URL)
+	if err != nil {
+		return rabbit.Config{}, err
+	}
+	if u.Scheme != "rabbit" && u.Scheme != "kombu" {
+		return rabbit.Config{}, &ConfigError{fmt.Errorf("goslo: url %s: it is not RabbitMQ: %w", u, errors.ErrUnsupported)}
+	}
+	r, err := c.rabbit(u)
+	if err == nil {
+		err = r.Check()
+	}
+	if err != nil {
+		return rabbit.Config{}, &ConfigError{err}
+	}
+	return r, nil
 }
 
 // opened keeps the nil pointer of a failed Open out of the interface.

@@ -2,6 +2,7 @@ package goslo_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -262,3 +263,18 @@ func (l *lines) Enabled(context.Context, slog.Level) bool  { return true }
 func (l *lines) Handle(context.Context, slog.Record) error { l.n++; return nil }
 func (l *lines) WithAttrs([]slog.Attr) slog.Handler        { return l }
 func (l *lines) WithGroup(string) slog.Handler             { return l }
+
+func TestConfigRabbit(t *testing.T) {
+	t.Parallel()
+	c, err := goslo.Config{URL: "rabbit://h/v", Program: "looker", Exchange: "nova"}.Rabbit()
+	if err != nil || c.Program != "looker" || c.Exchange != "nova" || c.URL.VirtualHost != "v" {
+		t.Errorf("got %+v, %v", c, err)
+	}
+	var problem *goslo.ConfigError
+	if _, err := (goslo.Config{URL: "nats://h"}).Rabbit(); !errors.Is(err, errors.ErrUnsupported) || !errors.As(err, &problem) {
+		t.Errorf("of NATS: %v, want ErrUnsupported", err)
+	}
+	if _, err := (goslo.Config{URL: "rabbit://h/?ssl_ca_file=/no/such&ssl=true"}).Rabbit(); !errors.As(err, &problem) {
+		t.Errorf("with a certificate that is missing: %v, want a ConfigError", err)
+	}
+}

@@ -29,6 +29,7 @@
 //	subscribe.go a listener keeps subscribed; restore.go: what was missing for that; probe.go: does it hear?
 //	notify.go   notifications, and the queues that wait for listeners
 //	inspect.go  what the broker knows about an address
+//	tool.go     a plain connection for tools
 //
 // # Goroutines
 //
