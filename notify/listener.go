@@ -30,6 +30,9 @@ type ListenerConfig struct {
 	// Pool names a group of listeners. Each pool gets every notification once, from its first listener on, and its members share them.
 	// Default: the listeners without a pool, which share what the queue of the topic holds, also from before they came.
 	Pool string
+	// Temporary has the pool, which is then to be a name that nobody else has, go with the listener: for who only looks. What is told while
+	// the connection is away is missed; see [transport.ListenOptions]. Default: a pool keeps what is told while its listeners are away.
+	Temporary bool
 	// Workers is the most handlers, or batches, that run at a time. Notifications that are handled at a time have no order. Default: 64; 1
 	// with Batch.
 	Workers int
@@ -156,6 +159,8 @@ func (l *Listener) check() error {
 		return errors.New("notify: a listener needs a handler")
 	case c.Workers < 0, c.Batch.Size < 0, c.Batch.Timeout < 0, c.Prefetch < 0, c.Backoff < 0:
 		return errors.New("notify: listener: Workers, Batch, Prefetch and Backoff must not be negative")
+	case c.Temporary && c.Pool == "":
+		return errors.New("notify: listener: Temporary needs a Pool")
 	case c.Batch.Size > c.Prefetch:
 		return fmt.Errorf("notify: listener: a batch of %d never comes with a Prefetch of %d", c.Batch.Size, c.Prefetch)
 	}
@@ -195,7 +200,7 @@ func (l *Listener) Listen(ctx context.Context) error {
 	}
 	var all []transport.Listener
 	for _, at := range l.addresses() {
-		one, err := l.bus.Listen(ctx, at, transport.ListenOptions{Prefetch: l.config.Prefetch})
+		one, err := l.bus.Listen(ctx, at, transport.ListenOptions{Prefetch: l.config.Prefetch, Temporary: l.config.Temporary})
 		if err != nil {
 			err = fmt.Errorf("notify: listen to %s: %w", at, err)
 			return errors.Join(err, closeAll(ctx, all))

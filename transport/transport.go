@@ -12,6 +12,7 @@ package transport
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"time"
 )
 
@@ -52,6 +53,19 @@ type ListenOptions struct {
 	// Prefetch is the most deliveries that the bus hands to this listener before they are settled.
 	// Default (0): 64.
 	Prefetch int
+	// Temporary says that the pool of a Notification address is for the listeners of this transport alone, and is not to be left
+	// behind: what it holds goes with the last of them, soon after it was closed or its process died, and is not there for who comes next.
+	// What is told while the connection is away is lost; so may be the oldest of what waits, where much does. A pool that is there already
+	// stays what it is. A bus that has no such pools says errors.ErrUnsupported. Default: pools are kept for those who are away.
+	Temporary bool
+}
+
+// Check returns nil unless o asks at an address for what only others have. The error wraps [ErrRejected].
+func (o ListenOptions) Check(from Address) error {
+	if o.Temporary && (from.Kind != Notification || from.Pool == "") {
+		return fmt.Errorf("%w: only the pool of an address of notifications can be temporary", ErrRejected)
+	}
+	return nil
 }
 
 // A Listener is a live subscription. Next is for one goroutine; Close may be called from any.

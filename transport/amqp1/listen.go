@@ -50,6 +50,9 @@ func (c *Conn) Listen(ctx context.Context, from transport.Address, o transport.L
 func (c *Conn) listen(ctx context.Context, from transport.Address, o transport.ListenOptions) (*listener, error) {
 	l := &listener{conn: c, ending: make(chan struct{}), done: make(chan struct{})}
 	l.inbox.wake = make(chan struct{}, 1)
+	if err := o.Check(from); err != nil {
+		return nil, err
+	}
 	switch {
 	case from.Kind == transport.Reply:
 		window := firstSet(c.settings.credit.replies, o.Prefetch, replyCredit)

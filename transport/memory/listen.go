@@ -50,6 +50,9 @@ func (t *Transport) listen(ctx context.Context, from transport.Address, o transp
 	if o.Prefetch < 0 {
 		return nil, fmt.Errorf("prefetch %d is negative", o.Prefetch)
 	}
+	if err := o.Check(from); err != nil {
+		return nil, err
+	}
 	l := &listener{transport: t, bus: t.bus, prefetch: cmp.Or(o.Prefetch, defaultPrefetch), ready: make(chan struct{}, 1)}
 	t.bus.mu.Lock()
 	defer t.bus.mu.Unlock()
@@ -88,10 +91,10 @@ func (t *Transport) listen(ctx context.Context, from transport.Address, o transp
 		l.addr = from.String()
 		q := t.bus.declareNotified(t.name(from))[0]
 		if from.Pool != "" {
-			q = t.bus.declarePool(t.name(from), from.Pool)
+			q = t.bus.declarePool(t.name(from), from.Pool, o.Temporary)
 		}
 		l.queues = []*queue{q}
-		l.leave = func() {}
+		l.leave = func() { t.bus.leavePool(from.Pool) }
 	default:
 		return nil, errors.New("only topic, reply and notification addresses have listeners")
 	}

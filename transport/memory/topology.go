@@ -58,16 +58,29 @@ func (b *Bus) declareNotified(name topicName) []*queue {
 
 // declarePool returns the queue of a pool, which gets the notifications of the topic from now on. Its name is all that it
 // has: topics may share one (NPOOL-04).
-func (b *Bus) declarePool(name topicName, pool string) *queue {
+func (b *Bus) declarePool(name topicName, pool string, temporary bool) *queue {
 	q := b.pools[pool]
 	if q == nil {
-		q = &queue{}
+		q = &queue{temporary: temporary}
 		b.pools[pool] = q
 	}
 	if all := b.declareNotified(name); !slices.Contains(all, q) {
 		b.notified[name] = append(all, q)
 	}
 	return q
+}
+
+// leavePool removes a temporary pool that has no listeners any more.
+func (b *Bus) leavePool(pool string) {
+	q := b.pools[pool]
+	if q == nil || !q.temporary || len(q.listeners) > 0 {
+		return
+	}
+	delete(b.pools, pool)
+	for name, all := range b.notified {
+		b.notified[name] = slices.DeleteFunc(all, func(o *queue) bool { return o == q })
+	}
+	q.gone = true
 }
 
 // find returns the queue of an address that is not a Fanout, or nil.
@@ -116,6 +129,7 @@ type queue struct {
 	listeners []*listener
 	turn      int  // index of the listener to ask first
 	gone      bool // its only listener was closed, and it with it
+	temporary bool // of a pool that goes with its last listener
 }
 
 func (q *queue) pushBack(w waiting) {

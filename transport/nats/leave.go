@@ -27,7 +27,11 @@ func (l *topicListener) Leave(ctx context.Context) error {
 // Close implements [transport.Listener].
 func (l *topicListener) Close(ctx context.Context) error {
 	l.end()
-	return l.unsubscribe(ctx, "close listener", func(*subscription) bool { return true }, func(arrival) bool { return true })
+	err := l.unsubscribe(ctx, "close listener", func(*subscription) bool { return true }, func(arrival) bool { return true })
+	if l.temporary && l.conn.link.Load() != nil {
+		l.conn.removeTemporary(ctx, l.queues[0].subject, l.from.Pool)
+	}
+	return err
 }
 
 // unsubscribe ends some subscriptions, and gives back what came from them and was not returned by Next.

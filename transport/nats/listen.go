@@ -30,10 +30,12 @@ type topicListener struct {
 	from     transport.Address
 	prefetch int
 	subs     []*subscription
-	done     chan struct{} // closed once
-	once     sync.Once
-	wake     chan struct{}
-	inbox    string // where pulled casts and word of them come to, with a token for the queue
+
+	temporary bool          // the pool goes with the listener
+	done      chan struct{} // closed once
+	once      sync.Once
+	wake      chan struct{}
+	inbox     string // where pulled casts and word of them come to, with a token for the queue
 
 	mu        sync.Mutex
 	backlog   fifo.Queue[arrival]
@@ -82,6 +84,9 @@ func (c *Conn) listen(ctx context.Context, from transport.Address, o transport.L
 	if c.isClosed() {
 		return nil, transport.ErrClosed
 	}
+	if err := o.Check(from); err != nil {
+		return nil, err
+	}
 	if _, err := c.await(ctx); err != nil {
 		return nil, err
 	}
@@ -103,10 +108,13 @@ func (c *Conn) listen(ctx context.Context, from transport.Address, o transport.L
 		conn:     c,
 		from:     from,
 		prefetch: o.Prefetch,
-		done:     make(chan struct{}),
-		wake:     make(chan struct{}, 1),
-		inbox:    c.prefix + replyToken + "." + newToken() + ".",
-		held:     map[string]time.Time{},
+
+		temporary: o.Temporary,
+
+		done:  make(chan struct{}),
+		wake:  make(chan struct{}, 1),
+		inbox: c.prefix + replyToken + "." + newToken() + ".",
+		held:  map[string]time.Time{},
 	}
 	if err := l.open(ctx, l.sources()); err != nil {
 		err = errors.Join(err, l.Close(ctx))

@@ -23,6 +23,8 @@ const (
 	maxConsumerName = 200
 	// confirmWait is how long the server may take to confirm a notification before it is sent again.
 	confirmWait = 5 * time.Second
+	// temporaryExpiry is how long a temporary pool lasts that nobody asks for messages: longer than a connection may be away without notice.
+	temporaryExpiry = time.Minute
 	// maxRemakes is how often the stream of a notification may be missing right after it was made.
 	maxRemakes = 5
 )
@@ -44,6 +46,49 @@ func consumerName(pool string) string {
 // given. A notification stays in the stream until each consumer has had it acknowledged. What is there already is taken as it is.
 func (c *Conn) ensureNotified(ctx context.Context, subject, pool string) error {
 	name := streamName(subject)
+	if err := c.ensureStream(ctx, name, subject); err != nil {
+		return err
+	}
+	if err := c.ensureConsumer(ctx, name, everyone, jetstream.DeliverAllPolicy, 0); err != nil || pool == "" {
+		return err
+	}
+	return c.ensureConsumer(ctx, name, consumerName(pool), jetstream.DeliverNewPolicy, 0)
+}
+
+// ensureTemporary makes the stream of a topic's notifications, and the consumer of a pool alone, which the server removes when nobody has
+// asked it for messages for a while.
+func (c *Conn) ensureTemporary(ctx context.Context, subject, pool string) error {
+	name := streamName(subject)
+	if err := c.ensureStream(ctx, name, subject); err != nil {
+		return err
+	}
+	return c.ensureConsumer(ctx, name, consumerName(pool), jetstream.DeliverNewPolicy, temporaryExpiry)
+}
+
+// removeTemporary removes the consumer of a pool, if it is a temporary one, and the stream where nobody else has been: it was made for the pool.
+// What cannot be removed is left to the server.
+func (c *Conn) removeTemporary(ctx context.Context, subject, pool string) {
+	name, consumer := streamName(subject), consumerName(pool)
+	err := func() error {
+		found, err := c.js.Consumer(ctx, name, consumer)
+		if err != nil || found.CachedInfo().Config.InactiveThreshold == 0 {
+			return err
+		}
+		if err := c.js.DeleteConsumer(ctx, name, consumer); err != nil {
+			return err
+		}
+		stream, err := c.js.Stream(ctx, name)
+		if err != nil || stream.CachedInfo().State.Consumers > 0 {
+			return err
+		}
+		return c.js.DeleteStream(ctx, name)
+	}()
+	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) && !errors.Is(err, jetstream.ErrStreamNotFound) {
+		c.log.Debug("nats: remove a temporary pool", "stream", name, "consumer", consumer, "error", err)
+	}
+}
+
+func (c *Conn) ensureStream(ctx context.Context, name, subject string) error {
 	_, err := c.js.CreateStream(ctx, jetstream.StreamConfig{
 		Name:        name,
 		Description: "oslo notifications, kept until each pool has them",
@@ -60,16 +105,16 @@ func (c *Conn) ensureNotified(ctx context.Context, subject, pool string) error {
 	if err != nil {
 		return fmt.Errorf("make stream %s: %w", name, err)
 	}
-	if err := c.ensureConsumer(ctx, name, everyone, jetstream.DeliverAllPolicy); err != nil || pool == "" {
-		return err
-	}
-	return c.ensureConsumer(ctx, name, consumerName(pool), jetstream.DeliverNewPolicy)
+	return nil
 }
 
-// ensureConsumer makes a durable consumer of a stream.
-func (c *Conn) ensureConsumer(ctx context.Context, stream, name string, from jetstream.DeliverPolicy) error {
+// ensureConsumer makes a durable consumer of a stream. It lasts for ever, or until nobody has asked it for messages for so long.
+func (c *Conn) ensureConsumer(ctx context.Context, stream, name string, from jetstream.DeliverPolicy, lasts time.Duration) error {
 	_, err := c.js.CreateConsumer(ctx, stream, jetstream.ConsumerConfig{
-		Durable:       name,
+		Durable: name,
+
+		InactiveThreshold: lasts,
+
 		DeliverPolicy: from,
 		AckPolicy:     jetstream.AckExplicitPolicy,
 		AckWait:       ackWait,

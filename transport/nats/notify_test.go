@@ -1,9 +1,12 @@
 package nats_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/goslo/goslo/internal/brokertest"
 	"github.com/goslo/goslo/transport"
@@ -97,5 +100,46 @@ func TestStreamDeletedUnderListeners(t *testing.T) {
 				t.Fatalf("%s: got %s, want %s", l.Addr(), got, want)
 			}
 		}
+	}
+}
+
+// A temporary pool leaves nothing: no consumer, and no stream that was made for it alone.
+func TestTemporaryPoolLeavesNothing(t *testing.T) {
+	t.Parallel()
+	node := brokertest.NewNATS(t, brokertest.NATSOptions{})
+	bus, js := open(t, node.URL()), jetStream(t, node)
+	temporary := func() transport.Listener {
+		t.Helper()
+		l, err := bus.Listen(testContext(t), notified("look"), transport.ListenOptions{Temporary: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	l := temporary()
+	if err := l.Close(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.Stream(testContext(t), stream); !errors.Is(err, jetstream.ErrStreamNotFound) {
+		t.Errorf("the stream of a topic that nobody uses: %v, want that there is none", err)
+	}
+	l = temporary()
+	tell(t, bus, "heard")
+	if got := hear(t, l); got != "heard" {
+		t.Errorf("heard %s", got)
+	}
+	c, err := js.Consumer(testContext(t), stream, "pool-look")
+	if err != nil || c.CachedInfo().Config.InactiveThreshold == 0 {
+		t.Errorf("the consumer lasts for ever (%v)", err)
+	}
+	if err := l.Close(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	s, err := js.Stream(testContext(t), stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if state := s.CachedInfo().State; state.Consumers != 1 || state.Msgs != 1 {
+		t.Errorf("left are %d consumers and %d notifications, want those of listeners without a pool", state.Consumers, state.Msgs)
 	}
 }

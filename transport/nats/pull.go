@@ -58,7 +58,12 @@ func newNotificationQueue(l *topicListener, a transport.Address, token string) c
 		next:     "$JS.API.CONSUMER.MSG.NEXT." + streamName(subject) + "." + consumerName(a.Pool),
 		inbox:    l.inbox + token,
 		kind:     transport.Notification,
-		ensure:   func(ctx context.Context) error { return l.conn.ensureNotified(ctx, subject, a.Pool) },
+		ensure: func(ctx context.Context) error {
+			if l.temporary {
+				return l.conn.ensureTemporary(ctx, subject, a.Pool)
+			}
+			return l.conn.ensureNotified(ctx, subject, a.Pool)
+		},
 	}
 }
 

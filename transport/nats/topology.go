@@ -133,7 +133,7 @@ func (c *Conn) ensureQueue(ctx context.Context, subject string) error {
 	if err != nil {
 		return fmt.Errorf("make stream %s: %w", name, err)
 	}
-	return c.ensureConsumer(ctx, name, durableName, jetstream.DeliverAllPolicy)
+	return c.ensureConsumer(ctx, name, durableName, jetstream.DeliverAllPolicy, 0)
 }
 
 // storage is where new streams live: as configured, else in files, except on a server that keeps nothing.

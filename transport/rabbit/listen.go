@@ -61,6 +61,9 @@ type intake struct {
 // needs only one.
 func (t *Transport) Listen(ctx context.Context, from transport.Address, o transport.ListenOptions) (transport.Listener, error) {
 	addr := from.Topic + "." + from.Server
+	if err := o.Check(from); err != nil {
+		return nil, fmt.Errorf("rabbit: listen at %s: %w", from, err)
+	}
 	switch {
 	case from.Kind == transport.Reply:
 	case from.Kind == transport.Notification:
@@ -79,7 +82,7 @@ func (t *Transport) Listen(ctx context.Context, from transport.Address, o transp
 	}
 	l := &listener{
 		link: t.in, declarer: &t.declarer, log: t.log,
-		queues: t.settings.topology.queues(from, unique), addr: addr, prefetch: o.Prefetch,
+		queues: t.settings.topology.listened(from, unique, o.Temporary), addr: addr, prefetch: o.Prefetch,
 		lifetime: lifetime{stopping: make(chan struct{}), stopped: make(chan struct{}), done: make(chan struct{})},
 		leaving:  leaving{asked: make(chan struct{}), left: make(chan struct{})},
 		strays:   make(chan int, 1), changed: make(chan struct{}),

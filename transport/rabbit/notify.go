@@ -4,12 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/goslo/goslo/transport"
 )
 
-// maxRemakes is how often the queue of a notification may be missing right after it was declared.
-const maxRemakes = 5
+const (
+	// maxRemakes is how often the queue of a notification may be missing right after it was declared.
+	maxRemakes = 5
+	// temporaryLength is the most notifications that wait in a temporary pool. The oldest give way: who only looks is not to fill the broker.
+	temporaryLength = 10_000
+	// temporaryExpiry is how long a temporary pool lasts that nobody has begun to consume from. It goes with its last consumer.
+	temporaryExpiry = time.Minute
+)
 
 // notified is the queue of listeners for notifications: of those without a pool, named after its key, or of a pool, which has just
 // the pool's name, whatever the topic (RMQ-TOPO-07, NPOOL-01, NPOOL-04).
@@ -21,6 +30,17 @@ func (t topology) notified(a transport.Address) queue {
 		q.name = a.Pool
 	}
 	return q
+}
+
+// listened is queues, for a pool that may be temporary.
+func (t topology) listened(a transport.Address, unique string, temporary bool) []queue {
+	all := t.queues(a, unique)
+	if temporary {
+		q := &all[0]
+		q.durable, q.autoDelete, q.consume = false, true, cancelling(true)
+		q.args = amqp.Table{amqp.QueueTTLArg: int32(temporaryExpiry.Milliseconds()), amqp.QueueMaxLenArg: int32(temporaryLength)}
+	}
+	return all
 }
 
 // notify publishes a notification until the broker has confirmed it. Who sends one declares the queue that listeners without a

@@ -50,6 +50,12 @@ var notifyingBreakages = []breakage{
 	{"takes all pools for one", "NotificationPools NotificationRequeue", func(*shared) broken {
 		return rename(func(a *transport.Address) { a.Pool = "" })
 	}},
+	{"keeps temporary pools", "NotificationTemporaryPool", func(*shared) broken {
+		return broken{listen: func(t *memory.Transport, ctx context.Context, from transport.Address, o transport.ListenOptions) (transport.Listener, error) {
+			o.Temporary = false
+			return t.Listen(ctx, from, o)
+		}}
+	}},
 	{"forgets the publisher", "NotificationSurvives", func(*shared) broken {
 		return change(func(e *transport.Event) { e.Publisher = "" })
 	}},

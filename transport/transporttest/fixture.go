@@ -228,7 +228,7 @@ func (f *fixture) startSends(t transport.Transport, to transport.Address, method
 }
 
 // gather takes and acknowledges what comes to the listeners, each read by a goroutine of its own, until it
-// has n in all and silence has followed. It returns the methods that each got, in order.
+// has n in all and silence has followed. It returns the methods, or types of events, that each got, in order.
 func (f *fixture) gather(n int, listeners ...transport.Listener) [][]string {
 	f.Helper()
 	type got struct {
@@ -247,6 +247,9 @@ func (f *fixture) gather(n int, listeners ...transport.Listener) [][]string {
 				if err == nil {
 					err = errors.Join(d.Undelivered, d.Ack(ctx))
 					g.method = d.Message.Method
+					if d.Message.Event != nil {
+						g.method = d.Message.Event.Type
+					}
 				}
 				g.err = err
 				select {

@@ -15,6 +15,7 @@ func notifying() []Case {
 		{Name: "NotificationReachesOneListener", Why: "a notification reaches exactly one of the listeners without a pool, and the priorities of a topic are apart", needs: Notifications, run: notificationReachesOneListener},
 		{Name: "NotificationWaitsForItsListener", Why: "a notification waits for the first listener, and while all are away", needs: Notifications, skippable: true, run: notificationWaitsForItsListener},
 		{Name: "NotificationPools", Why: "each pool gets every notification once from its first listener on, and its members share them; so do the listeners without a pool", needs: Notifications | Pools, run: notificationPools},
+		{Name: "NotificationTemporaryPool", Why: "a temporary pool gets every notification while it is listened to, takes none from others, and is not left behind", needs: Notifications | Pools | TemporaryPools, run: notificationTemporaryPool},
 		{Name: "NotificationSurvives", Why: "every member of a notification arrives as it was sent, in both formats, and an absent one as its default", needs: Notifications, skippable: true, run: notificationSurvives},
 		{Name: "NotificationIsTheReceivers", Why: "the transport does not keep a notification after Send returned, and what one receiver does to it, another does not see", needs: Notifications | Pools, skippable: true, run: notificationIsTheReceivers},
 		{Name: "NotificationRequeue", Why: "a notification that was given back is delivered again, to a listener of the same pool alone, marked as redelivered and otherwise as it was sent", needs: Notifications | Pools | Requeue, skippable: true, run: notificationRequeue},
@@ -131,6 +132,49 @@ func notificationPools(f *fixture) {
 	f.close(alone)
 	f.send(client, f.notified("info", ""), event("kept"))
 	f.told(f.listen(f.open(), f.notified("info", b), 0), "kept")
+}
+
+func notificationTemporaryPool(f *fixture) {
+	client, pool := f.open(), f.pool("t")
+	o := transport.ListenOptions{Temporary: true}
+	if !f.supports("send a notification", client.Send(f.patient(), f.notified("info", ""), event("before"))) {
+		return
+	}
+	ours := f.open()
+	one, err := ours.Listen(f.patient(), f.notified("info", pool), o)
+	if !f.supports("listen in a temporary pool", err) {
+		return
+	}
+	other, err := ours.Listen(f.patient(), f.notified("error", pool), o)
+	if err != nil {
+		f.Fatalf("listen for another priority in the same temporary pool: %v", err)
+	}
+	f.send(client, f.notified("info", ""), event("info"))
+	f.send(client, f.notified("error", ""), event("error"))
+	f.same("what the pool got", slices.Concat(f.gather(2, one, other)...), []string{"error", "info"})
+	f.close(one)
+	f.send(client, f.notified("error", ""), event("later"))
+	f.told(other, "later")
+	f.close(other)
+	f.send(client, f.notified("info", ""), event("missed"))
+	f.send(client, f.notified("error", ""), event("missed"))
+	again, err := f.open().Listen(f.patient(), f.notified("info", pool), o)
+	if err != nil {
+		f.Fatalf("listen in the temporary pool again: %v", err)
+	}
+	f.send(client, f.notified("info", ""), event("heard"))
+	f.told(again, "heard")
+	common := f.listen(f.open(), f.notified("info", ""), 0)
+	for _, name := range []string{"before", "info", "missed", "heard"} {
+		f.told(common, name)
+	}
+	f.silent(again)
+	for _, from := range []transport.Address{f.notified("info", ""), f.to("one")} {
+		if l, err := client.Listen(f.patient(), from, o); err == nil {
+			f.close(l)
+			f.Errorf("listen at %s with a temporary pool: no error", from)
+		}
+	}
 }
 
 func notificationSurvives(f *fixture) {

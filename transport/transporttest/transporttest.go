@@ -68,6 +68,8 @@ const (
 	Notifications
 	// Pools: listeners for notifications may be in pools. Not claimed: Listen says ErrUnsupported when the address names one.
 	Pools
+	// TemporaryPools: a pool may be temporary. Not claimed: Listen says ErrUnsupported.
+	TemporaryPools
 
 	// Redelivery: what a listener holds unsettled goes back to the bus when the listener, or the transport
 	// under it, is closed. Not claimed: it is lost, and the cases do not run, as nothing is there to say so.

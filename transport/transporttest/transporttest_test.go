@@ -187,6 +187,7 @@ func TestUnclaimedFeatures(t *testing.T) {
 		{"keeps calls, but says not", "CallKeptWhileAway", config(transporttest.KeepsCalls, whole), true},
 		{"carries notifications, but says not", "NotificationReachesOneListener", config(transporttest.Notifications, whole), true},
 		{"has pools, but says not", "NotificationPools", config(transporttest.Pools, whole), true},
+		{"has temporary pools, but says not", "NotificationTemporaryPool", config(transporttest.TemporaryPools, whole), true},
 		{"lacks what cannot be seen", "Expires", config(transporttest.Expiry, whole), false},
 	} {
 		t.Run(c.name, func(t *testing.T) {

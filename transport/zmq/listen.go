@@ -82,6 +82,9 @@ func (c *Conn) listen(ctx context.Context, from transport.Address, o transport.L
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
+	if err := o.Check(from); err != nil {
+		return nil, err
+	}
 	switch {
 	case from.Kind == transport.Reply:
 		return c.listeners.addReply()
