@@ -1,0 +1,158 @@
+package management_test
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/goslo/goslo/internal/brokertest"
+	"github.com/goslo/goslo/internal/management"
+)
+
+func TestMain(m *testing.M) { brokertest.Main(m) }
+
+// TestErrorsSayWhatToDo is about failures of all kinds, told by a real broker where it can.
+func TestErrorsSayWhatToDo(t *testing.T) {
+	t.Parallel()
+	node := brokertest.RabbitManaged(t)
+	vhost := node.NewVhost(t)
+	for user, tags := range map[string]string{"bare-errors": "", "seer-errors": "monitoring", "manager-errors": "management"} {
+		node.AddUser(t, user, user)
+		node.Eval(t, `rabbit_auth_backend_internal:set_tags(<<"`+user+`">>, [`+tags+`], <<"brokertest">>)`)
+	}
+	nginx := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }))
+	t.Cleanup(nginx.Close)
+	proxy := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(proxy.Close)
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	tls := httptest.NewTLSServer(http.NotFoundHandler())
+	t.Cleanup(tls.Close)
+
+	queues := func(c *management.Client) error {
+		_, err := c.Queues(t.Context())
+		return err
+	}
+	nodes := func(c *management.Client) error {
+		_, err := c.Nodes(t.Context())
+		return err
+	}
+	describe := func(c *management.Client) error {
+		_, err := c.DescribeVhost(t.Context())
+		return err
+	}
+	tests := []struct {
+		name, url, user, password, vhost string
+		ask                              func(*management.Client) error
+		want                             management.Problem
+		says                             string
+	}{
+		{"nobody listens", gone.URL, "guest", "s3cret", vhost, queues, management.Unreachable, "rabbitmq-plugins enable rabbitmq_management"},
+		{"a web server", nginx.URL, "guest", "s3cret", vhost, queues, management.NotManagement, "--management http"},
+		{"a proxy that knows nothing of it", proxy.URL, "guest", "s3cret", vhost, queues, management.NotManagement, "--management http"},
+		{"the port of AMQP", "http://" + node.Addr(), "guest", "s3cret", vhost, queues, management.NotManagement, "--management http"},
+		{"a certificate of nobody's", tls.URL, "guest", "s3cret", vhost, queues, management.BadTLS, "ssl_ca_file"},
+		{"TLS where there is none", strings.Replace(node.ManagementURL(), "http:", "https:", 1), "guest", "s3cret", vhost, queues, management.NotManagement, "--management"},
+		{"a wrong password", node.ManagementURL(), "guest", "s3cret", vhost, queues, management.Unauthorized, `password of user "guest"`},
+		{"a user without a tag", node.ManagementURL(), "bare-errors", "bare-errors", vhost, queues, management.Forbidden, "set_user_tags bare-errors monitoring"},
+		{"a user with too little a tag", node.ManagementURL(), "manager-errors", "manager-errors", vhost, nodes, management.Forbidden, "set_user_tags manager-errors monitoring"},
+		{"no such virtual host", node.ManagementURL(), "guest", "guest", "nonesuch", describe, management.NoVhost, "list_vhosts"},
+		{"a virtual host of others", node.ManagementURL(), "seer-errors", "seer-errors", vhost, queues, management.NoVhost, "list_permissions -p " + vhost},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			c, err := management.New(management.Config{URL: test.url, Username: test.user, Password: test.password, Vhost: test.vhost})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			err = test.ask(c)
+			var problem *management.Error
+			if !errors.As(err, &problem) {
+				t.Fatalf("got %v, want a *management.Error", err)
+			}
+			if problem.Problem != test.want {
+				t.Errorf("it is %v, want %v: %v", problem.Problem, test.want, err)
+			}
+			if !strings.Contains(err.Error(), test.says) {
+				t.Errorf("got %q, which does not say %q", err, test.says)
+			}
+			if strings.Contains(err.Error(), "s3cret") {
+				t.Errorf("the password is in %q", err)
+			}
+		})
+	}
+}
+
+// TestURLsThatCannotBe is about what is refused before anything is connected to.
+func TestURLsThatCannotBe(t *testing.T) {
+	t.Parallel()
+	for _, url := range []string{"", "localhost:15672", "amqp://x:s3cret@h:5672", "http://", "http://u:s3%zzcret@h/", "http://u:s3cret @h:x/"} {
+		_, err := management.New(management.Config{URL: url})
+		if err == nil {
+			t.Errorf("%q is taken", url)
+			continue
+		}
+		if strings.Contains(err.Error(), "s3") {
+			t.Errorf("the password is in %q", err)
+		}
+	}
+}
+
+// TestListsComeInPages is about a virtual host with more than fits into one page, and the number of requests for it.
+func TestListsComeInPages(t *testing.T) {
+	t.Parallel()
+	node := brokertest.RabbitManaged(t)
+	vhost := node.NewVhost(t)
+	const many = 1100
+	node.Eval(t, `[{new, _} = rabbit_amqqueue:declare(rabbit_misc:r(<<"`+vhost+`">>, queue, list_to_binary(io_lib:format("q~4..0w", [N]))), false, false, [], none, <<"brokertest">>) ||
+		N <- lists:seq(1, 1100)], ok`)
+	target, err := url.Parse(node.ManagementURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var requests atomic.Int32
+	forward := httputil.NewSingleHostReverseProxy(target)
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		requests.Add(1)
+		forward.ServeHTTP(w, r)
+	}))
+	t.Cleanup(proxy.Close)
+	c, err := management.New(management.Config{URL: proxy.URL, Vhost: vhost})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	queues, err := c.Queues(t.Context())
+	if err != nil || len(queues) != many {
+		t.Errorf("got %d queues (%v), want %d", len(queues), err, many)
+	}
+	if n := requests.Load(); n != 3 {
+		t.Errorf("it took %d requests, want 3", n)
+	}
+}
+
+// TestTimes is about the forms in which brokers write times.
+func TestTimes(t *testing.T) {
+	t.Parallel()
+	want := time.Date(2026, 11, 2, 13, 5, 6, 0, time.UTC)
+	for _, text := range []string{`"2026-11-02 13:05:06"`, `"2026-11-02T13:05:06.000+00:00"`, `"2026-11-2 13:5:6"`, `"2026-11-02T13:05:06Z"`} {
+		var got management.Time
+		if err := got.UnmarshalJSON([]byte(text)); err != nil || !got.Equal(want) {
+			t.Errorf("%s: got %v and %v", text, got, err)
+		}
+	}
+	for _, text := range []string{`null`, `""`, `"undefined"`, `7`, `[]`} {
+		var got management.Time
+		if err := got.UnmarshalJSON([]byte(text)); err != nil || !got.IsZero() {
+			t.Errorf("%s: got %v and %v", text, got, err)
+		}
+	}
+}
