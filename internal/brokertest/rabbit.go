@@ -34,6 +34,9 @@ var controlProgram string
 // AMQP1Plugin is the plugin with which RabbitMQ 3 speaks AMQP 1.0, on the port of AMQP 0-9-1.
 const AMQP1Plugin = "rabbitmq_amqp1_0"
 
+// ManagementPlugin is the plugin that serves RabbitMQ's management API, on [RabbitNode.ManagementPort].
+const ManagementPlugin = "rabbitmq_management"
+
 // RabbitOptions say how a private node differs from the plainest one. The zero value is usable.
 type RabbitOptions struct {
 	// Plugins to enable, such as rabbitmq_management. Default: none. With [AMQP1Plugin] the node speaks
@@ -124,6 +127,16 @@ func RabbitAMQP1(t testing.TB) *RabbitNode {
 	return node
 }
 
+// RabbitManaged is [Rabbit] with [ManagementPlugin]: another node that all tests of this binary share.
+func RabbitManaged(t testing.TB) *RabbitNode {
+	t.Helper()
+	node, err := brokers.rabbitManaged()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return node
+}
+
 func newRabbit(o RabbitOptions) (*RabbitNode, error) {
 	return tryToStart(func() (*RabbitNode, error) {
 		n, err := makeNode(o)
@@ -197,7 +210,7 @@ func (n *RabbitNode) prepare() error {
 	var conf strings.Builder
 	conf.WriteString("disk_free_limit.absolute = 1MB\nvm_memory_high_watermark.absolute = 1GB\nlog.file.level = info\n")
 	for _, p := range n.options.Plugins {
-		if p == "rabbitmq_management" {
+		if p == ManagementPlugin {
 			fmt.Fprintf(&conf, "management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = %d\n", n.plugins)
 		}
 	}
@@ -331,8 +344,13 @@ func stripComments(program string) string {
 // Port is the node's AMQP 0-9-1 port on 127.0.0.1.
 func (n *RabbitNode) Port() int { return n.port }
 
-// ManagementPort is where the plugin rabbitmq_management listens when it is among the options' Plugins.
+// ManagementPort is where [ManagementPlugin] listens when it is among the options' Plugins.
 func (n *RabbitNode) ManagementPort() int { return n.plugins }
+
+// ManagementURL is where the management API is, without a user: guest's password is guest.
+func (n *RabbitNode) ManagementURL() string {
+	return "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(n.plugins))
+}
 
 // TLSPort is the node's AMQP 0-9-1 port for TLS on 127.0.0.1 when the options ask for one.
 func (n *RabbitNode) TLSPort() int { return n.tls }
@@ -439,8 +457,8 @@ type shared struct {
 	main bool // Main runs
 	ends []func() error
 
-	plain, amqp1 sharedRabbit
-	keystone     *KeystoneNode // nil = none yet
+	plain, amqp1, managed sharedRabbit
+	keystone              *KeystoneNode // nil = none yet
 }
 
 // A sharedRabbit starts on the first use, once: a second attempt would fail as the first did.
@@ -477,6 +495,10 @@ func (s *shared) rabbitAMQP1() (*RabbitNode, error) {
 	return s.start(&s.amqp1, RabbitOptions{Plugins: []string{AMQP1Plugin}})
 }
 
+func (s *shared) rabbitManaged() (*RabbitNode, error) {
+	return s.start(&s.managed, RabbitOptions{Plugins: []string{ManagementPlugin}})
+}
+
 func (s *shared) start(r *sharedRabbit, o RabbitOptions) (*RabbitNode, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -505,6 +527,7 @@ func (s *shared) stop() error {
 	s.main, s.ends = false, nil
 	s.plain.discard()
 	s.amqp1.discard()
+	s.managed.discard()
 	if s.keystone != nil {
 		s.keystone.discard()
 		s.keystone = nil

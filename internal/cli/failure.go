@@ -10,6 +10,8 @@ import (
 	"github.com/goslo/goslo"
 	"github.com/goslo/goslo/config"
 	"github.com/goslo/goslo/internal/flow"
+	"github.com/goslo/goslo/internal/management"
+	"github.com/goslo/goslo/internal/operator"
 	"github.com/goslo/goslo/rpc"
 	"github.com/goslo/goslo/transport"
 )
@@ -108,6 +110,8 @@ func code(ctx context.Context, err error) int {
 		timeout  *rpc.TimeoutError
 		delivery *rpc.DeliveryError
 		bus      *busError
+		api      *management.Error
+		access   *operator.AccessError
 	)
 	switch {
 	case errors.As(err, &usage), errors.As(err, &url), errors.As(err, &options), errors.As(err, &config), errors.As(err, &target):
@@ -120,7 +124,7 @@ func code(ctx context.Context, err error) int {
 		return codeTimeout
 	case errors.As(err, &timeout) && !busPhases[timeout.Phase]:
 		return codeTimeout
-	case errors.As(err, &timeout), errors.As(err, &delivery), errors.As(err, &bus):
+	case errors.As(err, &timeout), errors.As(err, &delivery), errors.As(err, &bus), errors.As(err, &api), errors.As(err, &access):
 		return codeBus
 	}
 	return codeRemote
@@ -137,8 +141,14 @@ func (a *app) advice(code int, err error) string {
 		options  *transport.OptionsError
 		problem  *config.Problem
 		source   *flow.LoadError
+		api      *management.Error
+		access   *operator.AccessError
 	)
 	switch {
+	case errors.As(err, &api) && api.Advice() != "":
+		return "" // the message has it
+	case errors.As(err, &access) && access.Blind:
+		return "the broker needs the plugin: rabbitmq-plugins enable rabbitmq_management"
 	case errors.As(err, &source):
 		return "correct the source; go build and go vet tell the same"
 	case len(a.configFiles) > 0 && (errors.As(err, &options) && len(options.InFiles) > 0 || errors.As(err, &problem)):

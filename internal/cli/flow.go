@@ -3,10 +3,8 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -69,21 +67,10 @@ var httpMethods = []string{
 	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions,
 }
 
-// slowFlow is after how long people are told what takes so long.
-const slowFlow = time.Second
-
 func (a *app) analyze(ctx context.Context, patterns []string, route, method string) (*flow.Flow, error) {
-	told := make(chan struct{})
-	slow := time.AfterFunc(slowFlow, func() {
-		defer close(told)
-		if !a.json {
-			fmt.Fprintln(a.Err, "goslo: reading the packages; the first time this includes compiling what they import")
-		}
-	})
+	done := a.whenSlow("reading the packages; the first time this includes compiling what they import")
 	f, err := flow.Analyze(ctx, flow.Config{Patterns: patterns})
-	if !slow.Stop() {
-		<-told
-	}
+	done()
 	if err == nil && route != "" {
 		f, err = f.OfRoute(route)
 	}
