@@ -27,26 +27,34 @@ func AppendNotification(dst []byte, m *transport.Message) ([]byte, error) {
 }
 
 func (e *encoder) notification(m *transport.Message) error {
-	e.dst = append(e.dst, '{')
-	e.name("message_id")
-	e.optional(m.Event.ID)
-	e.next("publisher_id")
-	e.optional(m.Event.Publisher)
-	e.next("event_type")
-	e.optional(m.Event.Type)
-	e.next("priority")
-	e.optional(m.Event.Priority)
-	e.next("payload")
-	if err := e.raw("payload", m.Event.Payload, 0, 1, "null"); err != nil {
+	if err := e.event(m.Event); err != nil {
 		return err
 	}
-	e.next("timestamp")
-	e.optional(m.Event.Timestamp)
 	e.unique(m)
 	if err := e.context(m.Context); err != nil {
 		return err
 	}
 	e.dst = append(e.dst, '}')
+	return nil
+}
+
+// event writes what a notification is about, and leaves its object open.
+func (e *encoder) event(v *transport.Event) error {
+	e.dst = append(e.dst, '{')
+	e.name("message_id")
+	e.optional(v.ID)
+	e.next("publisher_id")
+	e.optional(v.Publisher)
+	e.next("event_type")
+	e.optional(v.Type)
+	e.next("priority")
+	e.optional(v.Priority)
+	e.next("payload")
+	if err := e.raw("payload", v.Payload, 0, 1, "null"); err != nil {
+		return err
+	}
+	e.next("timestamp")
+	e.optional(v.Timestamp)
 	return nil
 }
 
@@ -69,23 +77,27 @@ func ParseNotification(body []byte) (*transport.Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &transport.Message{Context: p.context}
+	m := &transport.Message{Context: p.context, Event: p.event.event()}
 	if m.UniqueID, err = p.uniqueID.string("_unique_id"); err != nil {
 		return nil, in(err, text, "")
 	}
-	m.Event = &transport.Event{
-		ID: p.event.id.stringOrNone(), Publisher: p.event.publisher.stringOrNone(), Type: p.event.kind.stringOrNone(),
-		Priority: p.event.priority.stringOrNone(), Timestamp: p.event.timestamp.stringOrNone(), Payload: p.event.payload.value,
-		Bare: text == bodyText,
-	}
-	if m.Event.Payload == nil {
-		m.Event.Payload = json.RawMessage("null")
-	}
+	m.Event.Bare = text == bodyText
 	return m, nil
 }
 
 // eventFields are those of a notification.
 type eventFields struct{ id, publisher, kind, priority, payload, timestamp field }
+
+func (e *eventFields) event() *transport.Event {
+	v := &transport.Event{
+		ID: e.id.stringOrNone(), Publisher: e.publisher.stringOrNone(), Type: e.kind.stringOrNone(),
+		Priority: e.priority.stringOrNone(), Timestamp: e.timestamp.stringOrNone(), Payload: e.payload.value,
+	}
+	if v.Payload == nil {
+		v.Payload = json.RawMessage("null")
+	}
+	return v
+}
 
 // set keeps a member of a notification.
 func (e *eventFields) set(name []byte, f field) {
