@@ -39,7 +39,7 @@ var notifyingBreakages = []breakage{
 			}
 		})
 	}},
-	{"sends notifications to who is there", "NotificationWaitsForItsListener", func(*shared) broken {
+	{"sends notifications to who is there", "NotificationWaitsForItsListener NotificationPoolsWait", func(*shared) broken {
 		return broken{send: func(t *memory.Transport, ctx context.Context, to transport.Address, m *transport.Message) error {
 			if s, err := t.Inspect(ctx, to); to.Kind == transport.Notification && err == nil && s.Listeners == 0 {
 				return nil
@@ -47,7 +47,7 @@ var notifyingBreakages = []breakage{
 			return t.Send(ctx, to, m)
 		}}
 	}},
-	{"takes all pools for one", "NotificationPools NotificationRequeue", func(*shared) broken {
+	{"takes all pools for one", "NotificationPools NotificationPoolsWait NotificationRequeueInPool", func(*shared) broken {
 		return rename(func(a *transport.Address) { a.Pool = "" })
 	}},
 	{"keeps temporary pools", "NotificationTemporaryPool", func(*shared) broken {

@@ -13,13 +13,15 @@ import (
 func notifying() []Case {
 	return []Case{
 		{Name: "NotificationReachesOneListener", Why: "a notification reaches exactly one of the listeners without a pool, and the priorities of a topic are apart", needs: Notifications, run: notificationReachesOneListener},
-		{Name: "NotificationWaitsForItsListener", Why: "a notification waits for the first listener, and while all are away", needs: Notifications, skippable: true, run: notificationWaitsForItsListener},
+		{Name: "NotificationWaitsForItsListener", Why: "a notification waits for the first listener, and while all are away; where the bus keeps none, its sender hears that nobody listens", needs: Notifications, skippable: true, run: notificationWaitsForItsListener},
 		{Name: "NotificationPools", Why: "each pool gets every notification once from its first listener on, and its members share them; so do the listeners without a pool", needs: Notifications | Pools, run: notificationPools},
 		{Name: "NotificationTemporaryPool", Why: "a temporary pool gets every notification while it is listened to, takes none from others, and is not left behind", needs: Notifications | Pools | TemporaryPools, run: notificationTemporaryPool},
+		{Name: "NotificationPoolsWait", Why: "a notification waits for each pool that has had a listener, and for those without a pool also before they had one", needs: Notifications | Pools | KeepsNotifications, skippable: true, run: notificationPoolsWait},
 		{Name: "NotificationSurvives", Why: "every member of a notification arrives as it was sent, in both formats, and an absent one as its default", needs: Notifications, skippable: true, run: notificationSurvives},
 		{Name: "NotificationIsTheReceivers", Why: "the transport does not keep a notification after Send returned, and what one receiver does to it, another does not see", needs: Notifications | Pools, skippable: true, run: notificationIsTheReceivers},
-		{Name: "NotificationRequeue", Why: "a notification that was given back is delivered again, to a listener of the same pool alone, marked as redelivered and otherwise as it was sent", needs: Notifications | Pools | Requeue, skippable: true, run: notificationRequeue},
-		{Name: "NotificationSettledLate", Why: "a notification that was handed over and not settled comes back when the transport closes, and one that was acknowledged does not", needs: Notifications, skippable: true, run: notificationSettledLate},
+		{Name: "NotificationRequeue", Why: "a notification that was given back is delivered again, marked as redelivered and otherwise as it was sent", needs: Notifications | Requeue, skippable: true, run: notificationRequeue},
+		{Name: "NotificationRequeueInPool", Why: "a notification that a pool has given back is delivered again to a listener of that pool alone", needs: Notifications | Pools | Requeue, skippable: true, run: notificationRequeueInPool},
+		{Name: "NotificationSettledLate", Why: "a notification that was handed over and not settled comes back when the transport closes, and one that was acknowledged does not", needs: Notifications | Redelivery, skippable: true, run: notificationSettledLate},
 		{Name: "NotificationPrefetch", Why: "a listener holds as many notifications unsettled as Prefetch says, so many that make a batch, and gets no more until one is settled", needs: Notifications, skippable: true, run: notificationPrefetch},
 		{Name: "NotificationInOrder", Why: "notifications of one priority from one sender to one listener arrive in the order sent", needs: Notifications, skippable: true, run: notificationInOrder},
 		{Name: "NotificationAmiss", Why: "a request at an address of notifications, a notification at one of requests, and an address without a topic are ErrRejected", needs: Notifications, skippable: true, run: notificationAmiss},
@@ -88,6 +90,18 @@ func notificationReachesOneListener(f *fixture) {
 
 func notificationWaitsForItsListener(f *fixture) {
 	client := f.open()
+	if f.lacks(KeepsNotifications) {
+		f.unheard(client)
+		server := f.open()
+		f.listen(server, f.notified("error", ""), 0)
+		f.unheard(client)
+		l := f.listen(server, f.notified("info", ""), 0)
+		f.send(client, f.notified("info", ""), event("heard"))
+		f.told(l, "heard")
+		f.close(server)
+		f.unheard(client)
+		return
+	}
 	f.send(client, f.notified("info", ""), event("early"))
 	first := f.open()
 	l := f.listen(first, f.notified("info", ""), 0)
@@ -100,18 +114,24 @@ func notificationWaitsForItsListener(f *fixture) {
 	f.silent(again)
 }
 
+// unheard sends a notification that nobody listens for, and which is not kept.
+func (f *fixture) unheard(client transport.Transport) {
+	f.Helper()
+	if err := client.Send(f.patient(), f.notified("info", ""), event("unheard")); !errors.Is(err, transport.ErrNoListener) {
+		f.Errorf("send a notification to nobody: %v, want ErrNoListener", err)
+	}
+}
+
 func notificationPools(f *fixture) {
 	client := f.open()
 	a, b := f.pool("a"), f.pool("b")
-	if !f.supports("send a notification", client.Send(f.patient(), f.notified("info", ""), event("before"))) {
-		return
-	}
 	one, err := f.open().Listen(f.patient(), f.notified("info", a), transport.ListenOptions{Prefetch: 1})
 	if !f.supports("listen in a pool", err) {
 		return
 	}
 	two := f.listen(f.open(), f.notified("info", a), 1)
 	alone := f.listen(f.open(), f.notified("info", b), 0)
+	common := f.listen(f.open(), f.notified("info", ""), 0)
 	f.send(client, f.notified("info", ""), event("after"))
 	f.send(client, f.notified("info", ""), event("after"))
 	d, e := f.toldUnsettled(one, "after"), f.toldUnsettled(two, "after") // each has room for one
@@ -120,18 +140,30 @@ func notificationPools(f *fixture) {
 	}
 	f.ack(d)
 	f.ack(e)
-	f.told(alone, "after")
-	f.told(alone, "after")
-	common := f.listen(f.open(), f.notified("info", ""), 0)
-	f.told(common, "before")
-	f.told(common, "after")
-	f.told(common, "after")
+	for _, l := range []transport.Listener{alone, common} {
+		f.told(l, "after")
+		f.told(l, "after")
+	}
 	for _, l := range []transport.Listener{one, two, alone, common} {
 		f.silent(l)
 	}
-	f.close(alone)
+}
+
+func notificationPoolsWait(f *fixture) {
+	client := f.open()
+	f.send(client, f.notified("info", ""), event("before"))
+	l := f.listen(f.open(), f.notified("info", f.pool("p")), 0)
+	f.send(client, f.notified("info", ""), event("after"))
+	f.told(l, "after")
+	f.silent(l)
+	common := f.listen(f.open(), f.notified("info", ""), 0)
+	f.told(common, "before")
+	f.told(common, "after")
+	f.silent(common)
+	f.close(l)
 	f.send(client, f.notified("info", ""), event("kept"))
-	f.told(f.listen(f.open(), f.notified("info", b), 0), "kept")
+	f.told(f.listen(f.open(), f.notified("info", f.pool("p")), 0), "kept")
+	f.told(common, "kept")
 }
 
 func notificationTemporaryPool(f *fixture) {
@@ -219,11 +251,24 @@ func notificationIsTheReceivers(f *fixture) {
 }
 
 func notificationRequeue(f *fixture) {
-	client, pool := f.open(), f.pool("p")
-	l, common := f.listen(f.open(), f.notified("info", pool), 0), f.listen(f.open(), f.notified("info", ""), 0)
+	l := f.listen(f.open(), f.notified("info", ""), 0)
 	m := event("again")
-	f.send(client, f.notified("info", ""), m)
+	f.send(f.open(), f.notified("info", ""), m)
+	f.toldAgain(l, m)
+}
+
+func notificationRequeueInPool(f *fixture) {
+	l, common := f.listen(f.open(), f.notified("info", f.pool("p")), 0), f.listen(f.open(), f.notified("info", ""), 0)
+	m := event("again")
+	f.send(f.open(), f.notified("info", ""), m)
 	f.told(common, "again")
+	f.toldAgain(l, m)
+	f.silent(common)
+}
+
+// toldAgain gives the next notification back twice.
+func (f *fixture) toldAgain(l transport.Listener, m *transport.Message) {
+	f.Helper()
 	for range 2 {
 		d := f.toldUnsettled(l, "again")
 		d.Message.Event.Type = "spoilt"
@@ -237,7 +282,6 @@ func notificationRequeue(f *fixture) {
 		f.Errorf("a requeued notification is not marked as redelivered")
 	}
 	f.silent(l)
-	f.silent(common)
 }
 
 func notificationSettledLate(f *fixture) {

@@ -63,8 +63,7 @@ const (
 	// Leave: its listeners at Topic addresses are transport.Leavers. Not claimed: they are none, or the method says ErrUnsupported.
 	Leave
 
-	// Notifications: it carries notifications, and keeps them for listeners that are away or have never been there. Not claimed:
-	// Send and Listen say ErrUnsupported.
+	// Notifications: it carries notifications. Not claimed: Send and Listen say ErrUnsupported.
 	Notifications
 	// Pools: listeners for notifications may be in pools. Not claimed: Listen says ErrUnsupported when the address names one.
 	Pools
@@ -79,6 +78,9 @@ const (
 	Keeps
 	// KeepsCalls: the same for calls. Not claimed: such a call must be ErrNoListener, at Send or by the reply listener.
 	KeepsCalls
+	// KeepsNotifications: notifications wait for listeners that are away or have never been there. Not claimed: one that nobody
+	// listens for must be ErrNoListener.
+	KeepsNotifications
 	// Expiry: a call that nobody took before Message.Expires is dropped. Not claimed: it is delivered, and the case does not run.
 	Expiry
 	// SeparateExchanges: equal topics on different exchanges are different topics. Not claimed: the case

@@ -185,6 +185,7 @@ func TestUnclaimedFeatures(t *testing.T) {
 		{"has no names, and says so", "Topics", config(transporttest.Topics, bare), false},
 		{"requeues, but says not", "Requeue", config(transporttest.Requeue, whole), true},
 		{"keeps calls, but says not", "CallKeptWhileAway", config(transporttest.KeepsCalls, whole), true},
+		{"keeps notifications, but says not", "NotificationWaitsForItsListener", config(transporttest.KeepsNotifications, whole), true},
 		{"carries notifications, but says not", "NotificationReachesOneListener", config(transporttest.Notifications, whole), true},
 		{"has pools, but says not", "NotificationPools", config(transporttest.Pools, whole), true},
 		{"has temporary pools, but says not", "NotificationTemporaryPool", config(transporttest.TemporaryPools, whole), true},
