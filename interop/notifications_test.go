@@ -22,7 +22,7 @@ import (
 
 // A plaza is a bus where both languages tell and hear.
 type plaza struct {
-	node   *brokertest.RabbitNode
+	node   *brokertest.RabbitNode // nil if it is another bus
 	vhost  string
 	url    string
 	python *interop.Python
@@ -33,7 +33,15 @@ func onPlaza(t *testing.T) *plaza {
 	t.Helper()
 	node := brokertest.Rabbit(t)
 	vhost := node.NewVhost(t)
-	p := &plaza{node: node, vhost: vhost, url: node.URLVhost(vhost)}
+	p := newPlaza(t, node.URLVhost(vhost))
+	p.node, p.vhost = node, vhost
+	return p
+}
+
+// newPlaza is one on the bus of a URL.
+func newPlaza(t *testing.T, url string) *plaza {
+	t.Helper()
+	p := &plaza{url: url}
 	var err error
 	if p.python, err = interop.Start("notifications.py"); err != nil {
 		t.Fatal(err)

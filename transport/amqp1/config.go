@@ -65,15 +65,15 @@ type retry struct {
 
 // timeouts are for messages whose sender sets none.
 type timeouts struct {
-	send, reply time.Duration
-	idleSender  time.Duration // an unused link out is detached after so long
+	send, reply, notify time.Duration
+	idleSender          time.Duration // an unused link out is detached after so long
 }
 
 // credit is how many messages a broker may have on their way to us. 0 = as many as the listener asks for.
-type credit struct{ requests, replies int }
+type credit struct{ requests, replies, notifications int }
 
 // settled are the kinds of messages that are sent without waiting for the broker's answer.
-type settled struct{ call, cast, reply bool }
+type settled struct{ call, cast, reply, notification bool }
 
 // Check returns the error that Open would return before it connects: about options that are wrong, or do not go
 // together, and certificates that cannot be read.

@@ -12,16 +12,16 @@ import (
 	"github.com/goslo/goslo/transport/transporttest"
 )
 
-// Notifications, and pools, are errors.ErrUnsupported.
+// Pools are errors.ErrUnsupported.
 //
-// conforms: NPOOL-05
+// conforms: NPOOL-05, AMQP1-10
 func TestContractOnProton(t *testing.T) { //nolint:paralleltest // One case counts goroutines.
 	node := brokertest.NewProton(t)
 	transporttest.Run(t, transporttest.Config{
 		Open: func(t testing.TB) transport.Transport { return dial(t, node.URL()) },
 		// What the broker does not do, see brokertest.ProtonNode, and legacy addresses join names by dots.
 		Lacks: transporttest.Requeue | transporttest.Leave | transporttest.Redelivery | transporttest.Inspect | transporttest.Topics | transporttest.LiteralNames |
-			transporttest.Multicast | transporttest.Absence | transporttest.Notifications | transporttest.Pools | transporttest.TemporaryPools,
+			transporttest.Multicast | transporttest.Absence | transporttest.Pools | transporttest.TemporaryPools,
 	})
 }
 
@@ -55,6 +55,6 @@ func TestContractOnRabbitMQ(t *testing.T) { //nolint:paralleltest // One case co
 	node := brokertest.NewRabbit(t, brokertest.RabbitOptions{Plugins: []string{brokertest.AMQP1Plugin}})
 	transporttest.Run(t, transporttest.Config{
 		Open:  func(t testing.TB) transport.Transport { return dial(t, node.AMQP1URL()) },
-		Lacks: transporttest.Topics | transporttest.Notifications | transporttest.Pools | transporttest.TemporaryPools,
+		Lacks: transporttest.Topics | transporttest.Pools | transporttest.TemporaryPools,
 	})
 }

@@ -22,7 +22,8 @@
 //
 // Each link has a session of its own, as with oslo.messaging: what a broker refuses ends one link only. Messages go out
 // on one link for each address, kept until it was unused for default_sender_link_timeout; on RabbitMQ, to which each session is
-// dear, on one for all queues and one for all fanouts. A server has three links in, for itself, its topic and its topic's fanouts.
+// dear, on one for all queues and one for all fanouts. A server has three links in, for itself, its topic and its topic's fanouts,
+// a listener for notifications one.
 //
 // Replies come to a dynamic address, which is the broker's to name and goes with the connection: a call that waits
 // for its reply when the connection breaks does not get it. Later calls that name the former address are sent with the

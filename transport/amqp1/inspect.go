@@ -34,7 +34,7 @@ func (c *Conn) inspect(ctx context.Context, at transport.Address) (transport.Add
 		return transport.AddressState{}, fmt.Errorf("%w: the broker at %s cannot be asked", errors.ErrUnsupported, n.addr)
 	}
 	queue := at.Topic
-	if at.Kind == transport.Topic {
+	if at.Kind != transport.Reply {
 		if queue, err = n.addresses.to(at); err != nil {
 			return transport.AddressState{}, err
 		}

@@ -13,8 +13,9 @@ import (
 
 // The windows of links whose listener does not ask for another (AMQP1-13).
 const (
-	requestCredit = 100
-	replyCredit   = 200
+	requestCredit      = 100
+	replyCredit        = 200
+	notificationCredit = 100
 )
 
 var (
@@ -38,7 +39,8 @@ type listener struct {
 }
 
 // Listen subscribes; see transport.Transport. A topic listener has three links: for its server, the topic, and the
-// topic's fanouts (AMQP1-09). A Reply listener has one, with an address of the broker's making.
+// topic's fanouts (AMQP1-09). A Reply listener has one, with an address of the broker's making, and so has a Notification listener,
+// at the address that all share: there are no pools (AMQP1-10).
 func (c *Conn) Listen(ctx context.Context, from transport.Address, o transport.ListenOptions) (transport.Listener, error) {
 	l, err := c.listen(ctx, from, o)
 	if err != nil {
@@ -59,7 +61,14 @@ func (c *Conn) listen(ctx context.Context, from transport.Address, o transport.L
 		l.links = []*subscription{newSubscription(l, from, window)}
 		l.links[0].id = wire.NewID()
 	case from.Kind == transport.Notification:
-		return nil, errNotifications
+		if from.Pool != "" {
+			return nil, errPools
+		}
+		if from.Topic == "" {
+			return nil, errors.New("it takes a topic")
+		}
+		l.name = from.Topic
+		l.links = []*subscription{newSubscription(l, from, firstSet(c.settings.credit.notifications, o.Prefetch, notificationCredit))}
 	case from.Kind != transport.Topic:
 		return nil, fmt.Errorf("%s is no kind of address to listen at", from.Kind)
 	case from.Topic == "" || from.Server == "":
@@ -111,6 +120,9 @@ func (c *Conn) listen(ctx context.Context, from transport.Address, o transport.L
 	}
 	return l, nil
 }
+
+// errPools is said to who listens in a pool.
+var errPools = fmt.Errorf("%w: there are no pools on AMQP 1.0, whose brokers give each notification to one listener; listen without a pool, or take another bus (transport_url in [oslo_messaging_notifications])", errors.ErrUnsupported)
 
 func firstSet(values ...int) int {
 	for _, v := range values {

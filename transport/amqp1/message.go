@@ -38,7 +38,7 @@ func pack(m *transport.Message) (*parcel, error) {
 	}
 	p := new(parcel)
 	p.Properties = &p.properties
-	if m.Method == "" && !m.Ending {
+	if m.Method == "" && m.Event == nil && !m.Ending {
 		p.Value = amqp.Null{}
 	} else {
 		body, err := wire.AppendAMQP1(nil, m)
@@ -48,6 +48,7 @@ func pack(m *transport.Message) (*parcel, error) {
 		p.Value = string(body)
 	}
 	switch {
+	case m.Event != nil:
 	case m.Method == "":
 		p.properties.CorrelationID = m.ID
 	case m.ReplyTo != "":
@@ -99,8 +100,11 @@ func (p *parcel) durable() {
 	p.header.Durable = true
 }
 
-// unpack reads a message.
-func unpack(in *amqp.Message) (*transport.Message, error) {
+// unpack reads a message that came to an address of some kind.
+func unpack(in *amqp.Message, kind transport.Kind) (*transport.Message, error) {
+	if kind == transport.Notification {
+		return unpackNotification(in)
+	}
 	var id, correlation any
 	var replyTo *string
 	if p := in.Properties; p != nil {
@@ -131,6 +135,20 @@ func unpack(in *amqp.Message) (*transport.Message, error) {
 	if m.Method != "" {
 		m.Headers = headers(in.ApplicationProperties)
 	}
+	return m, nil
+}
+
+func unpackNotification(in *amqp.Message) (*transport.Message, error) {
+	body, err := text(in)
+	if err != nil {
+		return nil, err
+	}
+	m, err := wire.ParseAMQP1Notification(body)
+	if err != nil {
+		return nil, err
+	}
+	m.UniqueID, _ = in.ApplicationProperties[uniqueID].(string)
+	m.Headers = headers(in.ApplicationProperties)
 	return m, nil
 }
 

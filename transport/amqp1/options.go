@@ -14,10 +14,9 @@ import (
 
 // Why some options of oslo.messaging change nothing here.
 const (
-	noTrace         = "frames are not logged; a network analyser such as Wireshark decodes AMQP 1.0"
-	noSASLFiles     = "SASL is part of this program; there is no library to configure"
-	noNotifications = "only RPC is carried"
-	noReplyRetry    = "a reply that did not leave waits for the connection, up to default_reply_timeout; one that left is never sent again"
+	noTrace      = "frames are not logged; a network analyser such as Wireshark decodes AMQP 1.0"
+	noSASLFiles  = "SASL is part of this program; there is no library to configure"
+	noReplyRetry = "a reply that did not leave waits for the connection, up to default_reply_timeout; one that left is never sent again"
 )
 
 // options reads the options of [oslo_messaging_amqp], by their names there. The result has what is to be said about
@@ -58,12 +57,14 @@ func (s *settings) connecting(o *transport.Options) {
 }
 
 func (s *settings) sending(o *transport.Options) {
-	s.timeouts = timeouts{send: 30 * time.Second, reply: 30 * time.Second, idleSender: 10 * time.Minute}
+	s.timeouts = timeouts{send: 30 * time.Second, reply: 30 * time.Second, notify: 30 * time.Second, idleSender: 10 * time.Minute}
 	o.Seconds("default_send_timeout", &s.timeouts.send, 5*time.Second, 24*time.Hour)
 	o.Seconds("default_reply_timeout", &s.timeouts.reply, 5*time.Second, 24*time.Hour)
+	o.Seconds("default_notify_timeout", &s.timeouts.notify, 5*time.Second, 24*time.Hour)
 	o.Seconds("default_sender_link_timeout", &s.timeouts.idleSender, time.Second, 24*time.Hour)
 	o.Int("reply_link_credit", &s.credit.replies, 1, math.MaxInt16)
 	o.Int("rpc_server_credit", &s.credit.requests, 1, math.MaxInt16)
+	o.Int("notify_server_credit", &s.credit.notifications, 1, math.MaxInt16)
 	kinds := []string{"rpc-reply"} // docs/adr/0021: a cast that was sent settled may be lost without an error
 	o.List("pre_settled", &kinds)
 	known := []string{"rpc-call", "rpc-reply", "rpc-cast", "notify"}
@@ -77,6 +78,8 @@ func (s *settings) sending(o *transport.Options) {
 		call:  slices.Contains(kinds, "rpc-call"),
 		cast:  slices.Contains(kinds, "rpc-cast"),
 		reply: slices.Contains(kinds, "rpc-reply"),
+
+		notification: slices.Contains(kinds, "notify"),
 	}
 }
 
@@ -84,6 +87,7 @@ func (s *settings) addressing(o *transport.Options, u *transport.URL) {
 	a := &s.addresses
 	a.mode, a.server, a.broadcast, a.group = "dynamic", "exclusive", "broadcast", "unicast"
 	a.rpc, a.multicast, a.unicast, a.anycast = "openstack.org/om/rpc", "multicast", "unicast", "anycast"
+	a.notify = "openstack.org/om/notify"
 	pseudo := true
 	o.OneOf("addressing_mode", &a.mode, "dynamic", "legacy", "routable")
 	o.Text("server_request_prefix", &a.server)
@@ -94,6 +98,8 @@ func (s *settings) addressing(o *transport.Options, u *transport.URL) {
 	o.Text("unicast_address", &a.unicast)
 	o.Text("anycast_address", &a.anycast)
 	o.Text("default_rpc_exchange", &a.rpcExchange)
+	o.Text("notify_address_prefix", &a.notify)
+	o.Text("default_notification_exchange", &a.notifyExchange)
 	o.Bool("pseudo_vhost", &pseudo)
 	if pseudo {
 		a.vhost = u.VirtualHost
@@ -106,7 +112,7 @@ func (s *settings) addressing(o *transport.Options, u *transport.URL) {
 func withoutEffect(o *transport.Options) {
 	var trace bool
 	var text string
-	retry, timeout, credit := 0, time.Duration(0), 0
+	retry := 0
 	o.Bool("trace", &trace)
 	o.NoEffect("trace", noTrace)
 	for _, name := range []string{"sasl_config_dir", "sasl_config_name"} {
@@ -115,12 +121,4 @@ func withoutEffect(o *transport.Options) {
 	}
 	o.Int("default_reply_retry", &retry, -1, math.MaxInt32)
 	o.NoEffect("default_reply_retry", noReplyRetry)
-	o.Seconds("default_notify_timeout", &timeout, 5*time.Second, 24*time.Hour)
-	o.NoEffect("default_notify_timeout", noNotifications)
-	o.Int("notify_server_credit", &credit, 1, math.MaxInt16)
-	o.NoEffect("notify_server_credit", noNotifications)
-	for _, name := range []string{"notify_address_prefix", "default_notification_exchange"} {
-		o.Text(name, &text)
-		o.NoEffect(name, noNotifications)
-	}
 }

@@ -69,7 +69,7 @@ func TestOptionsOfFiles(t *testing.T) {
 	c.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	c.Settings = settings(
 		"qpid_hostname = "+host, "qpid_port = "+port, "protocol = tcp", "username = ",
-		"addressing_mode = routable", "trace = true", "sasl_config_dir = /etc/sasl2", "default_reply_retry = 3", "notify_server_credit = 5", "server_request_prefx = x",
+		"addressing_mode = routable", "trace = true", "sasl_config_dir = /etc/sasl2", "default_reply_retry = 3", "server_request_prefx = x",
 	)
 	bus, err := amqp1.Open(testContext(t), c)
 	if err != nil {
@@ -84,7 +84,6 @@ func TestOptionsOfFiles(t *testing.T) {
 		{"level=INFO", "no effect", "option=trace"},
 		{"level=INFO", "no effect", "option=sasl_config_dir"},
 		{"level=INFO", "no effect", "option=default_reply_retry"},
-		{"level=INFO", "no effect", "option=notify_server_credit", "only RPC"},
 		{"level=WARN", "unknown option", "option=server_request_prefx", "did_you_mean=server_request_prefix"},
 	} {
 		found := slices.ContainsFunc(strings.Split(log.String(), "\n"), func(line string) bool {

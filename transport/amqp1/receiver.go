@@ -253,7 +253,7 @@ func (r *receiver) attach(ctx context.Context, source string, dynamic bool) erro
 		DynamicAddress: dynamic,
 		TargetAddress:  target,
 	}
-	if r.conn.product.rabbit() && r.at.Kind == transport.Topic {
+	if r.conn.product.rabbit() && r.lasts() {
 		o.SourceDurability = amqp.DurabilityConfiguration
 	}
 	link, err := session.NewReceiver(within, source, o)
@@ -266,6 +266,11 @@ func (r *receiver) attach(ctx context.Context, source string, dynamic bool) erro
 	return nil
 }
 
+// lasts says whether what is sent to the link's address waits there while nobody listens.
+func (s *subscription) lasts() bool {
+	return s.at.Kind == transport.Topic || s.at.Kind == transport.Notification
+}
+
 // pump takes what arrives until the link ends, or nothing more is to come.
 func (r *receiver) pump() error {
 	for {
@@ -273,7 +278,7 @@ func (r *receiver) pump() error {
 		if err != nil {
 			return err
 		}
-		a := arrival{r, m}
+		a := arrival{link: r, in: m}
 		if r.took() {
 			r.listener.inbox.push(a)
 		} else {

@@ -23,7 +23,8 @@ const (
 var errAgain = errors.New("try again")
 
 // Send sends m. Unless its kind is sent settled (option pre_settled), Send returns when the broker, or with a router the
-// receiver, has accepted it. A context without a deadline gets default_send_timeout, and for a reply default_reply_timeout.
+// receiver, has accepted it. A context without a deadline gets default_send_timeout, for a notification default_notify_timeout, and for a
+// reply default_reply_timeout.
 //
 // Errors wrap transport.ErrNoListener (the broker knows no such address; not every broker says so), ErrNotSent (no
 // connection, no link or no credit until ctx ended), ErrInDoubt (it left, and the connection broke or ctx ended before the
@@ -39,9 +40,6 @@ func (c *Conn) Send(ctx context.Context, to transport.Address, m *transport.Mess
 	return nil
 }
 
-// errNotifications is said to who sends one, or wants to hear them.
-var errNotifications = fmt.Errorf("%w: this transport carries RPC, and no notifications; send them over another bus (transport_url in [oslo_messaging_notifications])", errors.ErrUnsupported)
-
 func (c *Conn) send(ctx context.Context, to transport.Address, m *transport.Message) error {
 	settled := c.settings.settled.cast
 	limit := c.settings.timeouts.send
@@ -55,7 +53,8 @@ func (c *Conn) send(ctx context.Context, to transport.Address, m *transport.Mess
 		limit = c.settings.timeouts.reply
 		settled = c.settings.settled.reply || !m.Ending // heartbeats always (AMQP1-04)
 	case transport.Notification:
-		return errNotifications
+		limit = c.settings.timeouts.notify
+		settled = c.settings.settled.notification
 	default:
 		return reject(errors.New("the address has no kind"))
 	}
@@ -119,16 +118,14 @@ func (c *Conn) attempt(ctx context.Context, n *connection, to transport.Address,
 	}
 	link, subject := n.product.trunk(address)
 	p.address(address, subject, replyTo)
-	if n.product.rabbit() && to.Kind == transport.Topic && replyTo == "" {
-		p.durable() // a cast that it has taken it has after a restart, too
+	if n.product.rabbit() && (to.Kind == transport.Topic && replyTo == "" || to.Kind == transport.Notification) {
+		p.durable() // a cast or notification that it has taken it has after a restart, too
 	}
 	if err := n.room(ctx); err != nil {
 		return err
 	}
-	if n.product.rabbit() && to.Kind == transport.Topic {
-		if err := n.exists(ctx, address); err != nil {
-			return n.notAttached(err, to)
-		}
+	if err := n.prepare(ctx, to, address); err != nil {
+		return n.notAttached(err, to)
 	}
 	s, err := n.acquire(ctx, link)
 	if err != nil {

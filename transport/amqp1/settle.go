@@ -12,8 +12,9 @@ import (
 
 // An arrival is a message that came by a link.
 type arrival struct {
-	link *receiver
-	in   *amqp.Message
+	link  *receiver
+	in    *amqp.Message
+	again bool // it was given back, and did not leave us
 }
 
 // open makes a delivery of it; nil when there is none to be made, which is logged.
@@ -23,12 +24,13 @@ func (a arrival) open(ctx context.Context) *transport.Delivery {
 		a.link.settled() // it comes again
 		return nil
 	}
-	if expired(a.in) {
+	kind := a.link.at.Kind
+	if kind != transport.Notification && expired(a.in) {
 		l.conn.log.Info("request dropped: its caller has given up", "listener", l.name)
 		a.settle(ctx, a.accept)
 		return nil
 	}
-	m, err := unpack(a.in)
+	m, err := unpack(a.in, kind)
 	if err != nil {
 		l.conn.log.Error("message dropped: it cannot be read", "listener", l.name, "address", a.link.source, "error", err)
 		a.settle(ctx, func(ctx context.Context) error {
@@ -37,8 +39,8 @@ func (a arrival) open(ctx context.Context) *transport.Delivery {
 		return nil
 	}
 	d := &delivery{arrival: a}
-	d.Delivery = transport.Delivery{Message: m, To: a.link.at, Redelivered: handedOverBefore(a.in, a.link.conn.product), Settler: d}
-	if a.link.at.Kind == transport.Reply {
+	d.Delivery = transport.Delivery{Message: m, To: a.link.at, Redelivered: a.again || handedOverBefore(a.in, a.link.conn.product), Settler: d}
+	if kind == transport.Reply {
 		d.To.Topic = l.name
 	}
 	return &d.Delivery
@@ -46,7 +48,7 @@ func (a arrival) open(ctx context.Context) *transport.Delivery {
 
 // redelivered says whether the link is gone and the broker hands the message out again.
 func (r *receiver) redelivered() bool {
-	return r.isDead() && r.conn.product.redelivers() && r.at.Kind == transport.Topic
+	return r.isDead() && r.conn.product.redelivers() && r.lasts()
 }
 
 // settle settles what nobody gets to see. Where that fails the link is gone, and the message with it.
@@ -84,9 +86,15 @@ func (d *delivery) Ack(ctx context.Context) error {
 
 // Requeue is part of transport.Settler. Of brokers that we do not know, some forget what is released. At a router the sender hears of
 // it, unless it sent the message settled, as Python sends casts: that one is gone.
+//
+// A notification that the broker would forget comes again to the same listener instead, for as long as that is open.
 func (d *delivery) Requeue(ctx context.Context) error {
 	if !d.link.conn.product.releases() {
-		return errors.ErrUnsupported
+		if d.link.at.Kind != transport.Notification || d.link.over() {
+			return errors.ErrUnsupported
+		}
+		d.link.listener.inbox.push(arrival{link: d.link, in: d.in, again: true})
+		return nil
 	}
 	defer d.link.settled()
 	if err := d.link.link.ReleaseMessage(ctx, d.in); err != nil {

@@ -9,16 +9,18 @@ import (
 
 // addresses are the parts that addresses are made of, as options name them (AMQP1-05, AMQP1-06).
 type addresses struct {
-	mode                             string // dynamic, legacy, routable
-	vhost                            string // "" = not part of addresses
-	exchange, rpcExchange            string // the default one, and that of routable addresses
-	server, broadcast, group         string // legacy
-	rpc, multicast, unicast, anycast string // routable
+	mode                        string // dynamic, legacy, routable
+	vhost                       string // "" = not part of addresses
+	exchange                    string // the default one
+	rpcExchange, notifyExchange string // those of routable addresses
+	server, broadcast, group    string // legacy
+	rpc, notify                 string // routable
+	multicast, unicast, anycast string // within these
 }
 
 // An addresser makes addresses for one broker.
 type addresser interface {
-	// to is where a message to a Topic or Fanout address goes.
+	// to is where a message to a Topic, Fanout or Notification address goes.
 	to(transport.Address) (string, error)
 	// from is where a listener at that address hears it.
 	from(transport.Address) (string, error)
@@ -60,7 +62,7 @@ func or(s, otherwise string) string {
 	return s
 }
 
-// A legacyAddresser makes the addresses for qpidd (AMQP1-05).
+// A legacyAddresser makes the addresses for qpidd (AMQP1-05). Those of a notification and of a topic of its name are the same.
 type legacyAddresser struct{ addresses }
 
 func (a legacyAddresser) to(to transport.Address) (string, error) {
@@ -85,6 +87,9 @@ func (a legacyAddresser) reply(id string) (listen, send string) {
 type routableAddresser struct{ addresses }
 
 func (a routableAddresser) to(to transport.Address) (string, error) {
+	if to.Kind == transport.Notification {
+		return join("/", a.notify+"/"+a.anycast, a.vhost, or(to.Exchange, or(a.notifyExchange, a.exchange)), to.Topic), nil
+	}
 	exchange := or(to.Exchange, or(a.rpcExchange, a.exchange))
 	switch {
 	case to.Kind == transport.Fanout:

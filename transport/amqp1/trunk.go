@@ -40,6 +40,24 @@ func (p product) trunk(address string) (link, subject string) {
 	return link, strings.ReplaceAll(name, "%2F", "/") // as the plugin reads paths
 }
 
+// prepare sees to the queue of a message on RabbitMQ, which takes messages for queues that do not exist and drops them. A queue of
+// requests is there when somebody has listened; that of notifications is made here, if there is none.
+func (n *connection) prepare(ctx context.Context, to transport.Address, address string) error {
+	switch {
+	case !n.product.rabbit():
+		return nil
+	case to.Kind == transport.Topic:
+		return n.exists(ctx, address)
+	case to.Kind == transport.Notification:
+		source, err := n.addresses.from(to)
+		if err != nil {
+			return err
+		}
+		return n.exists(ctx, source)
+	}
+	return nil
+}
+
 // A sighting is that a queue exists.
 type sighting struct {
 	ready chan struct{} // closed when it was probed
@@ -47,7 +65,7 @@ type sighting struct {
 	used  time.Time     // guarded by senders.mu
 }
 
-// exists returns nil when the queue of an address was there on this connection. While it is being probed, others wait for the same.
+// exists returns nil when the queue of an address was there on this connection, or was made, if it is an address to listen at. While it is being probed, others wait for the same.
 func (n *connection) exists(ctx context.Context, address string) error {
 	n.senders.mu.Lock()
 	if n.senders.all == nil {
@@ -99,13 +117,14 @@ func (a *senders) overlook(then time.Time) {
 	}
 }
 
-// probe attaches a receiver without credit, which RabbitMQ refuses where the queue does not exist. It takes any
-// target, and drops what is sent to one that is none. The caller ends the session, if there is one.
+// probe attaches a receiver without credit, which has RabbitMQ make the queue of an address to listen at, and refuse any other
+// where the queue does not exist. It takes any target, and drops what is sent to one that is none. The caller ends the session, if
+// there is one.
 func (n *connection) probe(ctx context.Context, source string) (*amqp.Session, error) {
 	session, err := n.amqp.NewSession(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
-	_, err = session.NewReceiver(ctx, source, &amqp.ReceiverOptions{Credit: -1})
+	_, err = session.NewReceiver(ctx, source, &amqp.ReceiverOptions{Credit: -1, SourceDurability: amqp.DurabilityConfiguration})
 	return session, err
 }
