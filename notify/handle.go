@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -13,7 +14,7 @@ import (
 )
 
 // collect makes batches until arrivals are closed. What has failed before is handled alone, so that one notification that
-// always fails does not take its neighbours along. What is not handed to a worker before the listener stops is given back.
+// always fails does not have its neighbours handled twice; so is what may fail only this once. What is not handed to a worker before the listener stops is given back.
 func (l *Listener) collect(ctx context.Context, stopping <-chan struct{}) {
 	var list []*heard
 	timer := time.NewTimer(time.Hour)
@@ -36,7 +37,7 @@ func (l *Listener) collect(ctx context.Context, stopping <-chan struct{}) {
 				l.requeue(ctx, list...)
 				return
 			}
-			if l.config.Batch.Size == 0 || l.failures.has(h.key()) {
+			if l.config.Batch.Size == 0 || h.Last || l.failures.has(h.key()) {
 				hand([]*heard{h})
 				continue
 			}
@@ -69,13 +70,15 @@ func (l *Listener) serve(ctx, base context.Context) {
 	}
 }
 
-// handle runs the handlers that want some of the notifications, and settles all of them.
+// handle runs the handlers that want some of the notifications, and settles all of them. When they fail on several, each is handled
+// once more, alone.
 func (l *Listener) handle(ctx, base context.Context, group []*heard) {
 	if base.Err() != nil {
 		l.requeue(ctx, group...)
 		return
 	}
 	dropped, err := l.run(base, group)
+	split := err != nil && len(group) > 1
 	for _, h := range group {
 		why, drop := dropped[h.raw]
 		switch {
@@ -84,11 +87,13 @@ func (l *Listener) handle(ctx, base context.Context, group []*heard) {
 			l.ack(ctx, h)
 		case err == nil:
 			l.ack(ctx, h)
+		case split: // whose fault it is shows when each is handled alone
+			l.handle(ctx, base, []*heard{h})
 		case base.Err() != nil: // which is no fault of the notification
 			l.log.Warn("handler was cancelled; the notification goes back to the bus", "notification", h.raw, "topic", h.raw.Topic, "error", err)
 			l.requeue(ctx, h)
 		default:
-			l.fail(ctx, h, err, len(group) == 1)
+			l.fail(ctx, h, err)
 		}
 	}
 }
@@ -133,28 +138,23 @@ func protect(f func() error) (err error) {
 	return f()
 }
 
-// fail keeps a notification back for a while, or gives up on it, if it was handled alone.
-func (l *Listener) fail(ctx context.Context, h *heard, why error, alone bool) {
+// fail keeps a notification back for a while that was handled alone, or gives up on it.
+func (l *Listener) fail(ctx context.Context, h *heard, why error) {
 	key := h.key()
-	attempts := l.failures.get(key) + 1
-	log := l.log.With("notification", h.raw, "topic", h.raw.Topic, "attempts", attempts, "error", why)
-	if alone && l.config.MaxAttempts > 0 && attempts >= l.config.MaxAttempts {
-		if l.config.GaveUp == nil {
-			log.Error("gave up on a notification: its handler has failed too often; it is acknowledged, and lost")
-			l.ack(ctx, h)
-			return
-		}
-		err := protect(func() error { return l.config.GaveUp(ctx, *h.raw, why) })
-		if err == nil {
-			log.Error("gave up on a notification: its handler has failed too often; it is acknowledged")
-			l.ack(ctx, h)
-			return
-		}
-		log = log.With("kept", err)
+	failed := l.failures.get(key) + 1
+	attempts := failed
+	if failed > 1 { // else what was handed over to listeners that did not live to handle it would be given up on for one error
+		attempts = max(failed, h.Deliveries)
 	}
-	pause := min(l.config.Backoff<<min(attempts-1, 16), mostBackoff)
+	log := l.log.With("notification", h.raw, "topic", h.raw.Topic, "attempts", attempts, "error", why)
+	if h.Last || l.config.MaxAttempts > 0 && attempts >= l.config.MaxAttempts {
+		if log = l.giveUp(ctx, h, why, log); log == nil {
+			return
+		}
+	}
+	pause := min(l.config.Backoff<<min(failed-1, 16), mostBackoff)
 	log.Warn("handler failed; the notification goes back to the bus", "in", pause)
-	l.failures.set(key, attempts)
+	l.failures.set(key, failed)
 	h.due = time.Now().Add(pause)
 	select {
 	case l.failed <- h:
@@ -163,7 +163,29 @@ func (l *Listener) fail(ctx context.Context, h *heard, why error, alone bool) {
 	}
 }
 
-// hold waits with what has failed until it is due, and then gives it back to the bus; when the listener stops, at once. It ends when the
+// giveUp settles a notification that is not to come again. If it is to, because who was to keep it could not, that is added to the log that is
+// returned, else nil.
+func (l *Listener) giveUp(ctx context.Context, h *heard, why error, log *slog.Logger) *slog.Logger {
+	if l.config.GaveUp != nil {
+		if err := protect(func() error { return l.config.GaveUp(ctx, *h.raw, why) }); err != nil {
+			log = log.With("kept", err)
+			if !h.Last {
+				return log
+			}
+		}
+	}
+	if h.Last {
+		log.Error("gave up on a notification: its handler has failed, and its queue hands it over no more; the bus drops it, or puts it with dead letters")
+		l.failures.forget(h.key())
+		l.requeue(ctx, h)
+		return nil
+	}
+	log.Error("gave up on a notification: its handler has failed too often; it is acknowledged")
+	l.ack(ctx, h)
+	return nil
+}
+
+// hold waits with what has failed until it is due, and then gives it back to the bus; when the listener takes no more, at once. It ends when the
 // workers have. What it holds is unsettled, so Prefetch bounds it.
 func (l *Listener) hold(ctx context.Context, stopping <-chan struct{}) {
 	var all dues

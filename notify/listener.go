@@ -41,8 +41,10 @@ type ListenerConfig struct {
 	// Prefetch is the most notifications of each topic and priority that are held in memory: waiting, being handled, or waiting to be given
 	// back. The bus keeps the rest. Default: Workers, times the size of a batch.
 	Prefetch int
-	// MaxAttempts is how often this listener handles a notification with an error until it gives up on it: it logs an error that names it, and
-	// acknowledges it. What has failed in a batch is handled once more, alone, first. Default: 10. Negative: it never gives up.
+	// MaxAttempts is how often a notification is handled with an error until the listener gives up on it: it logs an error that names it, and
+	// acknowledges it. What has failed in a batch is handled once more, alone, and only that counts. From the second error in this listener on
+	// count all deliveries that the bus has counted, also to others and to those before it; without such a bus each listener counts its own.
+	// Default: 10. Negative: it never gives up. A queue of the bus may have a limit of its own, which ends it in the same way.
 	MaxAttempts int
 	// Backoff is how long a notification waits after its first error until it is given back to the bus, for this listener or
 	// another. It doubles with each error, up to a minute. Default: 1 s.
@@ -305,7 +307,8 @@ func (l *Listener) Run(ctx context.Context) error {
 	for range l.config.Workers {
 		workers.Go(func() { l.serve(own, base) })
 	}
-	holder.Go(func() { l.hold(own, taking.Done()) })
+	closed := make(chan struct{})
+	holder.Go(func() { l.hold(own, closed) })
 
 	<-taking.Done()
 	readers.Wait()
@@ -313,6 +316,7 @@ func (l *Listener) Run(ctx context.Context) error {
 	batcher.Wait()
 	close(l.work)
 	err := closeAll(own, all)
+	close(closed) // before that what is given back could come here again, which counts as one more delivery
 	err = errors.Join(err, l.drain(&workers, cancel))
 	close(l.finished)
 	holder.Wait()

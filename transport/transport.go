@@ -121,6 +121,14 @@ type Delivery struct {
 	// Redelivered says that the bus has handed this message to some listener before.
 	Redelivered bool
 
+	// Deliveries is how often the bus has handed this message to some listener, this time included, whatever became of it there;
+	// 0 = the bus does not count.
+	Deliveries int
+
+	// Last says that the message is lost to listeners if it is given back: it has been handed over as often as its queue allows,
+	// and the bus drops it then, or puts it where it puts dead letters. Not every bus tells.
+	Last bool
+
 	// Undelivered is set on a Reply listener only: the bus, or a server with no room for it, gave back the
 	// request whose Message.ID this is, and Undelivered says why: it wraps ErrNoListener or ErrRejected.
 	// Nothing else of Message is meaningful then.

@@ -190,7 +190,7 @@ func (l *listener) deliver(q *queue, w waiting) *delivery {
 		own := *n
 		d.message.Event = &own
 	}
-	d.Delivery = transport.Delivery{Message: &d.message, To: w.to, Redelivered: w.redelivered, Settler: d}
+	d.Delivery = transport.Delivery{Message: &d.message, To: w.to, Redelivered: w.deliveries > 0, Deliveries: w.deliveries + 1, Settler: d}
 	if w.to.Exchange == l.transport.exchange {
 		d.To.Exchange = ""
 	}
@@ -270,7 +270,7 @@ var _ transport.Settler = (*delivery)(nil)
 func (d *delivery) giveBack() {
 	d.settled = true
 	if !d.queue.gone {
-		d.queue.pushFront(waiting{stored: d.stored, redelivered: true})
+		d.queue.pushFront(waiting{stored: d.stored, deliveries: d.Deliveries})
 	}
 }
 

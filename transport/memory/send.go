@@ -103,7 +103,7 @@ func (d *delivery) Requeue(context.Context) error {
 	if err != nil {
 		return fmt.Errorf("memory: give back a message to %s: %w", d.To, err)
 	}
-	d.queue.pushFront(waiting{stored: d.stored, redelivered: true})
+	d.queue.pushFront(waiting{stored: d.stored, deliveries: d.Deliveries})
 	d.queue.dispatch()
 	d.listener.fill()
 	return nil

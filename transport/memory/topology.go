@@ -118,7 +118,7 @@ func (s *stored) expired() bool { return !s.deadline.IsZero() && !time.Now().Bef
 // A waiting message is one in a queue that no listener has taken.
 type waiting struct {
 	*stored
-	redelivered bool
+	deliveries int // before
 }
 
 // A queue keeps messages in order until one of its listeners takes them. While it holds any that is not

@@ -296,7 +296,8 @@ func (l *topicListener) delivery(a arrival) *transport.Delivery {
 		ttl = callTTL(a.msg.Reply)
 	} else {
 		var stored time.Time
-		d.Redelivered, stored = parseAck(a.msg.Reply)
+		d.Deliveries, stored = parseAck(a.msg.Reply)
+		d.Redelivered = d.Deliveries > 1
 		if ttl = castTTL(a.msg); !stored.IsZero() {
 			waited = max(time.Since(stored), waited)
 		}

@@ -193,22 +193,23 @@ func (q *castQueue) status(m *nats.Msg) {
 	}
 }
 
-// parseAck reads a cast's acknowledgement subject: was it handed out before, and when was it stored, by the server's clock.
+// parseAck reads a cast's acknowledgement subject: how often was it handed out, and when was it stored, by the server's clock.
 // $JS.ACK.<stream>.<consumer>.<handed out>.<stream seq>.<consumer seq>.<time>.<pending>, and with two tokens
 // more in front of the stream's on newer servers.
-func parseAck(subject string) (again bool, stored time.Time) {
+func parseAck(subject string) (times int, stored time.Time) {
 	tokens := strings.Split(subject, ".")
 	switch {
 	case len(tokens) == 9:
 	case len(tokens) >= 11:
 		tokens = tokens[2:]
 	default:
-		return false, time.Time{}
+		return 0, time.Time{}
 	}
 	if ns, err := strconv.ParseInt(tokens[7], 10, 64); err == nil {
 		stored = time.Unix(0, ns)
 	}
-	return tokens[4] != "1", stored
+	times, _ = strconv.Atoi(tokens[4]) // 0 = not known
+	return times, stored
 }
 
 // errNoStream says which queue could not be looked at.

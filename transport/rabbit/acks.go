@@ -148,7 +148,14 @@ func (a *acks) gather() {
 
 // back gives a delivery back to the broker: to be delivered again, or to be dropped (or dead-lettered).
 func (a *acks) back(tag uint64, requeue bool) error {
-	if err := a.ch.Reject(tag, requeue); err != nil {
+	return a.given(tag, a.ch.Reject(tag, requeue))
+}
+
+// untouched gives a delivery back that nobody has looked at, which from RabbitMQ 4.3 on a quorum queue's limit does not count.
+func (a *acks) untouched(tag uint64) error { return a.given(tag, a.ch.Nack(tag, false, true)) }
+
+func (a *acks) given(tag uint64, err error) error {
+	if err != nil {
 		return fmt.Errorf("rabbit: give back: %w: %w; the broker delivers the message again anyway", transport.ErrNotSent, err)
 	}
 	a.mu.Lock()

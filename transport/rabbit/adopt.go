@@ -218,7 +218,7 @@ func (a adoption) change(found []difference) string {
 			options = append(options, "amqp_auto_delete="+theirs)
 		case d.property == "x-queue-type":
 			options = append(options, "rabbit_quorum_queue="+strconv.FormatBool(theirs == amqp.QueueTypeQuorum))
-		case d.property == "x-delivery-limit":
+		case d.property == limitArgument:
 			options = append(options, "rabbit_quorum_delivery_limit="+limit(theirs))
 		case d.property == "x-max-in-memory-length":
 			options = append(options, "rabbit_quorum_max_memory_length="+limit(theirs))

@@ -2,7 +2,6 @@ package rabbit
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -81,10 +80,6 @@ func (l *lasting) ask(su *setup, x exchange, log *slog.Logger) error {
 
 // mayRefuse says that the broker is of a version that knows deprecated features.
 func mayRefuse(conn *amqp.Connection) bool {
-	version, _ := conn.Properties["version"].(string)
-	var major, minor int
-	if _, err := fmt.Sscanf(version, "%d.%d", &major, &minor); err != nil {
-		return false
-	}
+	major, minor := brokerVersion(conn.Properties)
 	return major > 3 || major == 3 && minor >= 13
 }

@@ -23,12 +23,19 @@ func (s *settings) bodyLimit(server amqp.Table) int64 {
 	if s.maxMessage > 0 {
 		return int64(s.maxMessage)
 	}
-	version, _ := server["version"].(string)
-	major, _, _ := strings.Cut(version, ".")
-	if n, err := strconv.Atoi(major); err == nil && n >= 4 {
+	if major, _ := brokerVersion(server); major >= 4 {
 		return limitOf4
 	}
 	return limitOf3
+}
+
+// brokerVersion is in the properties with which a broker greets; 0 when they do not say.
+func brokerVersion(server amqp.Table) (major, minor int) {
+	version, _ := server["version"].(string)
+	if _, err := fmt.Sscanf(version, "%d.%d", &major, &minor); err != nil {
+		return 0, 0
+	}
+	return major, minor
 }
 
 // tooBig says what makes p bigger than the broker takes.

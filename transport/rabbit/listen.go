@@ -239,6 +239,7 @@ func (l *listener) hand(sub *subscription, i int, d *amqp.Delivery, m *transport
 	sub.acks.handOut()
 	out := &delivery{acks: sub.acks, tag: d.DeliveryTag, stays: l.queues[i].stream}
 	out.Delivery = transport.Delivery{Message: m, To: l.queues[i].to, Redelivered: d.Redelivered, Settler: out}
+	out.Deliveries, out.Last = l.counted(sub, i, d)
 	if out.To.Kind == transport.Notification && d.Exchange != "" {
 		out.To.Topic = d.RoutingKey // a pool's queue may have several
 	}

@@ -358,7 +358,7 @@ func (l *listener) endConsumer(sub *subscription, tag string) bool {
 	l.mu.Unlock()
 	for _, in := range all {
 		for d := range in {
-			_ = sub.acks.back(d.DeliveryTag, true) // a closed channel has given it back already
+			_ = sub.acks.untouched(d.DeliveryTag) // a closed channel has given it back already
 		}
 	}
 	return true

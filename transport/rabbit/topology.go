@@ -127,7 +127,7 @@ func (t topology) arguments(quorum bool, ttl time.Duration) amqp.Table {
 	if quorum {
 		args[amqp.QueueTypeArg] = amqp.QueueTypeQuorum
 		for name, n := range map[string]int{
-			"x-delivery-limit": t.limits.deliveries, "x-max-in-memory-length": t.limits.length, "x-max-in-memory-bytes": t.limits.bytes,
+			limitArgument: t.limits.deliveries, "x-max-in-memory-length": t.limits.length, "x-max-in-memory-bytes": t.limits.bytes,
 		} {
 			if n > 0 {
 				args[name] = integer(n)
