@@ -126,6 +126,31 @@ func ranBy(workers ...*worker) map[string]int {
 	return ran
 }
 
+// Senders give up at about the time when they are answered, beside others that have time: nobody gets what is another's.
+func TestGivingUpIsOnesOwn(t *testing.T) {
+	t.Parallel()
+	url := busURL(t)
+	startWorker(t, url, "a")
+	client := open(t, url)
+	patient := newLedger()
+	stop := patient.senders(t, client, time.Minute)
+	var hasty sync.WaitGroup
+	for range 8 {
+		hasty.Go(func() {
+			for n := range 2000 {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(n%20)*50*time.Microsecond)
+				_ = client.Send(ctx, topic, cast("hasty"))
+				cancel()
+			}
+		})
+	}
+	hasty.Wait()
+	stop()
+	if len(patient.doubtful) > 0 {
+		t.Errorf("of senders that had time %d were given up, %d were not", len(patient.doubtful), len(patient.taken))
+	}
+}
+
 // The directory goes away and comes back empty, and servers are killed meanwhile and afterwards.
 func TestRedisAwayUnderLoad(t *testing.T) {
 	t.Parallel()

@@ -106,8 +106,9 @@ func (l *loop) do(w *work) {
 		f()
 	}
 	for _, r := range w.requests {
-		r.link.push(r)
-		l.due = l.due || !r.link.stream.up
+		k := r.link
+		k.push(r) // r may be its sender's again
+		l.due = l.due || !k.stream.up
 	}
 	for i := range w.answers {
 		a := &w.answers[i]

@@ -175,7 +175,6 @@ func waitFor(k *link, stay bool) waiting {
 // ask sends a request to a server and waits for what becomes of it.
 func (c *Conn) ask(ctx context.Context, link *link, fields []byte, flags byte, expires time.Time, w waiting) outcome {
 	r := requests.Get().(*request)
-	defer requests.Put(r)
 	*r = request{link: link, fields: fields, flags: flags, expires: expires, waiting: w, outcome: r.outcome}
 	link.load.Add(1)
 	if !c.loop.inbox.put(func(w *work) { w.requests = append(w.requests, r) }) {
@@ -184,6 +183,7 @@ func (c *Conn) ask(ctx context.Context, link *link, fields []byte, flags byte, e
 	}
 	select {
 	case o := <-r.outcome:
+		requests.Put(r)
 		return o
 	case <-ctx.Done():
 	case <-c.closing:
@@ -197,6 +197,7 @@ func (c *Conn) ask(ctx context.Context, link *link, fields []byte, flags byte, e
 		case <-ctx.Done():
 		}
 	}
+	// From here on it is no one else's: the loop may come across it in givenUp after its outcome is there.
 	c.loop.inbox.put(func(w *work) { w.givenUp = append(w.givenUp, r) })
 	return <-r.outcome
 }
