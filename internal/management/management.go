@@ -114,7 +114,7 @@ func path(parts ...string) string {
 	return b.String()
 }
 
-// do makes one request. body and result may be nil; result is a pointer.
+// do makes one request. body and result may be nil; result is a pointer, for a *http.Header to that of the answer.
 func (c *Client) do(ctx context.Context, method, path string, query url.Values, body, result any) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, errTimeout)
 	defer cancel()
@@ -157,6 +157,10 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 		problem, detail := refusal(resp.StatusCode, resp.Header, answer)
 		return fail(problem, resp.StatusCode, detail)
 	case result == nil:
+		return nil
+	}
+	if header, ok := result.(*http.Header); ok {
+		*header = resp.Header
 		return nil
 	}
 	if err := json.Unmarshal(answer, result); err != nil {

@@ -247,15 +247,18 @@ type Channel struct {
 	Connection     struct{ Name string } `json:"connection_details"`
 	User           string
 	State          string
-	Consumers      int  `json:"consumer_count"`
-	Unacked        int  `json:"messages_unacknowledged"`
-	Unconfirmed    int  `json:"messages_unconfirmed"`
-	Prefetch       int  `json:"prefetch_count"`        // of each consumer; 0 = no bound
-	GlobalPrefetch int  `json:"global_prefetch_count"` // of all of them; 0 = no bound
-	IdleSince      Time `json:"idle_since"`            // zero = busy, or not known
+	Consumers      int   `json:"consumer_count"`
+	Unacked        int   `json:"messages_unacknowledged"`
+	Unconfirmed    int   `json:"messages_unconfirmed"`
+	Prefetch       int   `json:"prefetch_count"`        // of each consumer; 0 = no bound
+	GlobalPrefetch int   `json:"global_prefetch_count"` // of all of them; 0 = no bound
+	IdleSince      Time  `json:"idle_since"`            // zero = busy, or not known
+	Confirm        bool  // what is published on it is confirmed
+	Stats          Stats `json:"message_stats"`
 }
 
-const channelColumns = "name,number,connection_details.name,user,state,consumer_count,messages_unacknowledged,messages_unconfirmed,prefetch_count,global_prefetch_count,idle_since"
+const channelColumns = "name,number,connection_details.name,user,state,consumer_count,messages_unacknowledged,messages_unconfirmed,prefetch_count,global_prefetch_count,idle_since," +
+	"confirm,message_stats.publish,message_stats.deliver_get,message_stats.ack"
 
 // A Time is one as the broker writes it, which changed over the years; always UTC.
 type Time struct{ time.Time }
