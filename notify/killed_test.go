@@ -69,7 +69,7 @@ func TestKilledInMidBatch(t *testing.T) {
 		"rabbit": func(t *testing.T) string {
 			t.Helper()
 			node := brokertest.Rabbit(t)
-			return node.URLVhost(node.NewVhost(t))
+			return node.URLVhost(node.NewVhost(t)) + "?amqp_durable_queues=true"
 		},
 		"nats": func(t *testing.T) string {
 			t.Helper()
