@@ -57,6 +57,7 @@
 package config
 
 import (
+	"cmp"
 	"log/slog"
 	"reflect"
 	"slices"
@@ -185,7 +186,9 @@ func (c *Config[T]) Settings() []Setting {
 }
 
 // String says which files were read, and no values.
-func (c *Config[T]) String() string { return "config of [" + strings.Join(c.Files(), ", ") + "]" }
+func (c *Config[T]) String() string {
+	return "config of " + cmp.Or(strings.Join(c.Files(), ", "), "no files")
+}
 
 // GoString is String, so that %#v shows no secrets either.
 func (c *Config[T]) GoString() string { return c.String() }

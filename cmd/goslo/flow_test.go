@@ -38,6 +38,7 @@ func TestFlow(t *testing.T) {
 		t.Errorf("methods %+v", f.Methods)
 	}
 
+	s.run(t, "flow", "POST /ships").want(t, 2).wantErr(t, "--route \"POST /ships\"")
 	s.run(t, "flow", tricky, "--route", "POST /shipz").want(t, 2).wantErr(t, `did you mean "POST /ships"?`)
 	got = s.run(t, "flow", "../../internal/flow/testdata/broken").want(t, 1)
 	got.wantErr(t, "../../internal/flow/testdata/broken/broken.go:9:27: undefined: undefined", "go build")

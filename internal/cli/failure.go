@@ -150,7 +150,7 @@ func (a *app) advice(code int, err error) string {
 	case errors.As(err, &access) && access.Blind:
 		return "the broker needs the plugin: rabbitmq-plugins enable rabbitmq_management"
 	case errors.As(err, &source):
-		return "correct the source; go build and go vet tell the same"
+		return "run it inside the project's module, and correct what does not compile; go build and go vet tell the same"
 	case len(a.configFiles) > 0 && (errors.As(err, &options) && len(options.InFiles) > 0 || errors.As(err, &problem)):
 		return "correct the files; this lists what is wrong in them: goslo config check " + strings.Join(a.configFiles, " ")
 	case errors.As(err, &version):

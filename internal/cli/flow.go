@@ -3,8 +3,10 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -68,6 +70,11 @@ var httpMethods = []string{
 }
 
 func (a *app) analyze(ctx context.Context, patterns []string, route, method string) (*flow.Flow, error) {
+	for _, p := range patterns {
+		if strings.Contains(p, " /") {
+			return nil, &usageError{cause: fmt.Errorf("%q is a route, not a package: --route %q", p, p)}
+		}
+	}
 	done := a.whenSlow("reading the packages; the first time this includes compiling what they import")
 	f, err := flow.Analyze(ctx, flow.Config{Patterns: patterns})
 	done()

@@ -21,7 +21,7 @@ func (p *project) fits(m method) error {
 		}
 		for _, name := range folder.free {
 			if at, ok := declared[name]; ok {
-				return editErrorf("%s: there is a %s already; nothing was written", at, name)
+				return editErrorf("%s: %s is there already; nothing was written", at, name)
 			}
 		}
 		for _, name := range folder.needs {
