@@ -260,6 +260,52 @@ others:
     accepted_events: []
 `
 
+// What is rejected is not accepted by the same group, whatever it accepts; another may.
+func TestRoutingRejects(t *testing.T) {
+	t.Parallel()
+	var recorder notify.Recorder
+	r, err := notify.NewRouting(write(t, `
+meters:
+  test:
+    accepted_events: ["compute.*"]
+    rejected_events: ["*.start", "compute.[sS]ecret"]
+    rejected_priorities: [DEBUG, "s?mple"]
+rest:
+  test:
+    accepted_priorities: [critical]
+    rejected_events: []
+none:
+  test:
+    accepted_priorities: [critical]
+    rejected_priorities: ["*"]
+`), func(string) (notify.Driver, error) { return &recorder, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		event    string
+		priority notify.Priority
+		want     int
+	}{
+		{"compute.end", notify.Info, 1},
+		{"compute.start", notify.Info, 0},
+		{"compute.Secret", notify.Info, 0},
+		{"compute.SECRET", notify.Info, 1},
+		{"compute.end", notify.Debug, 0},
+		{"compute.end", notify.Sample, 0},
+		{"image.end", notify.Info, 0},
+		{"compute.start", notify.Critical, 1},
+	} {
+		recorder.Reset()
+		if err := r.Notify(t.Context(), &notify.Raw{Type: c.event, Priority: c.priority}, notify.Never); err != nil {
+			t.Fatal(err)
+		}
+		if got := len(recorder.Notifications()); got != c.want {
+			t.Errorf("%s %s came %d times, want %d", c.event, c.priority, got, c.want)
+		}
+	}
+}
+
 // conforms: NDRV-06, NDRV-07, NDRV-08, NDRV-09, NDRV-10, NDRV-12, NDRV-14, ODD-44
 func TestRouting(t *testing.T) {
 	t.Parallel()

@@ -20,10 +20,12 @@ import (
 //	    messagingv2:                # a driver
 //	        accepted_events: ["compute.*"]
 //	        accepted_priorities: [info, error]
+//	        rejected_events: ["compute.*.start"]
 //	    log:                        # without rules: always
 //
 // Patterns are the shell's: * any text, ? any character, [abc] and [!abc] one of some. A driver gets a notification when in one of the groups
-// each list that is there has a pattern that matches (NDRV-08, NDRV-09); once, whatever the number of groups.
+// each accepted list that is there has a pattern that matches, and no rejected list has one (NDRV-08, NDRV-09); once, whatever the number of
+// groups. rejected_events and rejected_priorities are ours: upstream ignores them.
 type Routing struct {
 	drivers []route // by name
 }
@@ -35,7 +37,7 @@ type route struct {
 }
 
 // rules are lists of patterns; nil = there is no such list.
-type rules struct{ events, priorities []*regexp.Regexp }
+type rules struct{ events, priorities, noEvents, noPriorities []*regexp.Regexp }
 
 // NewRouting reads the file at path, once, and makes each driver that it names, once. A file without a group, a member that there is not, and a
 // driver that cannot be made are errors; upstream reads it at the first notification, ignores the members, and logs the rest (NDRV-05, NDRV-10,
@@ -57,6 +59,9 @@ func NewRouting(path string, driver func(name string) (Driver, error)) (*Routing
 type group map[string]*struct {
 	Events     []string `yaml:"accepted_events"`
 	Priorities []string `yaml:"accepted_priorities"`
+
+	NoEvents     []string `yaml:"rejected_events"`
+	NoPriorities []string `yaml:"rejected_priorities"`
 }
 
 func readRouting(file io.Reader, driver func(name string) (Driver, error)) (*Routing, error) {
@@ -81,8 +86,9 @@ func readRouting(file io.Reader, driver func(name string) (Driver, error)) (*Rou
 			}
 			var own rules
 			if of != nil {
-				own.events = patterns(of.Events, func(s string) string { return s })
-				own.priorities = patterns(of.Priorities, strings.ToLower)
+				asIs := func(s string) string { return s }
+				own.events, own.noEvents = patterns(of.Events, asIs), patterns(of.NoEvents, asIs)
+				own.priorities, own.noPriorities = patterns(of.Priorities, strings.ToLower), patterns(of.NoPriorities, strings.ToLower)
 			}
 			routes[to].groups = append(routes[to].groups, own)
 		}
@@ -109,13 +115,15 @@ func (r *Routing) Notify(ctx context.Context, n *Raw, retry Retry) error {
 }
 
 func (r rules) accept(n *Raw) bool {
-	any := func(list []*regexp.Regexp, text string) bool {
-		return list == nil || slices.ContainsFunc(list, func(p *regexp.Regexp) bool { return p.MatchString(text) })
+	in := func(list []*regexp.Regexp, text string) bool {
+		return slices.ContainsFunc(list, func(p *regexp.Regexp) bool { return p.MatchString(text) })
 	}
-	return any(r.events, n.Type) && any(r.priorities, string(n.Priority))
+	priority := string(n.Priority)
+	return (r.events == nil || in(r.events, n.Type)) && (r.priorities == nil || in(r.priorities, priority)) &&
+		!in(r.noEvents, n.Type) && !in(r.noPriorities, priority)
 }
 
-// patterns are compiled. An empty list accepts nothing, a missing one all.
+// patterns are compiled. An empty list of what is accepted accepts nothing, a missing one all.
 func patterns(list []string, change func(string) string) []*regexp.Regexp {
 	if list == nil {
 		return nil
