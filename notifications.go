@@ -52,8 +52,8 @@ func (c Config) NotifierConfig(bus transport.Transport) (notify.NotifierConfig, 
 	if d.Routing, err = c.notificationOption("routing_config"); err != nil {
 		return n, &ConfigError{err}
 	}
-	if d.Messaging.Topics, err = c.notificationTopics(); err != nil {
-		return n, &ConfigError{err}
+	if d.Messaging.Topics, err = c.NotificationTopics(); err != nil {
+		return n, err
 	}
 	settings, err := c.take(notificationGroup, "retry")
 	if err != nil {
@@ -77,12 +77,16 @@ func (c Config) NotifierConfig(bus transport.Transport) (notify.NotifierConfig, 
 	return n, nil
 }
 
-// notificationTopics are nil where nobody says. An option that is given and empty means none (NOTIFY-05).
-func (c Config) notificationTopics() ([]string, error) {
+// NotificationTopics returns the topics that notifications go to: topics in [oslo_messaging_notifications], else notify.DefaultTopic. An option that
+// is given and empty means none (NOTIFY-05). An error is a *ConfigError.
+func (c Config) NotificationTopics() ([]string, error) {
+	if c.Options == nil {
+		return []string{notify.DefaultTopic}, nil
+	}
 	for _, at := range [][2]string{{notificationGroup, "topics"}, {"rpc_notifier2", "topics"}, {config.Default, formerNotificationNames["topics"]}} {
 		text, from, err := c.Options.Option(at[0], at[1])
 		if err != nil {
-			return nil, err
+			return nil, &ConfigError{err}
 		}
 		if from == "" {
 			continue
@@ -95,7 +99,7 @@ func (c Config) notificationTopics() ([]string, error) {
 		}
 		return topics, nil
 	}
-	return nil, nil
+	return []string{notify.DefaultTopic}, nil
 }
 
 // notificationOption is an option of the group, or what stands under its former name; "" when there are no options.

@@ -43,6 +43,27 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"version", "--log-level", "loud"}, "debug, info, warn, error and off"},
 		{[]string{"ping", "lab", "--url", "rabit://h/"}, "did you mean rabbit://?"},
 		{[]string{"ping", "lab", "--url", "kafka://h/"}, "goslo: url kafka://h/: no transport is called \"kafka\"; there are rabbit, kombu, nats"},
+		{[]string{"notify", "lab"}, "usage: goslo notify TOPIC|- EVENT_TYPE [JSON-PAYLOAD]"},
+		{[]string{"notify", "", "x"}, "must not be empty"},
+		{[]string{"notify", "lab", "x", "{"}, "JSON-PAYLOAD is not JSON"},
+		{[]string{"notify", "lab", "x", "{} 1"}, "more than one JSON value"},
+		{[]string{"notify", "lab", "x", "\"\xff\""}, "not text in UTF-8"},
+		{[]string{"notify", "lab", "x", "@/nosuch/file"}, "/nosuch/file"},
+		{[]string{"notify", "lab", "x", "{}", "--priority", "loud"}, "audit, debug, info, warn, error, critical, sample"},
+		{[]string{"notify", "lab", "x", "{}", "--version", "3.0"}, "1.0 and 2.0"},
+		{[]string{"notify", "lab", "x", "{}", "--driver", "test"}, "messagingv2"},
+		{[]string{"notify", "lab", "x", "{}", "--driver", "routing"}, "routing_config"},
+		{[]string{"notify", "lab", "x", "{}", "--driver", "log", "--version", "1.0"}, "both say"},
+		{[]string{"notify", "lab", "x", "-", "--context", "-"}, "--context cannot come from standard input"},
+		{[]string{"listen", ""}, "must not be empty"},
+		{[]string{"listen", "--pool", "p", "--steal"}, "without a pool"},
+		{[]string{"listen", "--count", "-1"}, "at least 1"},
+		{[]string{"listen", "--priority", "info,loud"}, "loud"},
+		{[]string{"listen", "--filter", "host=x"}, "KEY=REGEXP"},
+		{[]string{"listen", "--filter", "publisher=x,publisher=y"}, "publisher twice"},
+		{[]string{"listen", "--filter", "payload.a=("}, "payload.a: error parsing regexp"},
+		{[]string{"listen", "--filter", "payload.a="}, "expression is empty"},
+		{[]string{"listen", "--filter", "metadata.host=x"}, "metadata.message_id"},
 		{[]string{"zmq", "nosuch"}, `unknown command "nosuch" for "goslo zmq"`},
 		{[]string{"zmq", "keys"}, "usage: goslo zmq keys NAME"},
 		{[]string{"zmq", "keys", "../a"}, "--folder"},
@@ -109,7 +130,7 @@ func TestUsageErrorAsJSON(t *testing.T) {
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	s := newShell(t)
-	for _, command := range []string{"", "demo", "serve", "call", "cast", "fanout", "ping", "broker", "config", "config check", "config sample", "zmq", "zmq keys", "flow", "new", "new method", "version"} {
+	for _, command := range []string{"", "demo", "serve", "call", "cast", "fanout", "ping", "notify", "listen", "broker", "config", "config check", "config sample", "zmq", "zmq keys", "flow", "new", "new method", "version"} {
 		args := append(strings.Fields(command), "--help")
 		got := s.run(t, args...).want(t, 0)
 		for _, part := range []string{"Usage:", "Examples:", "--url", "goslo " + command} {

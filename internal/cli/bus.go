@@ -75,6 +75,11 @@ func (a *app) open(ctx context.Context, program string) (transport.Transport, er
 	if a.bus, err = a.choose(); err != nil {
 		return nil, err
 	}
+	return a.dial(ctx, program)
+}
+
+// dial connects to the bus that was chosen.
+func (a *app) dial(ctx context.Context, program string) (transport.Transport, error) {
 	log, err := a.logger()
 	if err != nil {
 		return nil, err

@@ -1,6 +1,6 @@
 // Package cli is the goslo command line, over the public packages.
 //
-// It owns flags, help, output and exit codes; what the commands do is done by packages goslo and rpc, or, where it is about a
+// It owns flags, help, output and exit codes; what the commands do is done by packages goslo, rpc and notify, or, where it is about a
 // project's source, by internal/flow.
 // Results go to standard output and everything else to standard error, so that a result can be piped. With
 // --json each result is one JSON document on a line of standard output, and an error is one JSON object on
@@ -94,7 +94,7 @@ Exit codes, the same everywhere:
   1  the remote method failed, the demo did not happen as it should, or the source does not compile
   2  the command line is wrong
   3  nobody listens where the request was sent
-  4  no answer in time, from the server or from one that it asked in turn
+  4  no answer in time, from the server or from one that it asked in turn; not heard in time what was listened for
   5  the bus cannot be reached, or refuses
   6  the command looked, and found something bad: what, is in its result
   130  interrupted before the end`
@@ -127,7 +127,7 @@ func (a *app) root() *cobra.Command {
 	flags.StringVar(&a.exchange, "exchange", "", `the exchange of topics (default: control_exchange of --config-file, else "openstack")`)
 	flags.BoolVar(&a.json, "json", false, "print results, and errors, as JSON")
 	flags.StringVar(&a.logLevel, "log-level", "warn", "what to log on standard error: debug, info, warn, error or off")
-	c.AddCommand(a.demo(), a.serve(), a.call(), a.cast(), a.fanout(), a.ping(), a.broker(), a.zmq(), a.config(), a.flow(), a.new(), a.version())
+	c.AddCommand(a.demo(), a.serve(), a.call(), a.cast(), a.fanout(), a.ping(), a.notify(), a.listen(), a.broker(), a.zmq(), a.config(), a.flow(), a.new(), a.version())
 	// The names and values are fixed, so that these cannot fail.
 	_ = c.RegisterFlagCompletionFunc("log-level", cobra.FixedCompletions(logLevels, cobra.ShellCompDirectiveNoFileComp))
 	_ = c.MarkPersistentFlagFilename("config-file", "conf")

@@ -122,7 +122,7 @@ func code(ctx context.Context, err error) int {
 		return codeNoServer
 	case errors.Is(err, messagingTimeout):
 		return codeTimeout
-	case errors.As(err, &timeout) && !busPhases[timeout.Phase]:
+	case errors.As(err, &timeout) && !busPhases[timeout.Phase], errors.Is(err, errTooFew):
 		return codeTimeout
 	case errors.As(err, &timeout), errors.As(err, &delivery), errors.As(err, &bus), errors.As(err, &api), errors.As(err, &access):
 		return codeBus
@@ -171,6 +171,10 @@ func (a *app) advice(code int, err error) string {
 		return phaseAdvice[timeout.Phase]
 	case errors.As(err, &bus) && bus.hosting:
 		return "free the address, or name another with --listen; the folder of --store must be this user's, and no other broker's"
+	case errors.Is(err, errTooFew):
+		return "see whether they are told at all, and where: the topic, --priority, --exchange, --filter, and that this is the service's bus"
+	case errors.Is(err, errors.ErrUnsupported):
+		return "this bus cannot do it; the message says what it can"
 	case errors.Is(err, transport.ErrRejected):
 		return "stay under the limit that the message names, or ask for the right that this user lacks on the broker"
 	case code == codeBus:
