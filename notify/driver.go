@@ -111,9 +111,9 @@ func (d *Messaging) attempt(ctx context.Context, to transport.Address, m *transp
 	return d.bus.Send(ctx, to, m)
 }
 
-// lasting says that trying again is of no use.
+// lasting says that trying again is of no use. That nobody listens is said by a bus that keeps nothing for who may come.
 func lasting(err error) bool {
-	return errors.Is(err, transport.ErrRejected) || errors.Is(err, transport.ErrClosed) || errors.Is(err, errors.ErrUnsupported)
+	return errors.Is(err, transport.ErrNoListener) || errors.Is(err, transport.ErrRejected) || errors.Is(err, transport.ErrClosed) || errors.Is(err, errors.ErrUnsupported)
 }
 
 // Noop is the driver that does nothing.

@@ -61,6 +61,7 @@ func TestRetry(t *testing.T) {
 		"an attempt ends":          {notify.Times(1), 1, nil, 2, true},
 		"for ever":                 {notify.Forever, 100, lost, 101, true},
 		"not what was refused":     {notify.Forever, 1, transport.ErrRejected, 1, false},
+		"nor what nobody hears":    {notify.Forever, 1, transport.ErrNoListener, 1, false},
 		"nor what is unsupported":  {notify.Forever, 1, errors.ErrUnsupported, 1, false},
 		"in doubt is tried again":  {notify.Times(1), 1, transport.ErrInDoubt, 2, true},
 		"times of none is once":    {notify.Times(0), 9, lost, 2, false},

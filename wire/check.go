@@ -9,13 +9,17 @@ import (
 // Check is for a bus that carries messages in a form of its own, and is to refuse what others refuse: it says why
 // [AppendMessage] would not append m, and nil when it would. Of the length of m only its JSON counts here.
 func Check(m *transport.Message) error {
-	if m.Method == "" && m.ID == "" {
+	var payload json.RawMessage
+	if m.Event != nil {
+		payload = m.Event.Payload
+	}
+	if m.Method == "" && m.ID == "" && m.Event == nil {
 		return errNeither
 	}
-	if m.Method != "" && m.Monitor < 0 {
+	if m.Event == nil && m.Method != "" && m.Monitor < 0 {
 		return negative(m.Monitor)
 	}
-	if n := len(m.Args) + len(m.Context) + len(m.Result) + len(m.Failure); n > MaxSize {
+	if n := len(m.Args) + len(m.Context) + len(m.Result) + len(m.Failure) + len(payload); n > MaxSize {
 		return tooLong(n, m)
 	}
 	fields := [...]struct {
@@ -24,7 +28,10 @@ func Check(m *transport.Message) error {
 		first byte
 		depth int
 	}{{"args", m.Args, '{', 1}, {"context", m.Context, '{', 0}}
-	if m.Method == "" {
+	switch {
+	case m.Event != nil:
+		fields[0].name, fields[0].value, fields[0].first = "payload", payload, 0
+	case m.Method == "":
 		fields[0].name, fields[0].value, fields[0].first = "result", m.Result, 0
 		fields[1].name, fields[1].value = "failure", m.Failure
 	}

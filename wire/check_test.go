@@ -30,6 +30,8 @@ func TestCheckRefusesWhatAppendMessageRefuses(t *testing.T) {
 		messages[fmt.Sprintf("arguments of depth %d", depth)] = transport.Message{Method: "x", Args: object}
 		messages[fmt.Sprintf("context of depth %d", depth)] = transport.Message{Method: "x", Context: object}
 		messages[fmt.Sprintf("failure of depth %d", depth)] = transport.Message{ID: "1", Failure: object}
+		messages[fmt.Sprintf("payload of depth %d", depth)] = transport.Message{Event: &transport.Event{Payload: json.RawMessage(nested)}}
+		messages[fmt.Sprintf("context of depth %d of a notification", depth)] = transport.Message{Event: &transport.Event{}, Context: object}
 	}
 	for _, text := range []string{``, `null`, ` null `, `{}`, ` {"a": NaN} `, `[]`, `1`, `"x"`, `{`, `{"a"}`, `{"a":1}x`, "{\"a\":\"\xff\"}", `{"a":"\x"}`, ` `, `nul`, `{"":1,}`} {
 		value := json.RawMessage(text)
@@ -37,6 +39,8 @@ func TestCheckRefusesWhatAppendMessageRefuses(t *testing.T) {
 		messages[fmt.Sprintf("context %q", text)] = transport.Message{Method: "x", Context: value}
 		messages[fmt.Sprintf("result %q", text)] = transport.Message{ID: "1", Result: value}
 		messages[fmt.Sprintf("failure %q", text)] = transport.Message{ID: "1", Failure: value}
+		messages[fmt.Sprintf("payload %q", text)] = transport.Message{Event: &transport.Event{Payload: value}}
+		messages[fmt.Sprintf("context %q of a notification", text)] = transport.Message{Event: &transport.Event{}, Context: value}
 	}
 	for name, m := range messages {
 		_, want := wire.AppendMessage(nil, &m)
