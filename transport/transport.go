@@ -28,7 +28,8 @@ type Transport interface {
 	// caller's queue is back: the transport tries on for a bounded time of its own.
 	//
 	// A Notification waits for its listeners, also where there has been none yet: Send makes the queue that listeners
-	// without a pool share, if there is none. A bus that carries no notifications says errors.ErrUnsupported.
+	// without a pool share, if there is none. A bus that keeps nothing gives it to one listener of each pool that is there, and
+	// says ErrNoListener where none is; one that carries no notifications says errors.ErrUnsupported.
 	//
 	// Errors wrap ErrNoListener, ErrNotSent, ErrInDoubt, ErrRejected or ErrClosed.
 	Send(ctx context.Context, to Address, m *Message) error
@@ -39,8 +40,8 @@ type Transport interface {
 	// with the topic's other servers), to this server of the topic, and to the topic's fanout.
 	// A Reply address is given by its Kind alone; the transport picks the rest, see Listener.Addr.
 	// At a Notification address listeners of one Pool share what is sent to the topic, and so do those without one: each
-	// pool gets every notification from its first listener on, those without a pool also what was sent before. A bus that
-	// has no notifications, or no pools, says errors.ErrUnsupported.
+	// pool gets every notification from its first listener on, those without a pool also what was sent before,
+	// where the bus keeps it. A bus that has no notifications, or no pools, says errors.ErrUnsupported.
 	Listen(ctx context.Context, from Address, o ListenOptions) (Listener, error)
 
 	// Close ends every listener and connection, waiting for messages already taken by Send to leave

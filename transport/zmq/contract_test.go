@@ -16,7 +16,7 @@ func TestContract(t *testing.T) { //nolint:paralleltest // One case counts gorou
 	url := busURL(t)
 	transporttest.Run(t, transporttest.Config{
 		Open:  func(t testing.TB) transport.Transport { return open(t, url) },
-		Lacks: transporttest.Redelivery | transporttest.Keeps | transporttest.KeepsCalls | transporttest.Notifications | transporttest.Pools | transporttest.TemporaryPools,
+		Lacks: transporttest.Redelivery | transporttest.Keeps | transporttest.KeepsCalls | transporttest.KeepsNotifications,
 	})
 }
 

@@ -40,7 +40,7 @@ func TestContractByRedisWithCurve(t *testing.T) { //nolint:paralleltest // One c
 		node.Addr(), t.TempDir(), keys.Secret, keys.Public, keys.Public)
 	transporttest.Run(t, transporttest.Config{
 		Open:  func(t testing.TB) transport.Transport { return open(t, url) },
-		Lacks: transporttest.Redelivery | transporttest.Keeps | transporttest.KeepsCalls | transporttest.Notifications | transporttest.Pools | transporttest.TemporaryPools,
+		Lacks: transporttest.Redelivery | transporttest.Keeps | transporttest.KeepsCalls | transporttest.KeepsNotifications,
 	})
 }
 

@@ -1,4 +1,5 @@
-// Package zmq carries RPC over ZeroMQ: "zmq://" URLs. There is no broker: processes connect to each other.
+// Package zmq carries RPC, and notifications to those who listen now, over ZeroMQ: "zmq://" URLs. There is no broker: processes
+// connect to each other.
 //
 // Everything in it is behind the build tag zmq, because it needs cgo and libzmq (libzmq3-dev and pkg-config on Debian):
 //
@@ -19,6 +20,7 @@
 //	peers.go      the servers that we know, and which of them gets a request
 //	listen.go     Listen and Next; listeners.go where what comes goes; shed.go gives others what we have no room for
 //	reply.go      replies, there and back
+//	notify.go     notifications: pools, and one listener of each
 //	inspect.go    what is known about an address; meter.go what was counted
 //
 // # Who connects to whom
@@ -37,10 +39,15 @@
 //
 // A request that has left is given to no other server unless the first has refused it. See docs/adr/0020.
 //
+// # Notifications
+//
+// A topic's pools are in the directory like its servers, on an exchange beside that of requests. A notification goes to each pool as a request
+// to one of its members, which says that it has it as soon as it has, handled or not. See docs/adr/0030.
+//
 // # Goroutines
 //
 // Per transport: the loop, one that sheds, one for each server that does not answer while it is being looked for, and
 // those of the directory, which are two for each host of Redis. With CURVE there is one more, with a thread of its own, that tells
 // libzmq who may connect. libzmq has two threads of its own for each. [Conn.Close] waits for all of them. A fanout has one for
-// each server while it is being sent.
+// each server while it is being sent, a notification one for each pool, and before that for each member of a list.
 package zmq

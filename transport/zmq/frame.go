@@ -169,7 +169,7 @@ func appendRecord(b []byte, kind byte, parts ...[]byte) []byte {
 // An envelope is what a request says beside its body.
 type envelope struct {
 	id      uint64
-	to      string // a letter: t topic or one of its servers, f fanout, r reply listener
+	to      string // a letter: t topic or one of its servers, also a pool of notifications; f fanout; r reply listener; p which pools there are
 	flags   byte
 	ttl     time.Duration // 0 = none; whole milliseconds travel
 	service service       // of a reply, Topic is the number of the listener
@@ -189,6 +189,7 @@ const (
 	toTopic  = "t"
 	toFanout = "f"
 	toReply  = "r"
+	toPools  = "p" // asks a member for the pools of a topic; the reason of its answer has their names
 )
 
 // appendRequest adds the fields of a recordRequest, its body not included. The identifier, the flags and the time to live come
@@ -249,6 +250,8 @@ func letter(b byte) string {
 		return toFanout
 	case 'r':
 		return toReply
+	case 'p':
+		return toPools
 	}
 	return ""
 }

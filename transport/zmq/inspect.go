@@ -23,10 +23,7 @@ func (c *Conn) Inspect(ctx context.Context, at transport.Address) (transport.Add
 	if c.isClosed() {
 		return s, fmt.Errorf("zmq: inspect %s: %w", at, transport.ErrClosed)
 	}
-	of := service{cmp.Or(at.Exchange, c.cfg.exchange), at.Topic, at.Server}
-	if at.Kind == transport.Fanout {
-		of.Server = ""
-	}
+	of := c.serviceAt(at)
 	list, err := c.peers.candidates(ctx, of, true)
 	if err != nil {
 		return s, fmt.Errorf("zmq: inspect %s: %w", at, err)

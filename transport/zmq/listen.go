@@ -3,7 +3,6 @@
 package zmq
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,7 +29,8 @@ const patience = 20 * time.Millisecond
 
 var errSettled = errors.New("zmq: delivery was settled before")
 
-// A topicListener receives what is sent to one server of a topic, to the topic, and to its fanout.
+// A topicListener receives what is sent to one server of a topic, to the topic, and to its fanout; or the notifications of a topic for a
+// pool.
 type topicListener struct {
 	conn     *Conn
 	service  service
@@ -88,16 +88,16 @@ func (c *Conn) listen(ctx context.Context, from transport.Address, o transport.L
 	switch {
 	case from.Kind == transport.Reply:
 		return c.listeners.addReply()
-	case from.Kind == transport.Notification:
-		return nil, errNotifications
-	case from.Kind != transport.Topic:
-		return nil, fmt.Errorf("%w: a listener's address is of kind topic or reply", transport.ErrRejected)
-	case from.Topic == "" || from.Server == "":
+	case from.Kind != transport.Topic && from.Kind != transport.Notification:
+		return nil, fmt.Errorf("%w: a listener's address is of kind topic, reply or notification", transport.ErrRejected)
+	case from.Kind == transport.Notification && from.Topic == "":
+		return nil, fmt.Errorf("%w: a listener's address needs a topic", transport.ErrRejected)
+	case from.Kind == transport.Topic && (from.Topic == "" || from.Server == ""):
 		return nil, fmt.Errorf("%w: a listener's address needs a topic and a server", transport.ErrRejected)
 	}
 	l := &topicListener{
 		conn:     c,
-		service:  service{cmp.Or(from.Exchange, c.cfg.exchange), from.Topic, from.Server},
+		service:  c.serviceAt(from),
 		from:     from,
 		prefetch: o.Prefetch,
 		done:     make(chan struct{}),
@@ -141,6 +141,8 @@ func (l *topicListener) push(a *arrival) {
 		l.conn.answer(a, answerBusy, load)
 		return
 	}
+	heard := !a.answered && l.from.Kind == transport.Notification // who tells does not wait for who handles
+	a.answered = a.answered || heard
 	if !a.answered {
 		l.open.Push(a)
 		l.conn.loop.deferred.Add(1)
@@ -148,6 +150,11 @@ func (l *topicListener) push(a *arrival) {
 	l.backlog.Push(a)
 	l.bytes += len(a.body)
 	l.signal()
+	if heard {
+		l.conn.loop.inbox.put(func(w *work) {
+			w.answers = append(w.answers, answer{to: a.from, id: a.envelope.id, code: answerTaken, load: load})
+		})
+	}
 }
 
 // signal wakes Next when it waits, and unlocks.
@@ -262,9 +269,12 @@ func (l *topicListener) delivery(a *arrival) *transport.Delivery {
 	message.Headers = maps.Clone(a.envelope.headers) // others may get the same message
 	d.Message = message
 	d.Redelivered = a.envelope.flags&flagAgain != 0
-	d.To = transport.Address{Kind: transport.Topic, Exchange: l.from.Exchange, Topic: l.from.Topic, Server: a.envelope.service.Server}
-	if a.envelope.to == toFanout {
+	d.To = transport.Address{Kind: l.from.Kind, Exchange: l.from.Exchange, Topic: l.from.Topic}
+	switch {
+	case a.envelope.to == toFanout:
 		d.To.Kind = transport.Fanout
+	case d.To.Kind == transport.Topic:
+		d.To.Server = a.envelope.service.Server
 	}
 	d.Settler = d
 	return &d.Delivery
@@ -376,6 +386,9 @@ func (l *topicListener) Close(ctx context.Context) error {
 // Leave implements [transport.Leaver]: what comes from now on for any server of the topic goes to the others, as does what
 // waits here.
 func (l *topicListener) Leave(context.Context) error {
+	if l.from.Kind != transport.Topic {
+		return fmt.Errorf("zmq: listener %s: leave: %w", l.Addr(), errors.ErrUnsupported)
+	}
 	l.mu.Lock()
 	if l.closed || l.left {
 		l.mu.Unlock()

@@ -118,6 +118,8 @@ func (c *Conn) arrived(from *session, r *reader) {
 		c.log.Error("zmq: request cannot be read", "client", from.id)
 		c.answer(a, answerRefused, 0)
 	case e.flags&flagGivenUp != 0: // its sender was told that it is in doubt
+	case e.to == toPools:
+		c.tellPools(from, &e)
 	case e.to == toReply:
 		c.answer(a, c.repliedDirectly(&e, body), 0)
 	case e.to == toFanout:

@@ -12,16 +12,18 @@ import (
 	"github.com/goslo/goslo/wire"
 )
 
-// A message is the body of a request or reply:
+// A message is the body of a request, reply or notification:
 //
-//	form | UniqueID | lengths of its other texts | these texts | a request's monitoring period in nanoseconds | JSON | JSON
+//	form | UniqueID | lengths of its other texts | these texts | number | JSON | JSON
 //
-// The JSON is arguments and context, or result and failure, as the sender has it. Nobody but us reads it, so that it needs neither
+// The number is a request's monitoring period in nanoseconds, and of a notification 1 if its event is Bare, else 0; a reply has none. The
+// JSON is arguments and context, result and failure, or payload and context, as the sender has it. Nobody but us reads it, so that it needs neither
 // escaping nor a scan on arrival; package rpc scans what it decodes. Numbers and texts are those of frames.
 const (
-	formRequest = 'q'
-	formReply   = 'r'
-	formEnding  = 'e'
+	formRequest      = 'q'
+	formReply        = 'r'
+	formEnding       = 'e'
+	formNotification = 'n'
 )
 
 // textsMost is how many texts a message has beside its UniqueID.
@@ -37,6 +39,15 @@ func appendMessage(b []byte, m *transport.Message) ([]byte, error) {
 	unique := m.UniqueID
 	if unique == "" {
 		unique = wire.NewID()
+	}
+	if v := m.Event; v != nil {
+		b = appendText(append(b, formNotification), unique)
+		b = appendTexts(b, v.ID, v.Publisher, v.Type, v.Priority, v.Timestamp)
+		bare := byte(0)
+		if v.Bare {
+			bare = 1
+		}
+		return appendJSON(appendJSON(append(b, bare), v.Payload), m.Context), nil
 	}
 	if m.Method == "" {
 		form := byte(formReply)
@@ -70,6 +81,13 @@ func parseMessage(body []byte) (*transport.Message, error) {
 		m.Monitor = time.Duration(r.number())
 		m.Args, m.Context = r.json(), r.json()
 		r.ok = r.ok && m.Method != "" && m.Monitor >= 0
+	case formNotification:
+		t := r.texts(textsMost)
+		m.Event = &transport.Event{ID: t[0], Publisher: t[1], Type: t[2], Priority: t[3], Timestamp: t[4], Bare: r.number() == 1}
+		m.Event.Payload, m.Context = r.json(), r.json()
+		if m.Event.Payload == nil {
+			m.Event.Payload = json.RawMessage("null")
+		}
 	case formReply, formEnding:
 		m.ID, m.Ending = r.texts(1)[0], body[0] == formEnding
 		m.Result, m.Failure = r.json(), r.json()

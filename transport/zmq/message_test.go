@@ -22,6 +22,11 @@ func messages() map[string]transport.Message {
 		"a result":  {ID: "id", UniqueID: "u", Ending: true, Result: json.RawMessage(`"text"`)},
 		"a failure": {ID: "id", UniqueID: "u", Ending: true, Failure: json.RawMessage(`{"class":"E"}`)},
 		"a sign":    {ID: "id", UniqueID: "u"},
+		"a notification": {
+			UniqueID: "u", Context: json.RawMessage(`{"user":"u"}`),
+			Event: &transport.Event{ID: "i", Publisher: "p", Type: "t", Priority: "INFO", Timestamp: "now", Payload: json.RawMessage(`[NaN]`), Bare: true},
+		},
+		"an empty notification": {UniqueID: "u", Event: &transport.Event{Payload: json.RawMessage(`null`)}},
 	}
 }
 
@@ -69,6 +74,7 @@ func TestMessageThatCannotTravel(t *testing.T) {
 	for name, m := range map[string]transport.Message{
 		"nothing":       {},
 		"bad arguments": {Method: "x", Args: json.RawMessage(`{"a":}`)},
+		"bad payload":   {Event: &transport.Event{Payload: json.RawMessage(`{`)}},
 		"bad result":    {ID: "1", Result: json.RawMessage(`nul`)},
 	} {
 		if body, err := appendMessage([]byte("before"), &m); err == nil || string(body) != "before" {

@@ -3,7 +3,6 @@
 package zmq
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,16 +20,14 @@ const (
 )
 
 // Send implements [transport.Transport]. Nil means, of a call or cast: a server has it; of a fanout: every live server has; of a
-// reply: it is on its way back to a caller that is connected, or the caller has it.
+// notification: one listener of each pool has it in memory; of a reply: it is on its way back to a caller that is connected, or the
+// caller has it. An error about a notification names the pools that may not have it.
 func (c *Conn) Send(ctx context.Context, to transport.Address, m *transport.Message) error {
 	if err := c.send(ctx, to, m); err != nil {
 		return fmt.Errorf("zmq: send to %s: %w", to, err)
 	}
 	return nil
 }
-
-// errNotifications is said to who sends one, or wants to hear them: nobody would keep one for a listener that is away.
-var errNotifications = fmt.Errorf("%w: ZeroMQ carries RPC, and no notifications, which have to be kept for listeners that are away; send them over another bus (transport_url in [oslo_messaging_notifications])", errors.ErrUnsupported)
 
 func (c *Conn) send(ctx context.Context, to transport.Address, m *transport.Message) error {
 	if c.isClosed() {
@@ -42,15 +39,13 @@ func (c *Conn) send(ctx context.Context, to transport.Address, m *transport.Mess
 	if to.Topic == "" {
 		return fmt.Errorf("%w: the address has no topic", transport.ErrRejected)
 	}
-	e := envelope{to: toTopic, ttl: m.Expires, service: service{cmp.Or(to.Exchange, c.cfg.exchange), to.Topic, to.Server}}
+	e := envelope{to: toTopic, ttl: m.Expires, service: c.serviceAt(to)}
 	switch to.Kind {
 	case transport.Reply:
 		return c.reply(ctx, to.Topic, m)
-	case transport.Topic:
+	case transport.Topic, transport.Notification:
 	case transport.Fanout:
-		e.to, e.service.Server = toFanout, ""
-	case transport.Notification:
-		return errNotifications
+		e.to = toFanout
 	default:
 		return fmt.Errorf("%w: the address is of no known kind", transport.ErrRejected)
 	}
@@ -61,6 +56,9 @@ func (c *Conn) send(ctx context.Context, to transport.Address, m *transport.Mess
 		return err
 	}
 	e.headers = m.Headers
+	if to.Kind == transport.Notification {
+		return c.notify(ctx, e, m)
+	}
 	if m.ReplyTo != "" {
 		e.flags = flagReplies
 	}
