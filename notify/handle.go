@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/goslo/goslo/transport"
 )
 
 // collect makes batches until arrivals are closed. What has failed before is handled alone, so that one notification that
@@ -79,14 +81,25 @@ func (l *Listener) handle(ctx, base context.Context, group []*heard) {
 	}
 	dropped, err := l.run(base, group)
 	split := err != nil && len(group) > 1
+	handled := make([]*heard, 0, len(group))
 	for _, h := range group {
 		why, drop := dropped[h.raw]
 		switch {
 		case drop:
 			l.log.Debug("notification dropped by its handler", "notification", h.raw, "topic", h.raw.Topic, "error", why)
-			l.ack(ctx, h)
+			handled = append(handled, h)
 		case err == nil:
-			l.ack(ctx, h)
+			handled = append(handled, h)
+		}
+	}
+	l.ack(ctx, handled...)
+	if err == nil {
+		return
+	}
+	for _, h := range group {
+		_, drop := dropped[h.raw]
+		switch {
+		case drop:
 		case split: // whose fault it is shows when each is handled alone
 			l.handle(ctx, base, []*heard{h})
 		case base.Err() != nil: // which is no fault of the notification
@@ -234,15 +247,35 @@ func (d *dues) Pop() any {
 	return h
 }
 
-// ack acknowledges. Where that fails the bus delivers the notification again (RMQ-CONS-06).
-func (l *Listener) ack(ctx context.Context, h *heard) {
-	l.failures.forget(h.key())
-	l.done.set(h.Message.UniqueID, struct{}{})
-	for _, d := range l.inHand.leave(h) {
-		if err := d.Ack(ctx); err != nil {
-			l.log.Warn("notification not acknowledged; it will come again", "notification", h.raw, "topic", h.raw.Topic, "error", err)
+// ack acknowledges. Where that fails the bus delivers the notifications again (RMQ-CONS-06).
+func (l *Listener) ack(ctx context.Context, list ...*heard) {
+	all := make([]transport.Settler, 0, len(list))
+	for _, h := range list {
+		l.failures.forget(h.key())
+		l.done.set(h.Message.UniqueID, struct{}{})
+		for _, d := range l.inHand.leave(h) {
+			all = append(all, d.Settler)
 		}
 	}
+	if err := ackAll(ctx, all); err != nil {
+		l.log.Warn("not acknowledged; what it is of will come again", "notification", list[0].raw, "topic", list[0].raw.Topic, "of", len(all), "error", err)
+	}
+}
+
+// ackAll acknowledges together what the bus can acknowledge so.
+func ackAll(ctx context.Context, all []transport.Settler) error {
+	if len(all) > 1 {
+		if first, ok := all[0].(transport.BatchSettler); ok {
+			return first.AckAll(ctx, all[1:])
+		}
+	}
+	var errs []error
+	for _, one := range all {
+		if err := one.Ack(ctx); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // requeue gives notifications back. Where that fails the bus delivers them again, when it notices.

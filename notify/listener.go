@@ -39,7 +39,7 @@ type ListenerConfig struct {
 	// Batch has notifications collected before they are handled. Default: each is handled as it comes.
 	Batch Batch
 	// Prefetch is the most notifications of each topic and priority that are held in memory: waiting, being handled, or waiting to be given
-	// back. The bus keeps the rest. Default: Workers, times the size of a batch.
+	// back. The bus keeps the rest. Default: Workers; with Batch two batches for each, so that one is there when another was handled.
 	Prefetch int
 	// MaxAttempts is how often a notification is handled with an error until the listener gives up on it: it logs an error that names it, and
 	// acknowledges it. What has failed in a batch is handled once more, alone, and only that counts. From the second error in this listener on
@@ -133,7 +133,7 @@ func NewListener(bus transport.Transport, c ListenerConfig, handlers ...Handler)
 		setDefault(&c.Workers, 1)
 	}
 	setDefault(&c.Workers, 64)
-	setDefault(&c.Prefetch, c.Workers*max(c.Batch.Size, 1))
+	setDefault(&c.Prefetch, c.Workers*max(2*c.Batch.Size, 1))
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -148,6 +148,13 @@ type Settler interface {
 	Requeue(ctx context.Context) error
 }
 
+// A BatchSettler is a Settler that acknowledges several deliveries for less than one by one.
+type BatchSettler interface {
+	// AckAll removes its own message and those of others, settlers of the same transport, from the bus, as Ack does. An error is of
+	// one or more of them.
+	AckAll(ctx context.Context, others []Settler) error
+}
+
 // An Inspector is a Transport that can tell what the bus knows about an address, with no more rights
 // than sending needs. Used to explain failures, never on the way of a message.
 type Inspector interface {

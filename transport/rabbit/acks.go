@@ -70,14 +70,14 @@ func (a *acks) absorb(tag uint64) {
 	a.push()
 }
 
-// ack returns when the acknowledgement is with the kernel, unless acks are lazy.
-func (a *acks) ack(ctx context.Context, tag uint64) error {
+// ack returns when the acknowledgements are with the kernel, unless acks are lazy.
+func (a *acks) ack(ctx context.Context, tags ...uint64) error {
 	a.mu.Lock()
-	a.pending = append(a.pending, tag)
+	a.pending = append(a.pending, tags...)
 	switch {
 	case a.lazy == 0 || len(a.pending) >= a.lazy || a.closing:
 		a.queue()
-	case len(a.pending) == 1:
+	case len(a.pending) == len(tags):
 		a.late.Reset(lazyFor)
 	}
 	queued, round := a.queued, a.round
@@ -206,6 +206,23 @@ type delivery struct {
 
 // Ack is part of transport.Settler.
 func (d *delivery) Ack(ctx context.Context) error { return d.acks.ack(ctx, d.tag) }
+
+// AckAll is part of transport.BatchSettler.
+func (d *delivery) AckAll(ctx context.Context, others []transport.Settler) error {
+	tags := append(make([]uint64, 0, len(others)+1), d.tag)
+	var errs []error
+	for _, other := range others {
+		if o, ok := other.(*delivery); ok && o.acks == d.acks {
+			tags = append(tags, o.tag)
+		} else if err := other.Ack(ctx); err != nil { // of another channel
+			errs = append(errs, err)
+		}
+	}
+	if err := d.acks.ack(ctx, tags...); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
 
 // Requeue is part of transport.Settler.
 func (d *delivery) Requeue(context.Context) error {
