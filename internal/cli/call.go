@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -165,73 +164,4 @@ func (a *app) printLine(v any) error {
 	}
 	_, err = fmt.Fprintf(a.Out, "%s\n", line)
 	return err
-}
-
-// probe is a method that no server has. Any server's refusal proves that it takes requests and answers
-// them, and oslo.messaging logs nothing about methods with this ending, unlike about its own ping method where
-// that is not enabled; see _process_incoming in oslo_messaging/rpc/server.py.
-const probe = "goslo_ping_ignore_errors"
-
-// pong is the result of ping.
-type pong struct {
-	To    string  `json:"to"`
-	Alive bool    `json:"alive"`
-	RTTMS float64 `json:"rtt_ms"`
-}
-
-func (a *app) ping() *cobra.Command {
-	var flags requestFlags
-	c := &cobra.Command{
-		Use:   "ping TOPIC[/SERVER]",
-		Short: "See whether a server answers, and how fast",
-		Long: `Ask one server of TOPIC, or SERVER, for a method that it does not have. Its refusal is the answer: the server
-takes requests off the bus, dispatches them and replies. Nothing needs to be enabled on it.
-
-A Python server refuses in silence when --version has the major version that it speaks; otherwise it answers
-just as well, and logs the unknown version as an error.`,
-		Example: `  goslo ping lab
-  goslo ping compute/cmp-1 --version 6.0 --timeout 3s`,
-		Args: arguments(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			to, err := parsePlace(args[0], true)
-			if err != nil {
-				return err
-			}
-			ctx, err := a.withContext(c.Context(), &flags)
-			if err != nil {
-				return err
-			}
-			method := rpc.NewCall[struct{}, json.RawMessage](rpc.Target{Namespace: flags.namespace, Version: flags.version}, probe)
-			return a.withClient(ctx, time.Duration(flags.timeout), func(ctx context.Context, client *rpc.Client) error {
-				start := time.Now()
-				_, err := method.Call(ctx, to.client(client), struct{}{})
-				rtt := time.Since(start)
-				if err != nil && !answered(err) {
-					return err
-				}
-				if a.json {
-					return a.printLine(pong{To: to.String(), Alive: true, RTTMS: milliseconds(rtt)})
-				}
-				_, err = fmt.Fprintf(a.Out, "%s answers after %s\n", to, shown(rtt))
-				return err
-			})
-		},
-	}
-	flags.add(c.Flags())
-	flags.timeout = seconds(pingTimeout)
-	c.Flags().Lookup("timeout").DefValue = flags.timeout.String()
-	return c
-}
-
-// pingTimeout is how long a server may take to refuse before it counts as dead.
-const pingTimeout = 10 * time.Second
-
-// answered says whether a call's error came from a server.
-func answered(err error) bool {
-	var (
-		remote   *rpc.RemoteError
-		version  *rpc.VersionError
-		noMethod *rpc.NoSuchMethodError
-	)
-	return errors.As(err, &remote) || errors.As(err, &noMethod) || errors.As(err, &version)
 }

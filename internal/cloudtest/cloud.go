@@ -131,6 +131,9 @@ func (c *Cloud) befall(t testing.TB) {
 	for _, from := range []string{API, Conductor1} {
 		c.Call(t, from, Request{Topic: ComputeTopic, Server: "cmp-1", Version: "6.0", Method: "echo", Args: map[string]any{"arg": from}}, nil)
 	}
+	for _, server := range []string{"ctl-1", "ctl-2"} { // which have a connection for answers from now on, as all servers have that were ever called
+		c.Call(t, API, Request{Topic: ConductorTopic, Server: server, Version: "3.0", Method: "echo", Args: map[string]any{"arg": server}}, nil)
+	}
 	c.Call(t, Volume2, Request{Topic: VolumeTopic, Server: "vol-1.example", Version: "3.16", Method: "echo", Args: map[string]any{"arg": 1}}, nil)
 	for i := range Unread {
 		c.do(t, Conductor2, "notify", map[string]any{
@@ -177,6 +180,10 @@ func (c *Cloud) awaitStatistics(t testing.TB, dead string) {
 		return err == nil && number(q) != nil && *number(q) == want
 	}
 	consumers := func(q management.Queue) *int { return q.Consumers }
+	brokertest.Await(t, "the broker finds the queue of "+Compute2+" idle", func() bool {
+		q, err := api.Queue(t.Context(), ComputeTopic+".cmp-2")
+		return err == nil && !q.IdleSince.IsZero()
+	})
 	brokertest.Await(t, "the broker's statistics", func() bool {
 		return is(dead, consumers, 0) && is(VolumeTopic+".vol-2.example", consumers, 0) && is(c.ReplyQueue(t, Conductor1), consumers, 1) &&
 			is(Notifications, func(q management.Queue) *int { return q.Ready }, Unread) &&

@@ -55,6 +55,9 @@ type Server struct {
 	Topic    string
 	Name     string
 	Endpoint Endpoint // what to ask for; the zero Endpoint = do not ask, see [Known]
+	// Stuck says that the server is known to hold messages and to take none of them. It is [Deaf] then and is not asked, since it would
+	// hold the question too.
+	Stuck bool
 }
 
 // Queue is the queue that is its own (RMQ-TOPO-03).
@@ -84,7 +87,7 @@ const (
 )
 
 // Method is what servers are asked for.
-const Method = "goslo_probe_ignore_errors"
+const Method = "goslo_ping_ignore_errors"
 
 // A Prober asks servers over one connection. Its reply queue is its own alone, and goes with [Prober.Close], or with the connection
 // where nobody is left to call that. It does one thing at a time.
@@ -172,6 +175,8 @@ func (p *Prober) ask(ctx context.Context, servers []Server, o Options, heard fun
 		case a.State != "":
 		case !ways[a.Exchange]:
 			a.State = Unbound
+		case a.Stuck:
+			a.State = Deaf
 		case a.Endpoint == Endpoint{}:
 			a.State = NotAsked
 		default:

@@ -170,6 +170,11 @@ func TestPythonServersAnswerInSilence(t *testing.T) {
 	if got := ask(t, conn, probe.Options{}, server("three", probe.Endpoint{}))["three"]; got.State != probe.NotAsked || got.State.Bad() || !probe.Deaf.Bad() {
 		t.Errorf("of an unknown version: %s", got.State)
 	}
+	stuck := server("plain", one)
+	stuck.Stuck = true
+	if got := ask(t, conn, probe.Options{}, stuck)["plain"]; got.State != probe.Deaf {
+		t.Errorf("of a server that takes nothing: %s", got.State)
+	}
 	if got := ask(t, conn, probe.Options{Slow: time.Nanosecond}, server("plain", one))["plain"]; got.State != probe.Slow {
 		t.Errorf("later than it should: %s", got.State)
 	}

@@ -62,6 +62,15 @@ class Endpoint:
             'topic': 'compute', 'server': host, 'version': '6.0', 'method': 'sleep', 'args': {'seconds': seconds}, 'context': ctxt})
 
 
+class Base:
+    """What nova's services have beside their own methods."""
+
+    target = oslo_messaging.Target(namespace='baseapi', version='1.1')
+
+    def ping(self, ctxt, arg):
+        return {'service': sys.argv[0], 'arg': arg}
+
+
 class Process:
     def __init__(self, about):
         self.about = about
@@ -86,7 +95,7 @@ class Process:
             publisher_id=about['name'], driver='messagingv2', topics=['notifications'])
         if 'topic' in about:
             target = oslo_messaging.Target(topic=about['topic'], server=about['server'])
-            oslo_messaging.get_rpc_server(self.transport, target, [Endpoint(self)], executor='threading').start()
+            oslo_messaging.get_rpc_server(self.transport, target, [Endpoint(self), Base()], executor='threading').start()
         lines.serve({'ready': lambda order: os.getpid(), 'call': self.call, 'cast': self.cast, 'notify': self.notify})
 
     def client(self, order):
