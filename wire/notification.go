@@ -86,7 +86,11 @@ func ParseNotification(body []byte) (*transport.Message, error) {
 }
 
 // eventFields are those of a notification.
-type eventFields struct{ id, publisher, kind, priority, payload, timestamp field }
+type eventFields struct {
+	id, publisher, kind, priority, payload, timestamp field
+
+	context field // nested, as it is on Kafka
+}
 
 func (e *eventFields) event() *transport.Event {
 	v := &transport.Event{
@@ -114,6 +118,8 @@ func (e *eventFields) set(name []byte, f field) {
 		e.payload = f
 	case "timestamp":
 		e.timestamp = f
+	case nestedContext:
+		e.context = f
 	}
 }
 
