@@ -177,7 +177,7 @@ func forgive(forgiven func(to transport.Address, m *transport.Message, err error
 
 // Each way to break a promise of the seam, with the cases that must notice. Others may notice as well.
 var breakages = []breakage{
-	{"sends to a topic twice", "TopicReachesOneServer ManySenders", func(*shared) broken {
+	{"sends to a topic twice", "TopicReachesOneServer ManySenders Requests", func(*shared) broken {
 		return broken{send: func(t *memory.Transport, ctx context.Context, to transport.Address, m *transport.Message) error {
 			if to.Kind == transport.Topic && to.Server == "" {
 				if err := t.Send(ctx, to, m); err != nil {

@@ -13,6 +13,7 @@ import (
 
 func routing() []Case {
 	return []Case{
+		{Name: "Requests", Why: "what is sent to a topic reaches its server, or a transport without requests says errors.ErrUnsupported", needs: Requests, run: requests},
 		{Name: "TopicReachesOneServer", Why: "what is sent to a topic reaches exactly one of its servers", run: topicReachesOneServer},
 		{Name: "ServersShareATopic", Why: "a topic's servers share its messages: one that is busy does not keep the others from theirs", run: serversShareATopic},
 		{Name: "ServerReachesThatServer", Why: "what is sent to a server of a topic reaches that server and no other", run: serverReachesThatServer},
@@ -35,6 +36,20 @@ func methods(prefix string, n int) []string {
 		m[i] = fmt.Sprintf("%s%d", prefix, i)
 	}
 	return m
+}
+
+func requests(f *fixture) {
+	client := f.open()
+	l, err := client.Listen(f.patient(), f.to("one"), transport.ListenOptions{})
+	if !f.supports("listen for requests", err) {
+		if err := client.Send(f.patient(), f.to("one"), cast("x")); !errors.Is(err, errors.ErrUnsupported) {
+			f.Errorf("send a request: %v, want ErrUnsupported as from Listen", err)
+		}
+		return
+	}
+	f.send(client, f.to(""), cast("x"))
+	f.expect(l, "x")
+	f.silent(l)
 }
 
 func topicReachesOneServer(f *fixture) {

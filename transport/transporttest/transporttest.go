@@ -69,6 +69,11 @@ const (
 	Pools
 	// TemporaryPools: a pool may be temporary. Not claimed: Listen says ErrUnsupported.
 	TemporaryPools
+	// Sharing: members of a pool share what one publisher sends. Not claimed: one of them has all of one publisher's, as on Kafka, where it is in
+	// one partition.
+	Sharing
+	// Requests: it carries requests and replies. Not claimed: Send and Listen say ErrUnsupported, and no case but those of notifications runs.
+	Requests
 
 	// Redelivery: what a listener holds unsettled goes back to the bus when the listener, or the transport
 	// under it, is closed. Not claimed: it is lost, and the cases do not run, as nothing is there to say so.
@@ -141,12 +146,16 @@ func (one Case) Run(tb testing.TB, c Config) {
 		}
 	})
 	f := newFixture(tb, c.withDefaults())
-	lacks := one.needs & c.Lacks
+	needs := one.needs
+	if needs&Notifications == 0 {
+		needs |= Requests
+	}
+	lacks := needs & c.Lacks
 	if lacks == 0 {
 		one.run(f)
 		return
 	}
-	if one.skippable {
+	if one.skippable || lacks&Requests != 0 && one.needs&Requests == 0 {
 		tb.Logf("not claimed, and nothing to be seen without: %s", one.Why)
 		return
 	}
