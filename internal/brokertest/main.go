@@ -14,6 +14,9 @@ func Main(m *testing.M, o ...goleak.Option) {
 	if config := os.Getenv(natsConfigVariable); config != "" {
 		os.Exit(serveNATS(config))
 	}
+	if config := os.Getenv(kafkaVariable); config != "" {
+		os.Exit(serveKafka(config))
+	}
 	brokers.mu.Lock()
 	brokers.main = true
 	brokers.mu.Unlock()
