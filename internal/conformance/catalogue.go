@@ -35,7 +35,7 @@ const (
 // reasonWanted tells whether rows of a kind must give a reason, and whether there is such a kind.
 func reasonWanted(kind string) (wanted, known bool) {
 	switch kind {
-	case kindRPC, "notify", "kafka":
+	case kindRPC, "notify":
 		return false, true
 	case kindDiffers, kindNever, "later":
 		return true, true
