@@ -51,5 +51,5 @@ func ExampleConfigError() {
 	_, err := goslo.Open(context.Background(), "rabit://guest:guest@localhost:5672/")
 	fmt.Println(err)
 	// Output:
-	// goslo: url rabit://guest:***@localhost:5672/: no transport is called "rabit"; there are rabbit, kombu, nats, nats+tls, amqp, amqps, qpid, embedded, zmq, zmq+redis, memory, fake; did you mean rabbit://?
+	// goslo: url rabit://guest:***@localhost:5672/: no transport is called "rabit"; there are rabbit, kombu, nats, nats+tls, amqp, amqps, qpid, kafka, embedded, zmq, zmq+redis, memory, fake; did you mean rabbit://?
 }

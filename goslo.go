@@ -15,6 +15,7 @@
 //	transport/rabbit    RabbitMQ, on one wire with Python oslo.messaging
 //	transport/amqp1     AMQP 1.0, on one wire with Python oslo.messaging
 //	transport/nats      NATS; transport/nats/embedded is the bus that needs nothing installed
+//	transport/kafka     Kafka, for notifications alone, on one wire with Python oslo.messaging
 //	transport/zmq       ZeroMQ, from process to process without a broker; behind the build tag zmq
 //	transport/memory    a bus inside one process, for tests
 //	wire                oslo.messaging's JSON, bytes to values and back
@@ -57,6 +58,7 @@ import (
 	"github.com/goslo/goslo/internal/nearest"
 	"github.com/goslo/goslo/transport"
 	"github.com/goslo/goslo/transport/amqp1"
+	"github.com/goslo/goslo/transport/kafka"
 	"github.com/goslo/goslo/transport/memory"
 	"github.com/goslo/goslo/transport/nats"
 	"github.com/goslo/goslo/transport/nats/embedded"
@@ -75,6 +77,7 @@ type Config struct {
 	//	rabbit, kombu     RabbitMQ; see package transport/rabbit
 	//	nats, nats+tls    NATS; see package transport/nats
 	//	amqp, amqps, qpid AMQP 1.0: qpidd, the dispatch router, RabbitMQ's plugin; see package transport/amqp1
+	//	kafka             Kafka, for notifications alone; see package transport/kafka
 	//	embedded          the bus on this machine that needs nothing installed; see package transport/nats/embedded
 	//	zmq, zmq+redis    no broker at all; in programs built with -tags zmq; see package transport/zmq
 	//	memory, fake      a bus inside this process; see package transport/memory
@@ -95,7 +98,7 @@ type Config struct {
 }
 
 // schemes are those that Open knows, as they are told to people.
-var schemes = []string{"rabbit", "kombu", "nats", "nats+tls", "amqp", "amqps", "qpid", "embedded", "zmq", "zmq+redis", "memory", "fake"}
+var schemes = []string{"rabbit", "kombu", "nats", "nats+tls", "amqp", "amqps", "qpid", "kafka", "embedded", "zmq", "zmq+redis", "memory", "fake"}
 
 // Open connects to the bus, within ctx; each of its hosts is tried once. From then on the transport keeps the
 // connection up by itself, until it is closed.
@@ -158,6 +161,14 @@ func (c Config) plan() (plan, error) {
 		a := amqp1.Config{URL: u, Settings: settings, Program: c.Program, Exchange: c.Exchange, Logger: c.Logger}
 		open := func(ctx context.Context) (transport.Transport, error) { return opened(amqp1.Open(ctx, a)) }
 		return plan{open, a.Check}, nil
+	case "kafka":
+		settings, err := c.settings(kafkaGroup)
+		if err != nil {
+			return plan{}, &ConfigError{err}
+		}
+		k := kafka.Config{URL: u, Settings: settings, Program: c.Program, Logger: c.Logger}
+		open := func(ctx context.Context) (transport.Transport, error) { return opened(kafka.Open(ctx, k)) }
+		return plan{open, k.Check}, nil
 	case "zmq", "zmq+redis":
 		return c.planZMQ(u)
 	case "embedded":

@@ -38,6 +38,9 @@ const amqpGroup = "oslo_messaging_amqp"
 // amqpStrays begin the names of options for Qpid that stood in [DEFAULT] before they had a group.
 var amqpStrays = []string{"qpid_"}
 
+// kafkaGroup is where oslo.messaging's driver for Kafka has its options.
+const kafkaGroup = "oslo_messaging_kafka"
+
 // hostNames are options by which a file named the broker before there was transport_url (CFG-69).
 var hostNames = []string{"rabbit_host", "rabbit_hosts", "host", "hosts"}
 

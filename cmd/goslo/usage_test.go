@@ -42,7 +42,7 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"serve"}, "usage: goslo serve TOPIC"},
 		{[]string{"version", "--log-level", "loud"}, "debug, info, warn, error and off"},
 		{[]string{"ping", "lab", "--url", "rabit://h/"}, "did you mean rabbit://?"},
-		{[]string{"ping", "lab", "--url", "kafka://h/"}, "goslo: url kafka://h/: no transport is called \"kafka\"; there are rabbit, kombu, nats"},
+		{[]string{"ping", "lab", "--url", "pulsar://h/"}, "goslo: url pulsar://h/: no transport is called \"pulsar\"; there are rabbit, kombu, nats"},
 		{[]string{"notify", "lab"}, "usage: goslo notify TOPIC|- EVENT_TYPE [JSON-PAYLOAD]"},
 		{[]string{"notify", "", "x"}, "must not be empty"},
 		{[]string{"notify", "lab", "x", "{"}, "JSON-PAYLOAD is not JSON"},

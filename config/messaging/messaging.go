@@ -1,5 +1,5 @@
-// Package messaging declares oslo.messaging's options for RPC, notifications, RabbitMQ, AMQP 1.0 and ZeroMQ, for package config: their names, types,
-// limits and defaults (conformance rows CFG-01 to CFG-47), with help of our own. A program embeds [Options] in its own
+// Package messaging declares oslo.messaging's options for RPC, notifications, RabbitMQ, AMQP 1.0, Kafka and ZeroMQ, for package config: their names, types,
+// limits and defaults (conformance rows CFG-01 to CFG-61), with help of our own. A program embeds [Options] in its own
 // options, so that its files can hold them, and its sample explains them:
 //
 //	type Options struct {
@@ -25,6 +25,7 @@ type Options struct {
 	Rabbit RabbitOptions `config:"oslo_messaging_rabbit"`
 	ZMQ    ZMQOptions    `config:"oslo_messaging_zmq"`
 	AMQP   AMQPOptions   `config:"oslo_messaging_amqp"`
+	Kafka  KafkaOptions  `config:"oslo_messaging_kafka"`
 }
 
 // NotificationOptions are those of notifiers.
