@@ -35,9 +35,11 @@ type AMQPEncryption struct {
 type AMQPSending struct {
 	SendTimeout       int      `config:"default_send_timeout" default:"30" min:"5" help:"Seconds for sending a request that has no deadline."`
 	ReplyTimeout      int      `config:"default_reply_timeout" default:"30" min:"5" help:"Seconds for sending a reply."`
+	NotifyTimeout     int      `config:"default_notify_timeout" default:"30" min:"5" help:"Seconds for one attempt to send a notification that has no deadline."`
 	SenderLinkTimeout int      `config:"default_sender_link_timeout" default:"600" min:"1" help:"After how many seconds an unused link to an address is detached."`
 	ReplyCredit       int      `config:"reply_link_credit" min:"1" help:"How many replies may be on their way. As many as the program asks for, or 200, when empty."`
 	ServerCredit      int      `config:"rpc_server_credit" min:"1" help:"How many requests may be on their way to one address of a server. As many as the server asks for, or 100, when empty."`
+	NotifyCredit      int      `config:"notify_server_credit" min:"1" help:"How many notifications of one topic and priority may be on their way to a listener. As many as the listener asks for, or 100, when empty."`
 	PreSettled        []string `config:"pre_settled" default:"rpc-reply" help:"Kinds of messages that are sent without waiting for the broker to accept them: rpc-call, rpc-reply, rpc-cast, notify. Such a message may be lost without an error."`
 }
 
@@ -49,20 +51,19 @@ type AMQPAddresses struct {
 	BroadcastPrefix string `config:"broadcast_prefix" default:"broadcast" deprecated:"amqp1.broadcast_prefix" help:"Begins legacy addresses of all servers of a topic."`
 	GroupPrefix     string `config:"group_request_prefix" default:"unicast" deprecated:"amqp1.group_request_prefix" help:"Begins legacy addresses of any server of a topic."`
 	RPCPrefix       string `config:"rpc_address_prefix" default:"openstack.org/om/rpc" help:"Begins routable addresses."`
+	NotifyPrefix    string `config:"notify_address_prefix" default:"openstack.org/om/notify" help:"Begins routable addresses of notifications."`
 	Multicast       string `config:"multicast_address" default:"multicast" help:"Says in a routable address that it is of all servers of a topic."`
 	Unicast         string `config:"unicast_address" default:"unicast" help:"Says in a routable address that it is of one server."`
 	Anycast         string `config:"anycast_address" default:"anycast" help:"Says in a routable address that it is of any server of a topic."`
 	RPCExchange     string `config:"default_rpc_exchange" help:"The exchange in routable addresses of topics that name none, in place of control_exchange."`
+
+	NotificationExchange string `config:"default_notification_exchange" help:"The exchange in routable addresses of notifications, in place of control_exchange."`
 }
 
 // AMQPIgnored are options that mean something to oslo.messaging only.
 type AMQPIgnored struct {
-	Trace                bool   `config:"trace" default:"false" deprecated:"amqp1.trace" help:"Without effect: frames are not logged."`
-	SASLConfigDir        string `config:"sasl_config_dir" default:"" deprecated:"amqp1.sasl_config_dir" help:"Without effect: there is no SASL library to configure."`
-	SASLConfigName       string `config:"sasl_config_name" default:"" deprecated:"amqp1.sasl_config_name" help:"Without effect: there is no SASL library to configure."`
-	ReplyRetry           int    `config:"default_reply_retry" default:"0" min:"-1" help:"Without effect: a reply waits for the connection, and is not sent twice."`
-	NotifyTimeout        int    `config:"default_notify_timeout" default:"30" min:"5" help:"Without effect: only RPC is carried."`
-	NotifyPrefix         string `config:"notify_address_prefix" default:"openstack.org/om/notify" help:"Without effect: only RPC is carried."`
-	NotificationExchange string `config:"default_notification_exchange" help:"Without effect: only RPC is carried."`
-	NotifyCredit         int    `config:"notify_server_credit" default:"100" min:"1" help:"Without effect: only RPC is carried."`
+	Trace          bool   `config:"trace" default:"false" deprecated:"amqp1.trace" help:"Without effect: frames are not logged."`
+	SASLConfigDir  string `config:"sasl_config_dir" default:"" deprecated:"amqp1.sasl_config_dir" help:"Without effect: there is no SASL library to configure."`
+	SASLConfigName string `config:"sasl_config_name" default:"" deprecated:"amqp1.sasl_config_name" help:"Without effect: there is no SASL library to configure."`
+	ReplyRetry     int    `config:"default_reply_retry" default:"0" min:"-1" help:"Without effect: a reply waits for the connection, and is not sent twice."`
 }

@@ -93,7 +93,7 @@ Exit codes, the same everywhere:
   0  done
   1  the remote method failed, the demo did not happen as it should, or the source does not compile
   2  the command line is wrong
-  3  nobody listens where the request was sent
+  3  nobody listens where the request, or a notification that is not kept, was sent
   4  no answer in time, from the server or from one that it asked in turn; not heard in time what was listened for
   5  the bus cannot be reached, or refuses
   6  the command looked, and found something bad: what, is in its result

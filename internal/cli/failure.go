@@ -118,7 +118,7 @@ func code(ctx context.Context, err error) int {
 		return codeUsage
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return codeInterrupted
-	case errors.As(err, &noServer):
+	case errors.As(err, &noServer), errors.Is(err, transport.ErrNoListener): // the latter of a notification that the bus does not keep
 		return codeNoServer
 	case errors.Is(err, messagingTimeout):
 		return codeTimeout
