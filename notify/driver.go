@@ -66,7 +66,7 @@ func (d *Messaging) Notify(ctx context.Context, n *Raw, r Retry) error {
 			errs = append(errs, err)
 			continue
 		}
-		d.unread.look(ctx, d.bus, to, d.config.Logger)
+		d.unread.look(ctx, d.bus, to, d.config.Logger, time.Now())
 	}
 	return errors.Join(errs...)
 }

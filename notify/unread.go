@@ -69,8 +69,7 @@ func (u *unread) saw(at transport.Address, now time.Time, nobody bool) (since ti
 }
 
 // look asks the bus, where it can tell, who reads the queue.
-func (u *unread) look(ctx context.Context, bus transport.Transport, at transport.Address, log *slog.Logger) {
-	now := time.Now()
+func (u *unread) look(ctx context.Context, bus transport.Transport, at transport.Address, log *slog.Logger, now time.Time) {
 	inspector, ok := bus.(transport.Inspector)
 	if !ok || log == nil || !u.due(at, now) {
 		return

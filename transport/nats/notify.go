@@ -25,6 +25,8 @@ const (
 	confirmWait = 5 * time.Second
 	// temporaryExpiry is how long a temporary pool lasts that nobody asks for messages: longer than a connection may be away without notice.
 	temporaryExpiry = time.Minute
+	// quietFor is longer than a handler may take; RabbitMQ has the same limit by default.
+	quietFor = 30 * time.Minute
 	// maxRemakes is how often the stream of a notification may be missing right after it was made.
 	maxRemakes = 5
 )
@@ -188,7 +190,8 @@ func noJetStream(err error) bool {
 }
 
 // inspectNotified looks at the queue of a Notification address. How many listen cannot be told, only that nobody does: members of a pool
-// ask for messages when they have room, and hold some when they have none.
+// ask for messages when they have room, and hold some when they have none. What the last to go have left counts as held until somebody
+// else takes it: nobody is there, too, where nothing has been handed over or acknowledged for quietFor.
 func (c *Conn) inspectNotified(ctx context.Context, at transport.Address, s *transport.AddressState) error {
 	subject := c.subject(notificationToken, at)
 	consumer, err := c.js.Consumer(ctx, streamName(subject), consumerName(at.Pool))
@@ -196,7 +199,7 @@ func (c *Conn) inspectNotified(ctx context.Context, at transport.Address, s *tra
 	case err == nil:
 		info := consumer.CachedInfo()
 		s.Exists, s.Waiting = true, int(info.NumPending)
-		if info.NumWaiting == 0 && info.NumAckPending == 0 {
+		if info.NumWaiting == 0 && (info.NumAckPending == 0 || quiet(info, time.Now())) {
 			s.Listeners = 0
 		}
 		return nil
@@ -205,4 +208,15 @@ func (c *Conn) inspectNotified(ctx context.Context, at transport.Address, s *tra
 		return nil
 	}
 	return errNoStream(subject, err)
+}
+
+// quiet says that a consumer has had nothing to do with any listener for quietFor.
+func quiet(info *jetstream.ConsumerInfo, now time.Time) bool {
+	last := info.Created
+	for _, at := range []*time.Time{info.Delivered.Last, info.AckFloor.Last} {
+		if at != nil && at.After(last) {
+			last = *at
+		}
+	}
+	return now.Sub(last) > quietFor
 }
