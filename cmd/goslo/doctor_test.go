@@ -1,0 +1,148 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/goslo/goslo/internal/cloudtest"
+)
+
+// diagnosis is what doctor prints as JSON, as far as tests look at it.
+type diagnosis struct {
+	Vhost, Version string
+	Counts         map[string]int
+	Unseen         []string
+	Report         struct {
+		Checked   []string
+		Unchecked []struct{ ID, Why string }
+		Findings  []struct {
+			ID, Severity, Subject, Text, Next string
+			Evidence                          []string
+			Owners                            []struct {
+				Program string
+				PID     int
+			}
+		}
+	}
+}
+
+func diagnose(t *testing.T, code int, args ...string) diagnosis {
+	t.Helper()
+	var d diagnosis
+	out := newShell(t).with("GOSLO_URL=").run(t, append([]string{"doctor", "--json"}, args...)...).want(t, code).out
+	if err := json.Unmarshal([]byte(out), &d); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return d
+}
+
+// TestDoctor has the cloud for itself, as others would change what is compared.
+func TestDoctor(t *testing.T) {
+	c := cloudtest.Shared(t)
+	var d diagnosis
+	c.Unchanged(t, func() { d = diagnose(t, 6, "--url", c.URL, "--management", c.Node.ManagementURL()) })
+	found := make(map[string]string)
+	for _, f := range d.Report.Findings {
+		text := f.Severity + " " + f.Subject
+		for _, o := range f.Owners {
+			if o.PID != 0 && f.ID == "B01" {
+				text += " " + o.Program
+				if o.PID != c.PID(cloudtest.Compute2) {
+					t.Errorf("deaf is process %d, and it is %d that was stopped", o.PID, c.PID(cloudtest.Compute2))
+				}
+			}
+		}
+		found[f.ID] += text + "\n"
+		if f.ID == "B05" {
+			found[f.ID] = f.Severity + " " + strings.Join(f.Evidence, " ")
+		}
+	}
+	for id, want := range map[string]string{
+		"B01": "bad compute.cmp-2 nova-compute\n",
+		"B03": "info exchanges\n",
+		"B04": "info ",
+		"B07": "warn notifications.info\n",
+		"B13": "warn RabbitMQ 3.10.8\n",
+		"B20": "warn ", // the cloud has none, so that the deaf server is not found out by them
+	} {
+		if id == "B13" && d.Version != "3.10.8" {
+			continue
+		}
+		if !strings.HasPrefix(found[id], want) {
+			t.Errorf("%s: %q, want %q", id, found[id], want)
+		}
+	}
+	if !strings.Contains(found["B05"], "cinder-volume_fanout_") || !strings.Contains(found["B05"], "reply_") {
+		t.Errorf("B05: %q, want the fanout and the reply queue that the killed process left", found["B05"])
+	}
+	for _, id := range []string{"B02", "B06", "B08", "B09", "B16", "B17", "B18", "B21"} {
+		if found[id] != "" {
+			t.Errorf("%s: %s, where nothing of the kind is the matter", id, found[id])
+		}
+	}
+	if d.Vhost != c.Vhost || len(d.Report.Checked) < 20 || len(d.Unseen) > 0 {
+		t.Errorf("vhost %q, %d checks, unseen %q", d.Vhost, len(d.Report.Checked), d.Unseen)
+	}
+}
+
+func TestDoctorAsText(t *testing.T) {
+	t.Parallel()
+	c := cloudtest.Shared(t)
+	r := newShell(t).run(t, "doctor", "--url", c.URL, "--management", c.Node.ManagementURL(), "--skip", "churn,B13").want(t, 6)
+	for _, text := range []string{
+		"vhost " + c.Vhost + "   18 checks: 1 bad, ", "BAD  B01 deaf  compute.cmp-2\n     it holds 4 messages that it has not acknowledged, and takes none;",
+		"-> goslo orphans\n", "warn B07 unread  notifications.info\n     3 notifications, and nobody reads them\n",
+	} {
+		if !strings.Contains(r.out, text) {
+			t.Errorf("standard output lacks %q:\n%s", text, r.out)
+		}
+	}
+	for line := range strings.Lines(r.out) {
+		if len(strings.TrimSpace(line)) > 100 {
+			t.Errorf("a line of %d characters: %s", len(line), line)
+		}
+	}
+	r.wantErr(t, "not checked: B15 tls, B22 settings: no configuration was given; name it with -c /etc/nova/nova.conf\n")
+}
+
+func TestDoctorWithoutTheManagementAPI(t *testing.T) {
+	t.Parallel()
+	c := cloudtest.Shared(t)
+	d := diagnose(t, 6, "--url", c.URL, "--management", "off", "compute.cmp-1", "compute.cmp-2")
+	if len(d.Report.Findings) == 0 || d.Report.Findings[0].Subject != "compute.cmp-2" || d.Report.Findings[0].ID != "B01" {
+		t.Errorf("findings: %+v, want compute.cmp-2 deaf", d.Report.Findings)
+	}
+	if !slices.Equal(d.Report.Checked, []string{"B01", "B13"}) || len(d.Unseen) == 0 {
+		t.Errorf("checked %v, unseen %v; want B01 and B13, and why no more", d.Report.Checked, d.Unseen)
+	}
+	d = diagnose(t, 0, "--url", c.URL, "--management", "off", "--fail-on", "bad")
+	if !slices.Equal(d.Report.Checked, []string{"B13"}) || len(d.Report.Unchecked) == 0 {
+		t.Errorf("checked %v; want B13 alone", d.Report.Checked)
+	}
+}
+
+func TestDoctorReadsTheConfiguration(t *testing.T) {
+	t.Parallel()
+	c := cloudtest.Shared(t)
+	file := filepath.Join(t.TempDir(), "nova.conf")
+	conf := "[DEFAULT]\ntransport_url = " + c.URL + "\n[oslo_messaging_rabbit]\nrabbit_quorum_queue = true\nssl_enforce_hostname_verification = false\n"
+	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := diagnose(t, 6, "-c", file, "--management", c.Node.ManagementURL(), "--only", "settings,tls")
+	if len(d.Report.Findings) != 1 || d.Report.Findings[0].Subject != "exchange nova" || !strings.Contains(d.Report.Findings[0].Evidence[0], file+":4") {
+		t.Errorf("findings: %+v, want that exchange nova is not durable, which line 4 asks for", d.Report.Findings)
+	}
+}
+
+func TestDoctorRefusesWhatItDoesNotKnow(t *testing.T) {
+	t.Parallel()
+	s := newShell(t)
+	s.run(t, "doctor", "--url", "rabbit://h/", "--only", "B77").want(t, 2).wantErr(t, `there is no check "B77"`)
+	s.run(t, "doctor", "--url", "rabbit://h/", "--fail-on", "doom").want(t, 2).wantErr(t, `"doom" is not one of bad, warn, info, never`)
+	s.run(t, "doctor", "--url", "rabbit://127.0.0.1:1/").want(t, 5).wantErr(t, "connection refused")
+}
