@@ -159,6 +159,7 @@ func (r *rollCaller) call(ctx context.Context) (*roll, error) {
 		}
 		if s, seen := owners[answer.Name]; seen {
 			c.Unacked = s.Queue.Unacked
+			c.Ready = max(c.Ready, int(s.Queue.Ready))
 			if owner, ok := s.Owner(); ok {
 				c.Owner = &owner
 			}

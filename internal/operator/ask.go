@@ -22,6 +22,7 @@ func (v *View) NearestTopic(name string) string {
 func (t *Topic) Probe(s Server, e probe.Endpoint) probe.Server {
 	p := probe.Server{Exchange: t.Exchange, Topic: t.Name, Name: s.Name, Endpoint: e}
 	owner, seen := s.Owner()
+	p.Consumers = len(s.Queue.Readers)
 	ours := strings.HasPrefix(owner.Client, "goslo ") // which logs nothing of unknown methods and versions
 	switch {
 	case e != probe.Endpoint{}:

@@ -12,14 +12,11 @@ import (
 // lookers is how many channels look at queues at once: what counts is how long the way to the broker takes.
 const lookers = 16
 
-// look fills in what the broker knows of the queues: consumers and messages, and the state of those that cannot answer. It returns which
-// of their exchanges exist.
-func (p *Prober) look(ctx context.Context, all []*Answer) (map[string]bool, error) {
-	exchanges := make(map[string]bool)
+// look fills in what the broker knows of the queues: consumers and messages, and the state of those that cannot answer.
+func (p *Prober) look(ctx context.Context, all []*Answer) error {
 	jobs := make(chan *Answer)
-	problems := make(chan error, lookers)
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	var looking sync.WaitGroup
 	for range min(lookers, len(all)) {
 		looking.Go(func() {
@@ -27,8 +24,7 @@ func (p *Prober) look(ctx context.Context, all []*Answer) (map[string]bool, erro
 			defer l.close()
 			for a := range jobs {
 				if err := l.queue(a); err != nil {
-					problems <- err
-					cancel()
+					cancel(err)
 					return
 				}
 			}
@@ -36,7 +32,6 @@ func (p *Prober) look(ctx context.Context, all []*Answer) (map[string]bool, erro
 	}
 hand:
 	for _, a := range all {
-		exchanges[a.Exchange] = true
 		select {
 		case jobs <- a:
 		case <-ctx.Done():
@@ -45,21 +40,25 @@ hand:
 	}
 	close(jobs)
 	looking.Wait()
-	select {
-	case err := <-problems:
-		return nil, err
-	default:
-	}
+	return context.Cause(ctx)
+}
+
+// exchanges says which of the servers' exchanges exist.
+func (p *Prober) exchanges(servers []Server) (map[string]bool, error) {
+	exist := make(map[string]bool)
 	l := looker{conn: p.conn}
 	defer l.close()
-	for name := range exchanges {
-		there, err := l.exchange(name)
+	for _, s := range servers {
+		if _, known := exist[s.Exchange]; known {
+			continue
+		}
+		there, err := l.exchange(s.Exchange)
 		if err != nil {
 			return nil, err
 		}
-		exchanges[name] = there
+		exist[s.Exchange] = there
 	}
-	return exchanges, ctx.Err()
+	return exist, nil
 }
 
 // A looker has a channel for passive declarations, which the broker closes with each thing that is not there.

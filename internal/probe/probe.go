@@ -7,7 +7,8 @@
 // answered just as well, and leaves a traceback, so a server whose version nobody knows is not asked. The question has no _timeout: a server starts
 // a thread of heartbeats for one that has, and forgets to end it when there is no such method (oslo_messaging/rpc/dispatcher.py).
 //
-// Before a server is asked its queue is looked at, by a passive declaration, and where nobody consumes from it nothing is sent. A question
+// Before a server is asked its queue is looked at, by a passive declaration, unless somebody else has done that, and where nobody consumes from
+// it nothing is sent. A question
 // expires in its queue when nobody waits for the answer any more. What cannot be taken back is a question in the hands of a process that stands
 // still: it stays unacknowledged, and when the process goes on it finds no queue for its answer, tries for a minute and says so in one line of its
 // log. Therefore a Prober that lives on asks such a server once, and waits.
@@ -55,10 +56,14 @@ type Server struct {
 	Topic    string
 	Name     string
 	Endpoint Endpoint // what to ask for; the zero Endpoint = do not ask, see [Known]
+	// Consumers are those that its queue is known to have. Default: 0, it is looked at before anything is sent.
+	Consumers int
 	// Stuck says that the server is known to hold messages and to take none of them. It is [Deaf] then and is not asked, since it would
 	// hold the question too.
 	Stuck bool
 }
+
+func (s Server) key() string { return s.Exchange + " " + s.Queue() }
 
 // Queue is the queue that is its own (RMQ-TOPO-03).
 func (s Server) Queue() string { return s.Topic + "." + s.Name }
@@ -68,8 +73,8 @@ type Answer struct {
 	Server
 	State     State
 	RTT       time.Duration // 0 = there was no answer
-	Consumers int           // of its queue, when it was looked at
-	Ready     int           // messages in its queue that nobody has taken
+	Consumers int           // of its queue
+	Ready     int           // messages in its queue that nobody has taken; 0 where there was no need to look
 	// Objection is the class of what the server answered, where that is not that it has no such method. After UnsupportedVersion a Python
 	// server has a traceback in its log. "" = none.
 	Objection string
@@ -99,7 +104,7 @@ type Prober struct {
 	returns chan amqp.Return
 	blocked chan amqp.Blocking
 	began   time.Time
-	pending map[Server]*question // of earlier rounds, which nobody has answered yet
+	pending map[string]*question // by exchange and queue: of earlier rounds, which nobody has answered yet
 }
 
 // New declares the reply queue. The connection stays the caller's.
@@ -108,7 +113,7 @@ func New(conn *amqp.Connection) (*Prober, error) {
 	if err != nil {
 		return nil, fmt.Errorf("probe: open a channel: %w", err)
 	}
-	p := &Prober{conn: conn, ch: ch, queue: "reply_" + wire.NewID(), began: time.Now(), pending: make(map[Server]*question)}
+	p := &Prober{conn: conn, ch: ch, queue: "reply_" + wire.NewID(), began: time.Now(), pending: make(map[string]*question)}
 	p.returns = ch.NotifyReturn(make(chan amqp.Return, 64))
 	p.blocked = conn.NotifyBlocked(make(chan amqp.Blocking, 64))
 	if _, err = ch.QueueDeclare(p.queue, false, true, true, false, nil); err == nil {
@@ -162,10 +167,17 @@ const farewell = time.Second
 func (p *Prober) ask(ctx context.Context, servers []Server, o Options, heard func(a Answer, left int)) ([]Answer, error) {
 	answers := make([]Answer, len(servers))
 	all := make([]*Answer, len(servers))
+	var unseen []*Answer
 	for i, s := range servers {
-		answers[i].Server, all[i] = s, &answers[i]
+		answers[i].Server, answers[i].Consumers, all[i] = s, s.Consumers, &answers[i]
+		if s.Consumers == 0 {
+			unseen = append(unseen, &answers[i])
+		}
 	}
-	ways, err := p.look(ctx, all)
+	if err := p.look(ctx, unseen); err != nil {
+		return nil, err
+	}
+	exchanges, err := p.exchanges(servers)
 	if err != nil {
 		return nil, err
 	}
@@ -173,7 +185,7 @@ func (p *Prober) ask(ctx context.Context, servers []Server, o Options, heard fun
 	for _, a := range all {
 		switch {
 		case a.State != "":
-		case !ways[a.Exchange]:
+		case !exchanges[a.Exchange]:
 			a.State = Unbound
 		case a.Stuck:
 			a.State = Deaf
@@ -184,7 +196,7 @@ func (p *Prober) ask(ctx context.Context, servers []Server, o Options, heard fun
 			r.open[q.id] = q
 			continue
 		}
-		delete(p.pending, a.Server) // who is not asked may be another process by the next round
+		delete(p.pending, a.key()) // who is not asked may be another process by the next round
 		r.settled(a)
 	}
 	return answers, p.call(ctx, &r)
@@ -193,7 +205,7 @@ func (p *Prober) ask(ctx context.Context, servers []Server, o Options, heard fun
 // question is a new one for the server, or one that it should have answered before.
 func (p *Prober) question(a *Answer) *question {
 	q := &question{id: wire.NewID(), answer: a, patience: firstPatience}
-	if old := p.pending[a.Server]; old != nil {
+	if old := p.pending[a.key()]; old != nil {
 		if p.now()-old.at() < old.patience {
 			old.answer = a
 			return old
@@ -211,6 +223,8 @@ type round struct {
 	heard   func(Answer, int)
 	left    int
 	open    map[string]*question // those without an answer, by their ids
+
+	returned []*question // those that no queue took
 }
 
 // A question is one on its way.
@@ -276,8 +290,8 @@ func (p *Prober) collect(ctx context.Context, r *round, published <-chan struct{
 				return amqp.ErrClosed
 			}
 			if q := r.open[back.MessageId]; q != nil {
-				q.answer.State = Unbound
-				p.settled(r, q)
+				delete(r.open, q.id)
+				r.returned = append(r.returned, q)
 			}
 		case b := <-p.blocked:
 			if b.Active {
@@ -292,7 +306,7 @@ func (p *Prober) collect(ctx context.Context, r *round, published <-chan struct{
 			return ctx.Err()
 		}
 	}
-	return nil
+	return p.unanswered(ctx, r)
 }
 
 // publish sends the questions. Those that no queue takes come back.
@@ -341,27 +355,34 @@ func (p *Prober) replied(r *round, body []byte) {
 
 func (p *Prober) settled(r *round, q *question) {
 	delete(r.open, q.id)
-	delete(p.pending, q.answer.Server)
+	delete(p.pending, q.answer.key())
 	r.settled(q.answer)
 }
 
-// unanswered says what is the matter with those from whom nothing was heard.
+// unanswered says what is the matter with those from whom nothing was heard, and whose questions came back.
 func (p *Prober) unanswered(ctx context.Context, r *round) error {
-	silent := make([]*Answer, 0, len(r.open))
-	for _, q := range r.open {
-		silent = append(silent, q.answer)
+	silent := slices.Collect(maps.Values(r.open))
+	all := make([]*Answer, 0, len(silent)+len(r.returned))
+	for _, q := range slices.Concat(silent, r.returned) {
+		all = append(all, q.answer)
 	}
-	if _, err := p.look(ctx, silent); err != nil {
+	if err := p.look(ctx, all); err != nil {
 		return err
 	}
-	for _, q := range slices.Collect(maps.Values(r.open)) {
-		alone := q.answer.State != ""
-		if !alone {
+	for _, q := range r.returned {
+		if q.answer.State == "" {
+			q.answer.State = Unbound
+		}
+		p.settled(r, q)
+	}
+	for _, q := range silent {
+		deaf := q.answer.State == ""
+		if deaf {
 			q.answer.State = Deaf
 		}
 		p.settled(r, q)
-		if !alone {
-			p.pending[q.answer.Server] = q
+		if deaf {
+			p.pending[q.answer.key()] = q
 		}
 	}
 	return nil
