@@ -127,6 +127,39 @@ func TestBatchesByPriority(t *testing.T) {
 	})
 }
 
+// Priorities have queues of their own: one that is stuck holds up no other, whichever was told first.
+//
+// conforms: NLIS-15
+func TestPrioritiesDoNotWaitForEachOther(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, w *world) {
+		var got list[string]
+		release := make(chan struct{})
+		stop := w.run(notify.ListenerConfig{Prefetch: 1}, notify.Handle(func(_ context.Context, n notify.Raw) error {
+			if n.Priority == notify.Info {
+				<-release
+			}
+			got.add(string(n.Priority))
+			return nil
+		}))
+		for _, p := range []notify.Priority{notify.Info, notify.Info, notify.Error, notify.Audit} {
+			w.emit(p, sale{})
+			synctest.Wait()
+		}
+		if diff := cmp.Diff([]string{"error", "audit"}, got.take()); diff != "" {
+			t.Errorf("while one is stuck (-want +got):\n%s", diff)
+		}
+		close(release)
+		synctest.Wait()
+		if diff := cmp.Diff([]string{"info", "info"}, got.take()); diff != "" {
+			t.Errorf("afterwards (-want +got):\n%s", diff)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // One that always fails does not take the rest of its batch along.
 func TestPoisonInABatch(t *testing.T) {
 	t.Parallel()
