@@ -11,6 +11,7 @@
 //	rpc                 calls, casts, servers, errors; what programs are written against
 //	notify              events that are told to whoever listens; notifiers and listeners
 //	notify/notifyslog   records of a log, told as notifications
+//	notify/notifyhttp   requests of an HTTP server, told as notifications
 //	transport           the seam between these and a bus, and transport URLs
 //	transport/rabbit    RabbitMQ, on one wire with Python oslo.messaging
 //	transport/amqp1     AMQP 1.0, on one wire with Python oslo.messaging

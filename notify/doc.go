@@ -23,7 +23,7 @@
 // bear that.
 //
 // The package owns formats, priorities, filters, batches, retries and their bounds. It knows no bus: queues and connections
-// belong to the [transport.Transport] it is given. A Notifier starts no goroutine. A Listener's Run starts one for each topic and
+// belong to the [transport.Transport] it is given. A Notifier starts no goroutine, a Backlog one. A Listener's Run starts one for each topic and
 // priority that it listens to, Workers that run handlers, one that makes batches and one that waits with what failed; it waits for all of
 // them. What it holds in memory is bounded by ListenerConfig.Prefetch.
 //

@@ -48,6 +48,9 @@ func NewNotifier(c NotifierConfig) *Notifier {
 	return &Notifier{c}
 }
 
+// Publisher is who tells; "" when nobody says.
+func (n *Notifier) Publisher() string { return n.config.Publisher }
+
 // As returns a notifier of another publisher. It is cheap, and n stays as it is.
 func (n *Notifier) As(publisher string) *Notifier {
 	c := n.config
@@ -80,25 +83,38 @@ func (n *Notifier) Enabled() bool {
 // The error joins those of all drivers: each driver is tried, whatever the others said. With Swallow it is nil, unless the notification
 // itself cannot be: a payload that does not encode, a priority that there is not.
 func (n *Notifier) Notify(ctx context.Context, p Priority, eventType string, payload any) error {
-	if !p.known() {
-		return fmt.Errorf("notify: %s: there is no priority %q; there are %v", eventType, p, Priorities())
-	}
-	raw, err := encode(eventType, payload)
+	one, err := n.compose(ctx, p, eventType, payload)
 	if err != nil {
 		return err
 	}
+	return n.bring(ctx, one)
+}
+
+// compose makes the notification of what happens now.
+func (n *Notifier) compose(ctx context.Context, p Priority, eventType string, payload any) (*Raw, error) {
+	if !p.known() {
+		return nil, fmt.Errorf("notify: %s: there is no priority %q; there are %v", eventType, p, Priorities())
+	}
+	raw, err := encode(eventType, payload)
+	if err != nil {
+		return nil, err
+	}
 	at := time.Now().UTC()
-	one := &Raw{
+	return &Raw{
 		ID: wire.NewUUID(), Publisher: n.config.Publisher, Type: eventType, Priority: p, Payload: raw,
 		Time: at, Timestamp: wire.NotificationTime(at), Context: tellable(ctx),
-	}
+	}, nil
+}
+
+// bring has every driver bring a notification.
+func (n *Notifier) bring(ctx context.Context, one *Raw) error {
 	var errs []error
 	for _, d := range n.config.Drivers {
 		if err := d.Notify(ctx, one, n.config.Retry); err != nil {
 			errs = append(errs, err)
 		}
 	}
-	err = errors.Join(errs...)
+	err := errors.Join(errs...)
 	if err == nil {
 		return nil
 	}

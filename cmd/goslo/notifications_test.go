@@ -38,6 +38,7 @@ func hears(t *testing.T, p *process) heard {
 	return h
 }
 
+// conforms: NCLI-01, NCLI-02
 func TestNotifyIsHeard(t *testing.T) {
 	t.Parallel()
 	s := newShell(t)

@@ -9,16 +9,23 @@ Orders:
           and event, a filter.
   heard   answer what the listener of that name has got so far.
   stop    stop it.
+  log     log an error on a logger with LoggingNotificationHandler and with
+          PublishErrorsHandler: url, topic, publisher.
+  request serve and make one HTTP request behind RequestNotifier: url, topic,
+          publisher, service, method, path, headers; perhaps fails.
 """
 
+import http.client
 import json
 import logging
 import sys
 import threading
+from wsgiref import simple_server
 
 try:
     from oslo_config import cfg
     import oslo_messaging
+    from oslo_messaging.notify import middleware
 except ImportError as error:
     sys.exit(f'{error}: apt-get install -y python3-oslo.messaging')
 
@@ -100,10 +107,57 @@ def stop(order):
     listener.wait()
 
 
+def configure(order):
+    """What upstream's handlers and middleware take from the configuration."""
+    group = 'oslo_messaging_notifications'
+    transport(order['url'])  # which registers the options
+    cfg.CONF.set_override('transport_url', order['url'])
+    cfg.CONF.set_override('driver', ['messagingv2'], group=group)
+    cfg.CONF.set_override('topics', [order['topic']], group=group)
+
+
+def log(order):
+    configure(order)
+    logger = logging.getLogger('shop.stock')
+    logger.propagate = False
+    for handler in (
+            oslo_messaging.LoggingNotificationHandler(order['url'], order['publisher'], 'messagingv2', order['topic']),
+            oslo_messaging.notify.PublishErrorsHandler()):
+        logger.addHandler(handler)
+    logger.error('disk full', extra={'extra': {'disk': 'sda'}})
+
+
+class Silent(simple_server.WSGIRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+def request(order):
+    configure(order)
+
+    def app(environ, start_response):
+        if order.get('fails'):
+            raise ValueError('it broke')
+        start_response('202 Accepted', [('X-Colour', 'red'), ('Content-Length', '5')])
+        return [b'hello']
+
+    wrapped = middleware.RequestNotifier.factory(
+        {}, url=order['url'], publisher_id=order['publisher'], service_name=order['service'], ignore_req_list='put, head')(app)
+    server = simple_server.make_server('127.0.0.1', 0, wrapped, handler_class=Silent)
+    serving = threading.Thread(target=server.handle_request)
+    serving.start()
+    client = http.client.HTTPConnection('127.0.0.1', server.server_port)
+    client.request(order['method'], order['path'], body='{"a":1}', headers=order['headers'])
+    status = client.getresponse().status
+    serving.join()
+    server.server_close()
+    return status
+
+
 def main():
     logging.basicConfig(level=logging.ERROR)
     cfg.CONF([])
-    lines.serve({'notify': notify, 'listen': listen, 'heard': heard, 'stop': stop})
+    lines.serve({'notify': notify, 'listen': listen, 'heard': heard, 'stop': stop, 'log': log, 'request': request})
 
 
 main()

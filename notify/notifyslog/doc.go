@@ -9,5 +9,5 @@
 // Who logs never waits for the bus: records wait in a queue, and are dropped where there is no room, which is said once in the log below and counted.
 // What packages notify and transport log themselves is never told, as it could beget itself without end.
 //
-// A Handler starts one goroutine, which Close waits for.
+// The one goroutine is that of the handler's [notify.Backlog], which Close waits for.
 package notifyslog

@@ -3,14 +3,12 @@ package notifyslog
 import (
 	"cmp"
 	"context"
-	"fmt"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
-	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/goslo/goslo/notify"
 )
@@ -38,22 +36,15 @@ type Handler struct {
 	steps []func(slog.Handler) slog.Handler // the attributes and groups so far
 }
 
-// A teller tells what waits, in its goroutine.
+// A teller is what handlers that were made of one share.
 type teller struct {
-	config   Config
-	below    slog.Handler // for what has to be said about telling
-	queue    chan func(ctx context.Context) error
-	done     chan struct{} // closed when the goroutine has ended
-	lost     atomic.Uint64
-	complain sync.Once
-	program  string
-	cancel   context.CancelCauseFunc // ends what is being told
-
-	mu     sync.RWMutex // held for reading while something is put into queue, which never blocks
-	closed bool
+	config  Config
+	backlog *notify.Backlog
+	program string
+	closed  atomic.Bool
 }
 
-// New returns a handler over next, which gets every record first and whose errors are those of the handler.
+// New returns a handler over next, which gets every record first and whose errors are the handler's.
 func New(next slog.Handler, c Config) *Handler {
 	if c.Notifier == nil {
 		c.Notifier = notify.NewNotifier(notify.NotifierConfig{})
@@ -61,17 +52,12 @@ func New(next slog.Handler, c Config) *Handler {
 	if c.Level == nil {
 		c.Level = slog.LevelError
 	}
-	t := &teller{
-		config: c, below: next, queue: make(chan func(context.Context) error, cmp.Or(max(c.Queue, 0), 1000)), done: make(chan struct{}),
-		program: filepath.Base(os.Args[0]),
-	}
-	t.config.Name = cmp.Or(c.Name, t.program)
 	if c.PublishErrors {
-		t.config.Notifier = c.Notifier.As("error.publisher")
+		c.Notifier = c.Notifier.As("error.publisher")
 	}
-	stop, cancel := context.WithCancelCause(context.Background()) //nolint:forbidigo // it outlives every record's
-	t.cancel = cancel
-	go t.run(stop)
+	t := &teller{config: c, program: filepath.Base(os.Args[0])}
+	t.config.Name = cmp.Or(c.Name, t.program)
+	t.backlog = notify.NewBacklog(c.Notifier, notify.BacklogConfig{Size: c.Queue, Logger: slog.New(next)})
 	return &Handler{teller: t, next: next}
 }
 
@@ -100,97 +86,27 @@ func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
 	if h.next.Enabled(ctx, r.Level) {
 		err = h.next.Handle(ctx, r)
 	}
-	if r.Level >= h.config.Level.Level() && !ownRecord(ctx, r) {
-		h.put(ctx, h.told(ctx, &r))
+	if r.Level >= h.config.Level.Level() && !h.closed.Load() && !ownRecord(ctx, r) {
+		err = errors.Join(err, h.tell(ctx, &r))
 	}
 	return err
 }
 
-// told makes what is told of a record, while its attributes are what they are.
-func (h *Handler) told(ctx context.Context, r *slog.Record) func(context.Context) error {
-	p := priority(r.Level)
+// tell has a record told.
+func (h *Handler) tell(ctx context.Context, r *slog.Record) error {
+	ctx = context.WithValue(ctx, telling{}, true)
 	if h.config.PublishErrors {
-		n, message := h.config.Notifier, r.Message
-		return func(ctx context.Context) error {
-			return n.Notify(ctx, p, "error_notification", map[string]string{"error": message})
-		}
+		return h.backlog.Notify(ctx, priority(r.Level), "error_notification", map[string]string{"error": r.Message})
 	}
-	payload := h.payload(ctx, r)
-	return func(ctx context.Context) error { return h.config.Notifier.Notify(ctx, p, "logrecord", payload) }
+	return h.backlog.Notify(ctx, priority(r.Level), "logrecord", h.payload(ctx, r))
 }
 
-// put has something told with the values of ctx, its request above all.
-func (t *teller) put(ctx context.Context, tell func(context.Context) error) {
-	ctx = context.WithValue(context.WithoutCancel(ctx), telling{}, true)
-	work := func(stop context.Context) error {
-		ctx, cancel := context.WithCancelCause(ctx)
-		defer cancel(nil)
-		defer context.AfterFunc(stop, func() { cancel(context.Cause(stop)) })()
-		return tell(ctx)
-	}
-	if full := !t.enqueue(work); full {
-		t.lose(ctx, fmt.Errorf("%d records wait already", cap(t.queue)))
-	}
-}
-
-// enqueue says whether there was room. A handler that was closed takes nothing.
-func (t *teller) enqueue(work func(context.Context) error) bool {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	if t.closed {
-		return true
-	}
-	select {
-	case t.queue <- work:
-		return true
-	default:
-		return false
-	}
-}
-
-// run tells what is in the queue until that is closed.
-func (t *teller) run(stop context.Context) {
-	defer close(t.done)
-	for work := range t.queue {
-		if err := work(stop); err != nil {
-			t.lose(context.WithValue(stop, telling{}, true), err)
-		}
-	}
-}
-
-// lose counts a record that nobody is told of, and says so once, where it was logged.
-func (t *teller) lose(ctx context.Context, why error) {
-	t.lost.Add(1)
-	t.complain.Do(func() {
-		r := slog.NewRecord(time.Now(), slog.LevelWarn, "a record of the log is not told as a notification; others that are not are counted and not logged", 0)
-		r.AddAttrs(slog.Any("error", why))
-		if t.below.Enabled(ctx, r.Level) {
-			_ = t.below.Handle(ctx, r) // there is nobody left to tell
-		}
-	})
-}
-
-// Lost is how many records were not told, because too many waited or the notifier refused them.
-func (h *Handler) Lost() uint64 { return h.lost.Load() }
+// Lost is how many records were not told, because too many waited or the notifier could not tell them.
+func (h *Handler) Lost() uint64 { return h.backlog.Lost() }
 
 // Close tells what waits, until ctx ends, and has no more told: from then on records only go to the next handler. The error says how many
 // records were never told, in all.
 func (h *Handler) Close(ctx context.Context) error {
-	h.mu.Lock()
-	if !h.closed {
-		h.closed = true
-		close(h.queue)
-	}
-	h.mu.Unlock()
-	select {
-	case <-h.done:
-	case <-ctx.Done():
-		h.cancel(context.Cause(ctx))
-		<-h.done
-	}
-	h.cancel(nil)
-	if n := h.Lost(); n > 0 {
-		return fmt.Errorf("notifyslog: %d records of the log were not told as notifications", n)
-	}
-	return nil
+	h.closed.Store(true)
+	return h.backlog.Close(ctx)
 }

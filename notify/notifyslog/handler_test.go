@@ -223,13 +223,13 @@ func TestNobodyWaits(t *testing.T) {
 		if waited := time.Since(start); waited > 0 || h.Lost() != 7 {
 			t.Errorf("waited for %s, and lost %d, want 7", waited, h.Lost())
 		}
-		if n := strings.Count(log.String(), "not told as a notification"); n != 1 {
+		if n := strings.Count(log.String(), "notification lost"); n != 1 {
 			t.Errorf("said %d times that records are lost, want once:\n%s", n, log.String())
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		err := h.Close(ctx)
-		if waited := time.Since(start); err == nil || !strings.Contains(err.Error(), "11 records") || waited != time.Minute {
+		if waited := time.Since(start); err == nil || !strings.Contains(err.Error(), "11 notifications") || waited != time.Minute {
 			t.Errorf("closed after %s: %v; want a minute, and all 11 counted", waited, err)
 		}
 		if n := d.began.Load(); n != 4 {
