@@ -307,7 +307,7 @@ type Declared struct {
 	Durable    bool           `json:"durable"`
 	AutoDelete bool           `json:"auto_delete"`
 	Exclusive  bool           `json:"exclusive"`
-	Expires    time.Duration  `json:"expires_ns,omitempty"` // when nobody uses it for so long it goes; 0 = never
+	Expires    time.Duration  `json:"-"` // when nobody uses it for so long it goes; 0 = never
 	Arguments  map[string]any `json:"arguments,omitempty"`
 	Policy     string         `json:"policy,omitempty"`
 }
