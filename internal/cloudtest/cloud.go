@@ -62,6 +62,7 @@ type Cloud struct {
 	python *interop.Python
 	pids   map[string]int
 	logs   string // folder
+	one    sync.Mutex
 }
 
 // Start starts a cloud in a new virtual host of the node, which ends with the test. Tests of one binary that only look at it should share

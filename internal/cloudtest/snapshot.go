@@ -112,10 +112,13 @@ func (c *Cloud) Snapshot(t testing.TB) Snapshot {
 // Diff says how a later snapshot differs; "" = not at all.
 func (s Snapshot) Diff(later Snapshot) string { return cmp.Diff(s, later) }
 
-// Unchanged runs f, and fails the test where the cloud is not the same afterwards: nothing declared, bound, sent, taken, logged or switched on.
+// Unchanged lets one test in at a time: it runs f, and fails the test where the cloud is not the same afterwards: nothing declared, bound, sent, taken, logged or switched on.
 // Connections of f's have a while to be gone.
+// On a shared cloud all that declares something, taps and probes included, belongs into such an f.
 func (c *Cloud) Unchanged(t testing.TB, f func()) {
 	t.Helper()
+	c.one.Lock()
+	defer c.one.Unlock()
 	before := c.Snapshot(t)
 	f()
 	var diff string
