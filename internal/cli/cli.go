@@ -127,8 +127,9 @@ func (a *app) root() *cobra.Command {
 	flags.StringVar(&a.exchange, "exchange", "", `the exchange of topics (default: control_exchange of --config-file, else "openstack")`)
 	flags.BoolVar(&a.json, "json", false, "print results, and errors, as JSON")
 	flags.StringVar(&a.logLevel, "log-level", "warn", "what to log on standard error: debug, info, warn, error or off")
-	c.AddCommand(a.demo(), a.serve(), a.call(), a.cast(), a.fanout(), a.ping(), a.notify(), a.listen(), a.broker(), a.zmq(), a.config(), a.flow(), a.new(),
-		a.doctor(), a.version())
+	c.AddCommand(a.demo(), a.serve(), a.call(), a.cast(), a.fanout(), a.ping(), a.notify(), a.listen(),
+		a.ls(), a.describe(), a.who(), a.doctor(), a.orphans(), a.drainQueue(), a.purge(),
+		a.broker(), a.zmq(), a.config(), a.flow(), a.new(), a.version())
 	// The names and values are fixed, so that these cannot fail.
 	_ = c.RegisterFlagCompletionFunc("log-level", cobra.FixedCompletions(logLevels, cobra.ShellCompDirectiveNoFileComp))
 	_ = c.MarkPersistentFlagFilename("config-file", "conf")

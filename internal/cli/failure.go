@@ -112,13 +112,14 @@ func code(ctx context.Context, err error) int {
 		bus      *busError
 		api      *management.Error
 		access   *operator.AccessError
+		missing  *operator.NoQueueError
 	)
 	switch {
 	case errors.As(err, &usage), errors.As(err, &url), errors.As(err, &options), errors.As(err, &config), errors.As(err, &target):
 		return codeUsage
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return codeInterrupted
-	case errors.As(err, &noServer), errors.Is(err, transport.ErrNoListener): // the latter of a notification that the bus does not keep
+	case errors.As(err, &noServer), errors.As(err, &missing), errors.Is(err, transport.ErrNoListener): // the last of a notification that the bus does not keep
 		return codeNoServer
 	case errors.Is(err, messagingTimeout):
 		return codeTimeout
@@ -143,8 +144,11 @@ func (a *app) advice(code int, err error) string {
 		source   *flow.LoadError
 		api      *management.Error
 		access   *operator.AccessError
+		missing  *operator.NoQueueError
 	)
 	switch {
+	case errors.As(err, &missing):
+		return "goslo ls lists what there is; a queue that is gone has expired with its process, or was deleted"
 	case errors.As(err, &api) && api.Advice() != "":
 		return "" // the message has it
 	case errors.As(err, &access) && access.Blind:
@@ -214,6 +218,14 @@ var phaseAdvice = map[rpc.Phase]string{
 	rpc.Delivered:   "see whether the server is stuck (goslo ping); if the method just takes long, use --timeout",
 }
 
+// withoutPackage takes the name of a package off the beginning of an error.
+func withoutPackage(line string) string {
+	for _, name := range []string{"goslo: ", "config: ", "flow: ", "operator: "} {
+		line = strings.TrimPrefix(line, name)
+	}
+	return line
+}
+
 // printFailure prints an error, once: for people, or with --json as one JSON object on a line.
 func (a *app) printFailure(f failure) {
 	if a.json {
@@ -230,7 +242,7 @@ func (a *app) printFailure(f failure) {
 		if i > 0 {
 			prefix = "       " // one of several problems
 		}
-		b.WriteString(prefix + strings.TrimPrefix(strings.TrimPrefix(strings.TrimPrefix(line, "goslo: "), "config: "), "flow: ") + "\n")
+		b.WriteString(prefix + withoutPackage(line) + "\n")
 	}
 	if len(f.Traceback) > 0 {
 		text := strings.TrimRight(strings.Join(f.Traceback, ""), "\n")
