@@ -3,7 +3,9 @@
 package mask
 
 import (
+	"bytes"
 	"encoding/json"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -23,10 +25,33 @@ func Secret(name string) bool {
 	return slices.ContainsFunc(secrets, func(s string) bool { return strings.Contains(name, s) })
 }
 
+// passwords are those of URLs: what is between the colon and the last @ before the path.
+var passwords = regexp.MustCompile(`(://[^/\s:@'"]*:)[^/\s'"]+@`)
+
+// URLs returns a text with "***" for the passwords of URLs in it.
+func URLs(text string) string {
+	return passwords.ReplaceAllString(text, "${1}"+Stars+"@")
+}
+
+// assignments are a name with a value behind it, as logs and Python's repr write them: password=x, 'auth_token': 'x', X-Auth-Token: x.
+var assignments = regexp.MustCompile(`(?i)([a-z0-9_.-]+)(['"]?\s*[:=]\s*u?)('[^']*'|"[^"]*"|[^\s'",;&)}\]]+)`)
+
+// Text returns a text, such as a message of a log, with "***" for the values that stand behind names of secrets, and for the passwords of URLs.
+func Text(text string) string {
+	return assignments.ReplaceAllStringFunc(URLs(text), func(found string) string {
+		parts := assignments.FindStringSubmatch(found)
+		if !Secret(parts[1]) {
+			return found
+		}
+		return parts[1] + parts[2] + Stars
+	})
+}
+
 // unreadable is shown of what is no JSON: nobody knows what is in it.
 const unreadable = `"(not shown: it is no JSON)"`
 
-// JSON returns a JSON document with "***" for the values of secret members, at any depth. Objects are looked into instead, whatever their name.
+// JSON returns a JSON document with "***" for the values of secret members, at any depth, and for the passwords of URLs within strings. Objects are looked
+// into instead, whatever their name.
 // All else stays as it is, to the byte: digits, order and blanks, and Python's NaN and Infinity. Of what is no JSON it returns a JSON string that
 // says so.
 func JSON(text []byte) json.RawMessage {
@@ -90,11 +115,38 @@ func (m *masker) run() bool {
 			if len(m.open) == 0 {
 				values++
 			}
+			from := m.at
 			if !m.scalar() {
 				return false
 			}
+			m.urls(from)
 		}
 	}
+}
+
+// urls masks passwords in the string that begins there, if it is one.
+func (m *masker) urls(from int) {
+	raw := m.in[from:m.at]
+	if raw[0] != '"' || !bytes.ContainsAny(raw, `@\\`) {
+		return
+	}
+	var text string
+	if json.Unmarshal(raw, &text) != nil {
+		return
+	}
+	masked := URLs(text)
+	if masked == text {
+		return
+	}
+	if quoted, err := json.Marshal(masked); err == nil {
+		m.replace(from, quoted)
+	}
+}
+
+// replace has other text stand for what was read since from.
+func (m *masker) replace(from int, text []byte) {
+	m.out = append(append(m.out, m.in[m.copied:from]...), text...)
+	m.copied = m.at
 }
 
 func (m *masker) blanks() {
@@ -168,7 +220,6 @@ func (m *masker) stars() bool {
 			break
 		}
 	}
-	m.out = append(append(m.out, m.in[m.copied:from]...), `"`+Stars+`"`...)
-	m.copied = m.at
+	m.replace(from, []byte(`"`+Stars+`"`))
 	return depth == 0
 }

@@ -19,17 +19,33 @@ func TestJSONMasksSecrets(t *testing.T) {
 		`{"\u0070assword":"\"x1\\","n":1.10e400,"big":12345678901234567890,"nan":NaN,"i":-Infinity}`: `{"\u0070assword":"***","n":1.10e400,"big":12345678901234567890,"nan":NaN,"i":-Infinity}`,
 		`{"X-Auth-Token":1,"X-Subject-Token":true,"HTTP_COOKIE":"x1","Authorization":"x1"}`:          `{"X-Auth-Token":"***","X-Subject-Token":"***","HTTP_COOKIE":"***","Authorization":"***"}`,
 		` {"plain":["password","token"]} `:                                                           ` {"plain":["password","token"]} `,
-		`"password"`:                                                                                 `"password"`,
-		`null`:                                                                                       `null`,
-		``:                                                                                           `"(not shown: it is no JSON)"`,
-		`{"password":"x1`:                                                                            `"(not shown: it is no JSON)"`,
-		`{"password":[1}`:                                                                            `"(not shown: it is no JSON)"`,
-		`{"a":1]`:                                                                                    `"(not shown: it is no JSON)"`,
-		`{password:1}`:                                                                               `"(not shown: it is no JSON)"`,
-		`{"a":1} {"password":"x1"}`:                                                                  `"(not shown: it is no JSON)"`,
+		`["rabbit://u:x1@h/?a=b","rabbit://u@h/","a\u003a//u:\u00781@h"]`:                            `["rabbit://u:***@h/?a=b","rabbit://u@h/","a://u:***@h"]`,
+		`"password"`:                `"password"`,
+		`null`:                      `null`,
+		``:                          `"(not shown: it is no JSON)"`,
+		`{"password":"x1`:           `"(not shown: it is no JSON)"`,
+		`{"password":[1}`:           `"(not shown: it is no JSON)"`,
+		`{"a":1]`:                   `"(not shown: it is no JSON)"`,
+		`{password:1}`:              `"(not shown: it is no JSON)"`,
+		`{"a":1} {"password":"x1"}`: `"(not shown: it is no JSON)"`,
 	} {
 		if diff := cmp.Diff(want, string(mask.JSON([]byte(text)))); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", text, diff)
+		}
+	}
+}
+
+func TestTextMasksSecrets(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{ //nolint:gosec // they are examples
+		"no route to rabbit://openstack:x1:y@ctl-1:5672/nova":       "no route to rabbit://openstack:***@ctl-1:5672/nova",
+		`{'auth_token': u'x1', 'name': 'vm', "Password" : "x 1"}`:   `{'auth_token': u***, 'name': 'vm', "Password" : ***}`,
+		"call(adminPass=x1, n=3) failed; X-Auth-Token: x1":          "call(adminPass=***, n=3) failed; X-Auth-Token: ***",
+		"the password of ann is wrong; token expired at 12:00":      "the password of ann is wrong; token expired at 12:00",
+		"Timed out waiting for a reply to message ID 0253: no host": "Timed out waiting for a reply to message ID 0253: no host",
+	} {
+		if got := mask.Text(text); got != want {
+			t.Errorf("%s\nbecame %s\nwant   %s", text, got, want)
 		}
 	}
 }
@@ -81,6 +97,8 @@ func masked(v any) any {
 		for i := range v {
 			v[i] = masked(v[i])
 		}
+	case string:
+		return mask.URLs(v)
 	}
 	return v
 }
