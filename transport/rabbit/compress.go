@@ -42,8 +42,9 @@ func compress(codec string, body []byte) (out []byte, header string, err error) 
 	return b.Bytes(), header, err
 }
 
-// plainBody returns the body that headers go with, decompressed (RMQ-PUB-11): at most wire.MaxSize bytes.
-func plainBody(headers amqp.Table, body []byte) ([]byte, error) {
+// PlainBody returns the body of a message that has these headers, decompressed where kombu_compression is set (RMQ-PUB-11): at most
+// wire.MaxSize bytes. Whoever reads messages by a connection of [Config.Dial] needs it.
+func PlainBody(headers amqp.Table, body []byte) ([]byte, error) {
 	how, ok := headers[compressionHeader]
 	if !ok {
 		return body, nil

@@ -254,7 +254,7 @@ func (l *listener) read(sub *subscription, d *amqp.Delivery) *transport.Message 
 		err = fmt.Errorf("content type %q is not application/json", d.ContentType)
 	default:
 		var body []byte
-		if body, err = plainBody(d.Headers, d.Body); err != nil {
+		if body, err = PlainBody(d.Headers, d.Body); err != nil {
 			break
 		}
 		parse := wire.Parse
