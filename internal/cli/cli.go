@@ -129,6 +129,7 @@ func (a *app) root() *cobra.Command {
 	flags.StringVar(&a.logLevel, "log-level", "warn", "what to log on standard error: debug, info, warn, error or off")
 	c.AddCommand(a.demo(), a.serve(), a.call(), a.cast(), a.fanout(), a.ping(), a.notify(), a.listen(),
 		a.ls(), a.describe(), a.who(), a.doctor(), a.orphans(), a.drainQueue(), a.purge(),
+		a.tail(), a.trace(), a.guardFirehose(),
 		a.broker(), a.zmq(), a.config(), a.flow(), a.new(), a.version())
 	// The names and values are fixed, so that these cannot fail.
 	_ = c.RegisterFlagCompletionFunc("log-level", cobra.FixedCompletions(logLevels, cobra.ShellCompDirectiveNoFileComp))

@@ -12,6 +12,7 @@ import (
 	"github.com/goslo/goslo/internal/flow"
 	"github.com/goslo/goslo/internal/management"
 	"github.com/goslo/goslo/internal/operator"
+	"github.com/goslo/goslo/internal/tap"
 	"github.com/goslo/goslo/rpc"
 	"github.com/goslo/goslo/transport"
 )
@@ -113,15 +114,16 @@ func code(ctx context.Context, err error) int {
 		api      *management.Error
 		access   *operator.AccessError
 		missing  *operator.NoQueueError
+		notSeen  *notSeenError
 	)
 	switch {
 	case errors.As(err, &usage), errors.As(err, &url), errors.As(err, &options), errors.As(err, &config), errors.As(err, &target):
 		return codeUsage
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return codeInterrupted
-	case errors.As(err, &noServer), errors.As(err, &missing), errors.Is(err, transport.ErrNoListener): // the last of a notification that the bus does not keep
+	case errors.As(err, &noServer), errors.As(err, &missing), errors.Is(err, tap.ErrNoRoutes), errors.Is(err, transport.ErrNoListener): // the last of a notification that the bus does not keep
 		return codeNoServer
-	case errors.Is(err, messagingTimeout):
+	case errors.Is(err, messagingTimeout), errors.As(err, &notSeen):
 		return codeTimeout
 	case errors.As(err, &timeout) && !busPhases[timeout.Phase], errors.Is(err, errTooFew):
 		return codeTimeout
