@@ -43,11 +43,11 @@ func aloneOnTheMachine(t *testing.T) []string {
 	return append(os.Environ(), "XDG_RUNTIME_DIR="+t.TempDir(), fmt.Sprintf("GOSLO_URL=embedded://:%d", l.Addr().(*net.TCPAddr).Port))
 }
 
-// The program of the README builds, and prints what its comments say.
-func TestReadmeProgram(t *testing.T) {
-	t.Parallel()
+// readmeProgram builds and runs the program under a heading, and returns the lines that it prints.
+func readmeProgram(t *testing.T, heading string) []string {
+	t.Helper()
 	// Not on the port that this machine's real programs may use.
-	source := strings.Replace(readmeBlock(t, "A program", "go"), `goslo.Open(ctx, "")`, `goslo.Open(ctx, os.Getenv("GOSLO_URL"))`, 1)
+	source := strings.Replace(readmeBlock(t, heading, "go"), `goslo.Open(ctx, "")`, `goslo.Open(ctx, os.Getenv("GOSLO_URL"))`, 1)
 	source = strings.Replace(source, `"log"`, `"log"; "os"`, 1)
 	dir := t.TempDir()
 	file := filepath.Join(dir, "main.go")
@@ -69,10 +69,22 @@ func TestReadmeProgram(t *testing.T) {
 	run := exec.CommandContext(t.Context(), "go", "run", "-overlay", overlayFile, "./examples/readme")
 	run.Env = aloneOnTheMachine(t)
 	out, err := run.CombinedOutput()
-	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-	if err != nil || len(lines) != 2 || lines[0] != "hello, Ada <nil>" ||
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return strings.Split(strings.TrimSpace(string(out)), "\n")
+}
+
+// The programs of the README build, and print what their comments say.
+func TestReadmePrograms(t *testing.T) {
+	t.Parallel()
+	if lines := readmeProgram(t, "Notifications"); len(lines) != 1 || lines[0] != "image.host-1 has uploaded debian" {
+		t.Errorf("the program about notifications printed %q", lines)
+	}
+	lines := readmeProgram(t, "A program")
+	if len(lines) != 2 || lines[0] != "hello, Ada <nil>" ||
 		!strings.HasSuffix(lines[1], `nobody listens on topic "greeter" as server "host-9"`) {
-		t.Errorf("the program printed %q, %v", out, err)
+		t.Errorf("the program printed %q", lines)
 	}
 }
 
