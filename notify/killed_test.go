@@ -75,6 +75,10 @@ func TestKilledInMidBatch(t *testing.T) {
 			t.Helper()
 			return brokertest.NewNATS(t, brokertest.NATSOptions{}).URL()
 		},
+		"kafka": func(t *testing.T) string {
+			t.Helper()
+			return brokertest.NewKafka(t, brokertest.KafkaOptions{}).URL()
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
