@@ -33,6 +33,11 @@ func TestBrokerKilledInMidPublish(t *testing.T) {
 		node := brokertest.NewNATS(t, brokertest.NATSOptions{})
 		killInMidPublish(t, node.URL(), node, 4)
 	})
+	t.Run("kafka", func(t *testing.T) {
+		t.Parallel()
+		node := brokertest.NewKafka(t, brokertest.KafkaOptions{Topics: []string{"notifications.info"}})
+		killInMidPublish(t, node.URL(), node, 2)
+	})
 }
 
 func killInMidPublish(t *testing.T, url string, broker killable, rounds int) {

@@ -26,7 +26,7 @@ type KafkaOptions struct {
 	Partitions int
 	// NoTopics has it make none by itself.
 	NoTopics bool
-	// Topics are there from the start.
+	// Topics are there from the start. Others that the broker has made by itself it forgets when it is killed.
 	Topics []string
 	// Host is what the broker calls itself; clients come back to that name. Default: 127.0.0.1.
 	Host string
@@ -90,7 +90,7 @@ func serveKafka(text string) int {
 	}
 	o := []kfake.Opt{
 		kfake.NumBrokers(1), kfake.Ports(c.Port), kfake.DataDir(c.Data), kfake.SyncWrites(), kfake.DefaultNumPartitions(max(c.Partitions, 1)),
-		kfake.SeedTopics(-1, c.Topics...), kfake.BrokerConfigs(c.Settings), kfake.WithLogger(kfake.BasicLogger(os.Stderr, kfake.LogLevelInfo)),
+		kfake.BrokerConfigs(c.Settings), kfake.WithLogger(kfake.BasicLogger(os.Stderr, kfake.LogLevelInfo)),
 	}
 	if !c.NoTopics {
 		o = append(o, kfake.AllowAutoTopicCreation())
@@ -111,6 +111,9 @@ func serveKafka(text string) int {
 		}
 		o = append(o, kfake.TLS(secure))
 	}
+	if err := c.makeTopics(); err != nil {
+		return fail(err)
+	}
 	cluster, err := kfake.NewCluster(o...)
 	if err != nil {
 		return fail(err)
@@ -120,6 +123,19 @@ func serveKafka(text string) int {
 	<-end
 	cluster.Close()
 	return 0
+}
+
+// makeTopics has a broker that nobody sees make the topics, unless they were made by an earlier start. It writes them down when it ends.
+func (c kafkaConfig) makeTopics() error {
+	if _, err := os.Stat(c.Data); err == nil || len(c.Topics) == 0 {
+		return nil
+	}
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.DataDir(c.Data), kfake.SeedTopics(int32(max(c.Partitions, 1)), c.Topics...))
+	if err != nil {
+		return err
+	}
+	cluster.Close()
+	return nil
 }
 
 // A named listener is at an address by which clients are to call it.
