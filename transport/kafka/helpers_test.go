@@ -3,6 +3,7 @@ package kafka_test
 import (
 	"context"
 	"encoding/json"
+	"strconv"
 	"testing"
 	"time"
 
@@ -74,3 +75,6 @@ func ack(t testing.TB, d *transport.Delivery) {
 		t.Fatal(err)
 	}
 }
+
+// label is a name of its own for each number.
+func label(n int) string { return "host-" + strconv.Itoa(n) }

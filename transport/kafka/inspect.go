@@ -48,8 +48,11 @@ func (c *Conn) inspect(ctx context.Context, at transport.Address) (transport.Add
 		return s, err
 	}
 	groups, err := c.admin.DescribeGroups(ctx, group)
-	if err != nil || groups[group].Err != nil {
-		return s, nil //nolint:nilerr // it is more than sending needs, and may be forbidden
+	if err == nil {
+		err = groups[group].Err
+	}
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+		return s, nil // it is more than sending needs, and may be forbidden
 	}
 	s.Listeners = 0
 	for _, m := range groups[group].Members {

@@ -37,6 +37,7 @@ type ledger struct {
 	owned     bool
 	entries   []*entry // by offset
 	fetched   int64    // the offset after the last one fetched, or where to begin
+	done      int64    // before it we have settled everything ourselves
 	delivered int64    // the offset after the last one that was handed over, by us or who had the partition before
 
 	committed, known int64 // what the broker knows of our position, and of delivered
@@ -53,8 +54,11 @@ func (g *ledger) position() int64 {
 // begin takes the partition over at an offset, which is unknown where the group has none.
 func (g *ledger) begin(at, delivered, committed, known int64) {
 	g.owned, g.fetched, g.delivered, g.committed, g.known = true, at, max(delivered, g.delivered), committed, known
+	if at == unknown {
+		g.done, g.delivered = unknown, unknown // the group is new, or the topic
+	}
 	g.entries = slices.DeleteFunc(g.entries, func(e *entry) bool {
-		if e.record.Offset >= at {
+		if at != unknown && e.record.Offset >= at {
 			return false
 		}
 		e.state = dropped
@@ -77,6 +81,9 @@ func (g *ledger) give() {
 // add takes a record that was fetched. It returns nil when the record is in the account already.
 func (g *ledger) add(r *kgo.Record) *entry {
 	g.fetched = max(g.fetched, r.Offset+1)
+	if r.Offset < g.done {
+		return nil // the commit did not reach the broker
+	}
 	i, found := slices.BinarySearchFunc(g.entries, r.Offset, func(e *entry, offset int64) int { return cmp.Compare(e.record.Offset, offset) })
 	if found {
 		g.prune()
@@ -114,6 +121,9 @@ func (g *ledger) prune() {
 		n++
 	}
 	g.entries = slices.Delete(g.entries, 0, n)
+	if g.owned {
+		g.done = max(g.done, g.position())
+	}
 }
 
 // dirty says whether the broker is to be told of the position; with all, also of what was handed over.

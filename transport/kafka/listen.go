@@ -66,7 +66,7 @@ func (c *Conn) listen(ctx context.Context, from transport.Address, o transport.L
 	}
 	l := newListener(c, m)
 	client, err := kgo.NewClient(append(c.settings.client(c.log),
-		kgo.WithHooks(l),
+		kgo.WithHooks(l, hooks{c}),
 		kgo.ConsumerGroup(l.group),
 		kgo.ConsumeTopics(topic),
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
@@ -152,23 +152,23 @@ func leaders(answer *kmsg.MetadataResponse) ([]int32, error) {
 	return partitions, nil
 }
 
-// anchor makes sure that a group that has never been at a topic begins where Listen promises, also when its first member has read nothing yet:
-// without a pool at the beginning, which is what a group without a position does here, and in a pool at the end as it is now. It returns the
-// ends, for partitions that come without a position all the same, because a Python member that has none yet is in the group.
+// anchor makes sure that a group that has never been at a topic begins where Listen promises, also when its first member has read nothing yet: without
+// a pool at the beginning, and in a pool at the end as it is now. It returns those offsets, for partitions that come without a position all the
+// same, because a Python member that has none yet is in the group.
 //
-// The ends are asked for first: when somebody else anchors the group meanwhile, our ends are none of those that lie after its.
+// They are asked for before the position: when somebody else anchors the group meanwhile, ours are none that lie after its.
 func (c *Conn) anchor(ctx context.Context, m membership, partitions []int32) (map[int32]int64, error) {
-	group, topic, pool := m.group, m.topic, m.at.Pool != ""
-	ends := map[int32]int64{}
-	if pool {
-		listed, err := c.admin.ListEndOffsets(ctx, topic)
-		if err == nil {
-			err = listed.Error()
-		}
-		if err != nil {
-			return nil, fmt.Errorf("ask for the end of topic %s: %w", topic, err)
-		}
-		listed.Each(func(o kadm.ListedOffset) { ends[o.Partition] = o.Offset })
+	group, topic := m.group, m.topic
+	list := c.admin.ListStartOffsets
+	if m.at.Pool != "" {
+		list = c.admin.ListEndOffsets
+	}
+	listed, err := list(ctx, topic)
+	if err == nil {
+		err = listed.Error()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("ask for the offsets of topic %s: %w", topic, err)
 	}
 	known, err := c.positions(ctx, group, topic)
 	if err != nil {
@@ -178,13 +178,14 @@ func (c *Conn) anchor(ctx context.Context, m membership, partitions []int32) (ma
 		o, ok := known.Lookup(topic, p)
 		return ok && o.At >= 0
 	})
-	if been || !pool { // a partition without a position is newer than the group, and belongs to it from its beginning
+	if been { // a partition without a position is newer than the group, and belongs to it from its beginning
 		return nil, nil
 	}
-	offsets := kadm.Offsets{}
-	for p, end := range ends {
-		offsets.AddOffset(topic, p, end, unknown)
-	}
+	starts, offsets := map[int32]int64{}, kadm.Offsets{}
+	listed.Each(func(o kadm.ListedOffset) {
+		starts[o.Partition] = o.Offset
+		offsets.AddOffset(topic, o.Partition, o.Offset, unknown)
+	})
 	answer, err := c.admin.CommitOffsets(ctx, group, offsets)
 	if err == nil {
 		err = answer.Error()
@@ -192,7 +193,7 @@ func (c *Conn) anchor(ctx context.Context, m membership, partitions []int32) (ma
 	if err != nil && !errors.Is(err, kerr.UnknownMemberID) && !errors.Is(err, kerr.IllegalGeneration) && !errors.Is(err, kerr.RebalanceInProgress) { // those say that the group has members
 		return nil, fmt.Errorf("note the position of group %s: %w", group, err)
 	}
-	return ends, nil
+	return starts, nil
 }
 
 // forget deletes a group, unless it has members. The broker does so by itself, some days after the last one has left; until then it keeps a few

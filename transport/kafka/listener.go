@@ -17,6 +17,8 @@ const (
 	lingering = time.Minute
 	// tolerated is how long a listener may be cut off before Ready says so.
 	tolerated = 10 * time.Second
+	// remind is how often a fault that lasts is logged again.
+	remind = time.Minute
 	// faultPause is the pause after an error of fetching.
 	faultPause = time.Second
 )
@@ -75,6 +77,7 @@ type answer struct{ offset, handed int64 }
 // A fault is why nothing comes. The zero value is none.
 type fault struct {
 	since time.Time
+	said  time.Time // when it was last logged
 	why   error
 }
 
@@ -161,13 +164,14 @@ func (l *listener) take(ctx context.Context, got kgo.Fetches) error {
 	return trouble
 }
 
-// suffer notes why nothing comes, and logs it when it is new. The mutex is held.
+// suffer notes why nothing comes, and logs it now and then. The mutex is held.
 func (l *listener) suffer(why error) {
 	f := &l.account.fault
 	if f.why == nil {
 		f.since = time.Now()
 	}
-	if f.why == nil || f.why.Error() != why.Error() {
+	if time.Since(f.said) > remind {
+		f.said = time.Now()
 		l.conn.log.Warn("kafka: cannot fetch, will try on", "listener", l.at.String(), "group", l.group, "error", why)
 	}
 	f.why = why
@@ -400,13 +404,13 @@ func (l *listener) begin(_ context.Context, all map[string]map[int32]kgo.Offset)
 		if at >= 0 {
 			delete(l.starts, p) // the group has been here
 		}
-		if end, ok := l.starts[p]; ok && at < 0 {
-			at = end
-			all[l.topic][p] = kgo.NewOffset().At(end)
+		if start, ok := l.starts[p]; ok && at < 0 {
+			at = start
+			all[l.topic][p] = kgo.NewOffset().At(start)
 		}
 		g := l.account.ledgers[p]
 		if g == nil {
-			g = &ledger{partition: p, delivered: unknown}
+			g = &ledger{partition: p, done: unknown, delivered: unknown}
 			l.account.ledgers[p] = g
 		}
 		g.begin(at, is.handed, is.offset, is.handed)
