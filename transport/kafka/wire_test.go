@@ -39,7 +39,12 @@ func newGlass(t *testing.T, o ...kfake.Opt) *glass {
 		cluster.KeepControl()
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		g.asked[r.Key()] = append(g.asked[r.Key()], r)
+		own := kmsg.RequestForKey(r.Key()) // the broker writes into what it was asked
+		own.SetVersion(r.GetVersion())
+		if err := own.ReadFrom(r.AppendTo(nil)); err != nil {
+			t.Errorf("a request that cannot be read: %v", err)
+		}
+		g.asked[r.Key()] = append(g.asked[r.Key()], own)
 		return nil, nil, false
 	})
 	return g
