@@ -10,10 +10,10 @@ import (
 
 func TestMain(m *testing.M) { brokertest.Main(m) }
 
-// TestCloud is about the state that others' tests rely on.
+// TestCloud is about the state that others' tests rely on, and about changes of it being seen.
 func TestCloud(t *testing.T) {
 	t.Parallel()
-	c := cloudtest.Shared(t)
+	c := cloudtest.Start(t, brokertest.Rabbit(t))
 	s := c.Snapshot(t)
 
 	consumers := map[string]int{
@@ -47,12 +47,8 @@ func TestCloud(t *testing.T) {
 	}
 	c.Build(t, "cmp-1", 0, nil)
 	c.Unchanged(t, func() {})
-}
 
-// TestChangesAreSeen is about the comparison, which is worth as much as it finds.
-func TestChangesAreSeen(t *testing.T) {
-	t.Parallel()
-	c := cloudtest.Start(t, brokertest.Rabbit(t))
+	// The comparison is worth as much as it finds.
 	changes := map[string]func(){
 		"a message": func() {
 			c.Cast(t, cloudtest.API, cloudtest.Request{Topic: cloudtest.ComputeTopic, Server: "cmp-2", Method: "echo"})
