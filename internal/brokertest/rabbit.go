@@ -127,7 +127,8 @@ func RabbitAMQP1(t testing.TB) *RabbitNode {
 	return node
 }
 
-// RabbitManaged is [Rabbit] with [ManagementPlugin]: another node that all tests of this binary share.
+// RabbitManaged is [Rabbit] with [ManagementPlugin]: another node that all tests of this binary share. Its statistics are a second old, where
+// RabbitMQ's own default is five.
 func RabbitManaged(t testing.TB) *RabbitNode {
 	t.Helper()
 	node, err := brokers.rabbitManaged()
@@ -496,7 +497,7 @@ func (s *shared) rabbitAMQP1() (*RabbitNode, error) {
 }
 
 func (s *shared) rabbitManaged() (*RabbitNode, error) {
-	return s.start(&s.managed, RabbitOptions{Plugins: []string{ManagementPlugin}})
+	return s.start(&s.managed, RabbitOptions{Plugins: []string{ManagementPlugin}, Config: "collect_statistics_interval = 1000\n"})
 }
 
 func (s *shared) start(r *sharedRabbit, o RabbitOptions) (*RabbitNode, error) {

@@ -157,7 +157,7 @@ func TestWhatUsersSee(t *testing.T) {
 // TestOrphanIsUsedAgain is about queues whose processes come back between the list and the deletion.
 func TestOrphanIsUsedAgain(t *testing.T) {
 	t.Parallel()
-	node := brokertest.Rabbit(t)
+	node := brokertest.RabbitManaged(t)
 	vhost := node.NewVhost(t)
 	conn, err := amqp.Dial(strings.Replace(node.URLVhost(vhost), "rabbit:", "amqp:", 1))
 	if err != nil {
@@ -232,7 +232,7 @@ func TestOrphanIsUsedAgain(t *testing.T) {
 // TestDrainKeepsOrder is about what is taken, in what order, and what is left when keeping fails.
 func TestDrainKeepsOrder(t *testing.T) {
 	t.Parallel()
-	node := brokertest.Rabbit(t)
+	node := brokertest.RabbitManaged(t)
 	vhost := node.NewVhost(t)
 	conn, err := amqp.Dial(strings.Replace(node.URLVhost(vhost), "rabbit:", "amqp:", 1))
 	if err != nil {
