@@ -79,7 +79,13 @@ func (l *Listener) handle(ctx, base context.Context, group []*heard) {
 		l.requeue(ctx, group...)
 		return
 	}
-	dropped, err := l.run(base, group)
+	dropped := map[*Raw]error{}
+	wrapped := chain(func(ctx context.Context, all []*Raw) error { return l.run(ctx, all, dropped) }, l.config.Interceptors)
+	all := make([]*Raw, len(group))
+	for i, h := range group {
+		all[i] = h.raw
+	}
+	err := protect(func() error { return wrapped(base, all) })
 	split := err != nil && len(group) > 1
 	handled := make([]*heard, 0, len(group))
 	for _, h := range group {
@@ -112,14 +118,13 @@ func (l *Listener) handle(ctx, base context.Context, group []*heard) {
 }
 
 // run runs handlers until one returns an error (NLIS-05, NFIL-04). What one of them drops the others do not get.
-func (l *Listener) run(ctx context.Context, group []*heard) (dropped map[*Raw]error, err error) {
-	dropped = map[*Raw]error{}
+func (l *Listener) run(ctx context.Context, all []*Raw, dropped map[*Raw]error) error {
 	for i := range l.handlers {
 		h := &l.handlers[i]
-		wanted := make([]*Raw, 0, len(group))
-		for _, one := range group {
-			if dropped[one.raw] == nil && h.wants(one.raw) {
-				wanted = append(wanted, one.raw)
+		wanted := make([]*Raw, 0, len(all))
+		for _, one := range all {
+			if dropped[one] == nil && h.wants(one) {
+				wanted = append(wanted, one)
 			}
 		}
 		step := max(len(wanted), 1)
@@ -134,11 +139,11 @@ func (l *Listener) run(ctx context.Context, group []*heard) (dropped map[*Raw]er
 					dropped[raw] = err
 				}
 			case err != nil:
-				return dropped, err
+				return err
 			}
 		}
 	}
-	return dropped, nil
+	return nil
 }
 
 // protect runs a function of the user's, and makes a panic its error.

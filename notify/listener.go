@@ -55,6 +55,8 @@ type ListenerConfig struct {
 	// Drain is how long Run, once its ctx has ended, waits for running handlers before it cancels their contexts. Default: 60 s.
 	// Negative: no wait.
 	Drain time.Duration
+	// Interceptors wrap the handlers; the first is the outermost. Default: none.
+	Interceptors []Interceptor
 	// Logger gets errors of handlers, and what is given up on. Default: nothing is logged.
 	Logger *slog.Logger
 }

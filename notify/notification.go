@@ -52,6 +52,10 @@ type Notification[P any] struct {
 	Context     rpc.RequestContext // of the request in which it happened, without secrets
 	Topic       string             // on arrival: where it was heard, with the priority
 	Redelivered bool               // on arrival: somebody has had it before
+
+	// Headers travel beside it, for tracing and the like; see transport.Message.Headers. A sender's interceptors set them; Python peers
+	// neither see nor send any. nil = none.
+	Headers map[string]string
 }
 
 // A Raw notification has its payload as JSON.
@@ -73,7 +77,7 @@ func (n Notification[P]) String() string {
 func retyped[P, Q any](n *Notification[P], payload Q) Notification[Q] {
 	return Notification[Q]{
 		ID: n.ID, Publisher: n.Publisher, Type: n.Type, Priority: n.Priority, Payload: payload, Time: n.Time, Timestamp: n.Timestamp,
-		Context: n.Context, Topic: n.Topic, Redelivered: n.Redelivered,
+		Context: n.Context, Topic: n.Topic, Redelivered: n.Redelivered, Headers: n.Headers,
 	}
 }
 
@@ -93,6 +97,7 @@ func message(n *Raw, bare bool) *transport.Message {
 	return &transport.Message{
 		Context:  n.Context.JSON(),
 		UniqueID: wire.NewID(),
+		Headers:  n.Headers,
 		Event: &transport.Event{
 			ID: n.ID, Publisher: n.Publisher, Type: n.Type, Priority: strings.ToUpper(string(n.Priority)),
 			Payload: n.Payload, Timestamp: n.Timestamp, Bare: bare,
@@ -105,7 +110,7 @@ func arrived(d *transport.Delivery) *Raw {
 	e := d.Message.Event
 	n := &Raw{
 		ID: e.ID, Publisher: e.Publisher, Type: e.Type, Priority: Priority(strings.ToLower(e.Priority)),
-		Payload: e.Payload, Timestamp: e.Timestamp, Topic: d.To.String(), Redelivered: d.Redelivered,
+		Payload: e.Payload, Timestamp: e.Timestamp, Topic: d.To.String(), Redelivered: d.Redelivered, Headers: d.Message.Headers,
 	}
 	if len(n.Payload) == 0 {
 		n.Payload = json.RawMessage("null")

@@ -33,6 +33,8 @@ type NotifierConfig struct {
 	// Swallow has errors logged and not returned, as oslo.messaging does: for programs whose work is not to fail because nobody can be
 	// told of it. Default: they are returned.
 	Swallow bool
+	// Interceptors wrap what brings a notification to all drivers; the first is the outermost. Default: none.
+	Interceptors []Interceptor
 	// Logger gets the errors that are swallowed. Default: nothing is logged.
 	Logger *slog.Logger
 }
@@ -108,13 +110,7 @@ func (n *Notifier) compose(ctx context.Context, p Priority, eventType string, pa
 
 // bring has every driver bring a notification.
 func (n *Notifier) bring(ctx context.Context, one *Raw) error {
-	var errs []error
-	for _, d := range n.config.Drivers {
-		if err := d.Notify(ctx, one, n.config.Retry); err != nil {
-			errs = append(errs, err)
-		}
-	}
-	err := errors.Join(errs...)
+	err := chain(n.drive, n.config.Interceptors)(ctx, []*Raw{one})
 	if err == nil {
 		return nil
 	}
@@ -124,4 +120,17 @@ func (n *Notifier) bring(ctx context.Context, one *Raw) error {
 		return nil
 	}
 	return err
+}
+
+// drive is the Func that hands notifications to all drivers, whatever the others said.
+func (n *Notifier) drive(ctx context.Context, all []*Raw) error {
+	var errs []error
+	for _, one := range all {
+		for _, d := range n.config.Drivers {
+			if err := d.Notify(ctx, one, n.config.Retry); err != nil {
+				errs = append(errs, err)
+			}
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -1,10 +1,12 @@
-// Package observe makes traces and metrics of calls, casts and fanouts, on both sides of a bus.
+// Package observe makes traces and metrics of calls, casts and fanouts, and traces of notifications, on both sides of a bus.
 //
-// It is attached to what package rpc has, and to nothing else:
+// It is attached to what packages rpc and notify have, and to nothing else:
 //
 //	o, err := observe.New(observe.Config{Traces: provider, Metrics: registry, System: "rabbitmq"})
 //	client := rpc.NewClient(bus, o.Client(rpc.ClientConfig{}))
 //	server := rpc.NewServer(bus, o.Server(rpc.ServerConfig{...}), endpoints...)
+//	notifier := notify.NewNotifier(o.Notifier(notify.NotifierConfig{...}))
+//	listener := notify.NewListener(bus, o.Listener(notify.ListenerConfig{...}), handlers...)
 //	err = o.Transport("", bus)
 //
 // Without an Observer nothing of this runs. Package otlp, within it, sends the traces to a collector; package oslolog writes logs as
@@ -17,6 +19,9 @@
 // around the handler. The context travels in the request's headers (rpc.Request.Headers) as W3C defines it: traceparent, tracestate, baggage.
 // A Python peer does not pass it on. What follows such a peer is joined by the request id: where there is no other trace, the UUID of an
 // OpenStack request id (req-<uuid>) is the trace id; see [TraceID] and package otlp.
+//
+// A notification has a span of kind PRODUCER with who tells it ([Observer.Notifier]), and each listener one of kind CONSUMER around its handlers
+// ([Observer.Listener]): its child, or, for a batch, a span of its own trace with links to all of them.
 //
 // # Time in the queue
 //

@@ -13,15 +13,15 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
-	"go.uber.org/goleak"
 
+	"github.com/goslo/goslo/internal/brokertest"
 	"github.com/goslo/goslo/observe"
 	"github.com/goslo/goslo/rpc"
 	"github.com/goslo/goslo/transport"
 	"github.com/goslo/goslo/transport/memory"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { brokertest.Main(m) }
 
 // A measured cloud is a client and servers whose metrics go to one registry, in virtual time.
 type measured struct {
