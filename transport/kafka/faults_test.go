@@ -47,6 +47,44 @@ func TestBrokerAway(t *testing.T) {
 	}
 }
 
+// Close ends although the broker is away, with what is in hand not acknowledged.
+func TestCloseWhileBrokerAway(t *testing.T) {
+	t.Parallel()
+	node := brokertest.NewKafka(t, brokertest.KafkaOptions{Topics: []string{info.Topic}})
+	bus := open(t, node.URL())
+	l := listen(t, bus, info)
+	tell(t, bus, info, "done", "held")
+	hear(t, l, "done")
+	held := take(t, l, "held")
+	node.Kill()
+	began := time.Now()
+	if err := bus.Close(testContext(t)); err != nil {
+		t.Errorf("close: %v", err)
+	}
+	if took := time.Since(began); took > 25*time.Second {
+		t.Errorf("close took %v", took)
+	}
+	if err := held.Ack(testContext(t)); !errors.Is(err, transport.ErrInDoubt) {
+		t.Errorf("acknowledge after Close: %v, want ErrInDoubt", err)
+	}
+	if err := bus.Send(testContext(t), info, notification("e")); !errors.Is(err, transport.ErrClosed) {
+		t.Errorf("send after Close: %v, want ErrClosed", err)
+	}
+	node.Restart(t)
+	again := listen(t, open(t, node.URL()), info)
+	d, err := again.Next(testContext(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.Message.Event.Type == "done" { // its commit has not arrived
+		ack(t, d)
+		d = take(t, again, "held")
+	}
+	if d.Message.Event.Type != "held" {
+		t.Errorf("got %s, want what was in hand", d.Message.Event.Type)
+	}
+}
+
 // A broker that does not answer leaves the sender in doubt, and what was sent is stored once.
 //
 // conforms: KAFKA-09, KAFKA-10, KAFKA-11

@@ -200,7 +200,11 @@ func TestConsumer(t *testing.T) {
 	pooled := info
 	pooled.Pool = "billing"
 	l, pool := listen(t, bus, info), listen(t, bus, pooled)
-	tell(t, bus, info, "late")
+	late := notification("late")
+	late.Event.Payload = json.RawMessage(`"` + strings.Repeat("x", 100_000) + `"`) // more than is fetched at a time
+	if err := bus.Send(testContext(t), info, late); err != nil {
+		t.Fatal(err)
+	}
 	hear(t, l, "early", "late")
 	hear(t, pool, "late")
 	groups := map[string]bool{}
