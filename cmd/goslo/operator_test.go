@@ -150,7 +150,7 @@ func TestLs(t *testing.T) {
 	if len(l.Notifications) != 1 || l.Notifications[0].Name != cloudtest.Notifications || *l.Notifications[0].Ready != cloudtest.Unread {
 		t.Errorf("notifications: %+v", l.Notifications)
 	}
-	if l.Vhost != o.cloud.Vhost || !strings.HasPrefix(l.Version, "3.") || l.Replies != 3 || len(l.Others) != 0 || l.Unseen == nil || len(l.Unseen) != 0 {
+	if l.Vhost != o.cloud.Vhost || !strings.HasPrefix(l.Version, "3.") || l.Replies != 4 || len(l.Others) != 0 || l.Unseen == nil || len(l.Unseen) != 0 {
 		t.Errorf("got %+v", l)
 	}
 	text := o.look(t, "ls").want(t, 0)
@@ -194,6 +194,35 @@ func TestLsWatches(t *testing.T) {
 			t.Errorf("exit code %d", code)
 		}
 	})
+}
+
+// TestLsListens is about methods, which only those who listen know.
+func TestLsListens(t *testing.T) {
+	t.Parallel()
+	o := operate(t)
+	o.cloud.Unchanged(t, func() {
+		for _, args := range [][]string{{"ls", "compute"}, {"describe", "compute"}} {
+			p := o.start(t, append(args, "--methods", "5s", "--json", "--management", o.cloud.Node.ManagementURL())...)
+			p.waitErr(t, "listening for 5s")
+			o.cloud.Build(t, "cmp-1", 0, nil)
+			o.cloud.Build(t, "cmp-1", 0, nil)
+			code, rest := p.end(t, 0)
+			got := decode[struct {
+				Methods []struct {
+					Topic, Method, Version, Kind string
+					Count                        int
+				}
+			}](t, result{out: rest})
+			if len(got.Methods) != 1 || code != 0 {
+				t.Fatalf("exit code %d, methods %+v", code, got.Methods)
+			}
+			if m := got.Methods[0]; m.Topic != "compute" || m.Method != "sleep" || m.Version != "6.0" || m.Kind != "call" || m.Count != 2 {
+				t.Errorf("%s: %+v", args, m)
+			}
+		}
+	})
+	o.look(t, "ls", "--methods", "1s", "--watch", "1s").want(t, 2)
+	o.look(t, "describe", "compute", "--methods", "0.1s").want(t, 0).wantLines(t, "nothing was asked for in 100ms")
 }
 
 func TestDescribe(t *testing.T) {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -12,7 +13,7 @@ import (
 )
 
 func (a *app) describe() *cobra.Command {
-	var flags lsFlags
+	var flags seenFlags
 	c := &cobra.Command{
 		Use:   "describe TOPIC",
 		Short: "Say all about a topic: queues, types, guarantees",
@@ -20,12 +21,19 @@ func (a *app) describe() *cobra.Command {
 expires, who consumes from it and how (acknowledging or not, how many messages at a time), and what that promises: whether a
 request can be lost, or run twice, and what survives a restart of the broker.
 
+` + seenHelp + `
+
 ` + managementHelp,
 		Example: `  goslo describe compute -c /etc/nova/nova.conf
+  goslo describe compute --methods 30s
   goslo describe cinder-volume --json | jq '.guarantees'`,
 		Args: arguments(1, 1),
 		RunE: func(c *cobra.Command, names []string) error {
-			return a.looking(c.Context(), flags, names, func(v *operator.View) error { return a.printDescription(v, names[0]) })
+			s, err := a.listenFor(c.Context(), flags, names)
+			if err != nil {
+				return err
+			}
+			return a.looking(c.Context(), flags.lsFlags, names, func(v *operator.View) error { return a.printDescription(v, names[0], s) })
 		},
 	}
 	flags.add(c)
@@ -41,6 +49,7 @@ type description struct {
 	Exchange   exchange             `json:"exchange"`
 	Queues     []*operator.Queue    `json:"queues"`
 	Guarantees []operator.Guarantee `json:"guarantees"`
+	Methods    []seenMethod         `json:"methods,omitempty"`
 	Unseen     []string             `json:"unseen"`
 }
 
@@ -51,14 +60,14 @@ type exchange struct {
 	Durable *bool  `json:"durable"` // null = not known
 }
 
-func (a *app) printDescription(v *operator.View, name string) error {
+func (a *app) printDescription(v *operator.View, name string, s seen) error {
 	t := v.Topic(name)
 	if t == nil {
 		return v.NoQueue("topic", name)
 	}
 	d := description{
 		At: v.At, Vhost: v.Vhost, Topic: name, Exchange: exchange{Name: t.Exchange}, Queues: t.Queues(),
-		Guarantees: v.Guarantees(t), Unseen: append([]string{}, v.Unseen...),
+		Guarantees: v.Guarantees(t), Methods: s.methods, Unseen: append([]string{}, v.Unseen...),
 	}
 	for _, x := range v.Exchanges {
 		if v.Full && x.Name == t.Exchange {
@@ -66,9 +75,10 @@ func (a *app) printDescription(v *operator.View, name string) error {
 		}
 	}
 	if a.json {
+		d.Unseen = append(d.Unseen, s.unseen...)
 		return a.printLine(d)
 	}
-	_, err := fmt.Fprint(a.Out, d.text(v, a.screen()))
+	_, err := fmt.Fprint(a.Out, d.text(v, a.screen()), "\n", cmp.Or(s.text(), "versions: the broker does not know them; --methods 30s listens for what is asked for\n"))
 	return err
 }
 
@@ -95,7 +105,6 @@ func (d *description) text(v *operator.View, s screen) string {
 			fmt.Fprintf(&b, "%s\n    %s\n", short(q), s.wrap(describeOwner(v, r.Owner), 4))
 		}
 	}
-	fmt.Fprintf(&b, "\n%s\n", s.wrap("versions: the broker does not know them; goslo tail "+d.Topic+" shows what is asked for, and goslo ping "+d.Topic+" --all who answers", 0))
 	return b.String()
 }
 

@@ -17,6 +17,8 @@ connection says. A server without an owner has nobody consuming from its queue.
 
 TOPIC names topics, or what topics begin with; all are listed without any.
 
+` + seenHelp + `
+
 ` + managementHelp + `
 Without the API only what is named can be listed: TOPIC, TOPIC.SERVER and queues, with counts and without owners.`
 
@@ -33,7 +35,7 @@ func (f *lsFlags) add(c *cobra.Command) {
 }
 
 func (a *app) ls() *cobra.Command {
-	var flags lsFlags
+	var flags seenFlags
 	c := &cobra.Command{
 		Use:   "ls [TOPIC...]",
 		Short: "List topics, servers, and whose they are",
@@ -41,9 +43,14 @@ func (a *app) ls() *cobra.Command {
 		Example: `  goslo ls -c /etc/nova/nova.conf
   goslo ls compute conductor --url rabbit://openstack:secret@ctl-1:5672/nova --watch 5s
   goslo ls --json | jq '.topics[].servers[] | select(.queue.consumers == 0) | .queue.name'
+  goslo ls conductor --methods 30s
   goslo ls compute compute.cmp-1 --management off`,
 		RunE: func(c *cobra.Command, names []string) error {
-			return a.looking(c.Context(), flags, names, func(v *operator.View) error { return a.printList(v, names) })
+			s, err := a.listenFor(c.Context(), flags, names)
+			if err != nil {
+				return err
+			}
+			return a.looking(c.Context(), flags.lsFlags, names, func(v *operator.View) error { return a.printList(v, names, s) })
 		},
 	}
 	flags.add(c)
@@ -83,18 +90,21 @@ type listed struct {
 	Notifications []*operator.Queue `json:"notifications"`
 	Replies       int               `json:"replies"` // how many reply queues there are
 	Others        []string          `json:"others"`  // queues that are nothing of oslo.messaging's
+	Methods       []seenMethod      `json:"methods,omitempty"`
 	Unseen        []string          `json:"unseen"`
 }
 
-func (a *app) printList(v *operator.View, names []string) error {
+func (a *app) printList(v *operator.View, names []string, s seen) error {
 	l, err := list(v, names)
 	if err != nil {
 		return err
 	}
+	l.Methods = s.methods
 	if a.json {
+		l.Unseen = append(l.Unseen, s.unseen...)
 		return a.printLine(l)
 	}
-	_, err = fmt.Fprint(a.Out, l.text(v))
+	_, err = fmt.Fprint(a.Out, l.text(v), s.text())
 	return err
 }
 

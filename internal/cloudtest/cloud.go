@@ -53,7 +53,7 @@ var services = []struct{ name, exchange, topic, version string }{
 }
 
 // A Cloud is three services of two servers each, and an API, in one virtual host. Its state is what the comments at its processes
-// say, plus: the API and Conductor1, and Volume2 when it lived, have made calls; Unread notifications wait for nobody.
+// say, plus: the API and the conductors, and Volume2 when it lived, have made calls; Unread notifications wait for nobody.
 type Cloud struct {
 	Node  *brokertest.RabbitNode // [brokertest.RabbitNode.ManagementURL] is where its management API is
 	Vhost string
@@ -129,7 +129,7 @@ func newCloud(t testing.TB, node *brokertest.RabbitNode, vhost, logs string) *Cl
 // befall has happen to the cloud what its state is.
 func (c *Cloud) befall(t testing.TB) {
 	t.Helper()
-	for _, from := range []string{API, Conductor1} {
+	for _, from := range []string{API, Conductor1, Conductor2} {
 		c.Call(t, from, Request{Topic: ComputeTopic, Server: "cmp-1", Version: "6.0", Method: "echo", Args: map[string]any{"arg": from}}, nil)
 	}
 	for _, server := range []string{"ctl-1", "ctl-2"} { // which have a connection for answers from now on, as all servers have that were ever called
