@@ -91,7 +91,7 @@ $OS_DEFAULT__TRANSPORT_URL and $OS_OSLO_MESSAGING_RABBIT__SSL win over the file,
 
 Exit codes, the same everywhere:
   0  done
-  1  the remote method failed, the demo did not happen as it should, or the source does not compile
+  1  the remote method failed, the demo did not happen as it should, the source does not compile, or why does not know a line
   2  the command line is wrong
   3  nobody listens where the request, or a notification that is not kept, was sent
   4  no answer in time, from the server or from one that it asked in turn; not heard in time what was listened for
@@ -128,7 +128,7 @@ func (a *app) root() *cobra.Command {
 	flags.BoolVar(&a.json, "json", false, "print results, and errors, as JSON")
 	flags.StringVar(&a.logLevel, "log-level", "warn", "what to log on standard error: debug, info, warn, error or off")
 	c.AddCommand(a.demo(), a.serve(), a.call(), a.cast(), a.fanout(), a.ping(), a.notify(), a.listen(),
-		a.ls(), a.describe(), a.who(), a.doctor(), a.orphans(), a.drainQueue(), a.purge(),
+		a.ls(), a.describe(), a.who(), a.doctor(), a.why(), a.orphans(), a.drainQueue(), a.purge(),
 		a.tail(), a.trace(), a.guardFirehose(),
 		a.broker(), a.zmq(), a.config(), a.flow(), a.new(), a.version())
 	// The names and values are fixed, so that these cannot fail.

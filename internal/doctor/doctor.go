@@ -1,8 +1,8 @@
 // Package doctor finds what is wrong with the RPC of a virtual host.
 //
 // A check is a pure function of what was measured, the [Facts]; it has an id that never changes, and an entry under that id in
-// docs/operating.md. [Measure] fills in facts, by a handful of requests to the broker and a probe to each server; how they are
-// shown is internal/cli's.
+// docs/operating.md. [Explain] says what a line of a log means, by the same facts. [Measure] fills them in, by a handful of requests to the
+// broker and a probe to each server. How all of it is shown is internal/cli's.
 //
 // Measure starts goroutines, one for each probe that is under way, and waits for them.
 package doctor

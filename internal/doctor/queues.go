@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/goslo/goslo/internal/operator"
 )
@@ -173,37 +172,24 @@ func (f *Facts) refusesTransient() (refused, certain bool) {
 
 // orphans finds queues of processes that are gone.
 func orphans(f *Facts) []Finding {
-	var (
-		count  int
-		size   operator.Count
-		oldest time.Time
-		named  []string
-	)
-	for i := range f.View.Queues {
-		q := &f.View.Queues[i]
-		if q.Shared() || q.Consumers != 0 {
-			continue
-		}
-		count++
-		named = append(named, q.Name)
-		if q.Bytes > 0 {
-			size += q.Bytes
-		}
-		if !q.IdleSince.IsZero() && (oldest.IsZero() || q.IdleSince.Before(oldest)) {
-			oldest = q.IdleSince
-		}
-	}
-	if count == 0 {
+	all := f.View.Orphans(0, false)
+	if len(all) == 0 {
 		return nil
 	}
+	var size operator.Count
+	named := make([]string, len(all))
+	for i, o := range all {
+		named[i] = o.Queue.Name
+		size += max(o.Queue.Bytes, 0)
+	}
 	finding := Finding{
-		Severity: Warn, Subject: counted(count, "queue"),
+		Severity: Warn, Subject: counted(len(all), "queue"),
 		Text:     "for fanouts and replies, without a consumer: their processes are gone, or lost them; they hold " + bytes(size),
 		Evidence: []string{some(named, "")},
 		Next:     "goslo orphans",
 	}
-	if !oldest.IsZero() {
-		finding.Evidence = append(finding.Evidence, "the oldest is idle for "+shown(f.View.At.Sub(oldest)))
+	if oldest := all[0].Idle; oldest > 0 {
+		finding.Evidence = append(finding.Evidence, "the oldest is idle for "+shown(oldest))
 	}
 	return []Finding{finding}
 }

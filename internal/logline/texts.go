@@ -3,6 +3,7 @@ package logline
 import (
 	"net"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -100,6 +101,28 @@ var causes = []struct {
 	{NoName, re(`(?i)name or service not known|temporary failure in name resolution|nodename nor servname|no address associated|name does not resolve`), false},
 	{TimedOut, re(`(?i)timed out|ETIMEDOUT|timeout`), false},
 	{Closed, re(`(?i)server unexpectedly closed connection|socket closed|connection closed|already closed`), false},
+}
+
+// Symptoms are all there are.
+func Symptoms() []Symptom {
+	var all []Symptom
+	for _, s := range symptoms {
+		if !slices.Contains(all, s.symptom) {
+			all = append(all, s.symptom)
+		}
+	}
+	return all
+}
+
+// Causes are all there are.
+func Causes() []Cause {
+	var all []Cause
+	for _, c := range causes {
+		if !slices.Contains(all, c.cause) {
+			all = append(all, c.cause)
+		}
+	}
+	return all
 }
 
 func re(s string) *regexp.Regexp { return regexp.MustCompile(s) }
