@@ -88,7 +88,7 @@ func (c *Client) Nodes(ctx context.Context) ([]Node, error) {
 
 // DescribeVhost asks about the client's virtual host. A problem of kind [NoVhost] says that the user sees none of that name.
 func (c *Client) DescribeVhost(ctx context.Context) (Vhost, error) {
-	all, err := list[Vhost](ctx, c, path("vhosts"), "name,tracing,default_queue_type")
+	all, err := list[Vhost](ctx, c, path("vhosts"), "name,tracing,default_queue_type,message_stats.return_unroutable_details.rate,message_stats.drop_unroutable_details.rate")
 	if err != nil {
 		return Vhost{}, err
 	}

@@ -66,8 +66,21 @@ func (n Node) Uptime() time.Duration { return time.Duration(n.UptimeMilliseconds
 // A Vhost is a virtual host.
 type Vhost struct {
 	Name             string
-	Tracing          bool   // the firehose is on
-	DefaultQueueType string `json:"default_queue_type"` // "undefined" or "" = classic
+	Tracing          bool       // the firehose is on
+	DefaultQueueType string     `json:"default_queue_type"` // "undefined" or "" = classic
+	Unroutable       Unroutable `json:"message_stats"`
+}
+
+// Unroutable is how many messages a second no queue takes.
+type Unroutable struct {
+	Returned Rate `json:"return_unroutable_details"` // those whose sender wants them back
+	Dropped  Rate `json:"drop_unroutable_details"`   // the others
+}
+
+// UnmarshalJSON reads the object; the broker writes an empty list where there is none.
+func (u *Unroutable) UnmarshalJSON(b []byte) error {
+	type plain Unroutable
+	return object(b, (*plain)(u))
 }
 
 // A User is who asks.

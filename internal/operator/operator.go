@@ -353,6 +353,8 @@ type Broker struct {
 	QueueType string // of queues that are declared without one; "" = not known
 	Tracing   bool   // the firehose is on
 	Churn     management.Churn
+
+	Unroutable management.Unroutable // of the virtual host
 }
 
 // A View is a virtual host as it stood at one moment.

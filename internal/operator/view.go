@@ -81,7 +81,7 @@ func (b *Bus) readBroker(ctx context.Context, api *management.Client, v *View, s
 	if err != nil {
 		return err
 	}
-	v.Broker = Broker{Product: o.Product, Version: cmp.Or(o.Version, o.ManagementVersion), Cluster: o.ClusterName, RatesMode: o.RatesMode, Churn: o.Churn, Tracing: host.Tracing}
+	v.Broker = Broker{Product: o.Product, Version: cmp.Or(o.Version, o.ManagementVersion), Cluster: o.ClusterName, RatesMode: o.RatesMode, Churn: o.Churn, Tracing: host.Tracing, Unroutable: host.Unroutable}
 	if v.Broker.QueueType = host.DefaultQueueType; v.Broker.QueueType == "" || v.Broker.QueueType == "undefined" {
 		v.Broker.QueueType = "classic"
 	}
