@@ -48,6 +48,8 @@ type ear struct {
 	split  func(key string) (topic, server string)
 	traced bool     // by the firehose
 	unseen []string // what is not seen, and why
+
+	asked time.Time // whether the firehose is still on
 }
 
 // tapInto opens an ear for topics, and closes it when the work is done, or what the flags say is over. The context's end is no error then.
@@ -68,12 +70,17 @@ func (a *app) tapInto(ctx context.Context, l listenTo, topics []string, do func(
 		}
 		e.tap, err = tap.Open(ctx, tap.Config{Dial: bus.AMQP, Routes: routes, Notice: func(n tap.Notice) { a.note(n.Text) }})
 		if err != nil {
-			return err
+			return ofTheBus(err)
 		}
 		if e.split == nil {
 			e.split = e.tap.Topic
 		}
 		a.printUnseen(e.unseen)
+		if a.json {
+			for _, text := range e.unseen {
+				a.note("not seen: " + text)
+			}
+		}
 		err = a.listening(ctx, l, e, do)
 		lost, exact := e.tap.Lost()
 		if lost > 0 {
@@ -85,6 +92,14 @@ func (a *app) tapInto(ctx context.Context, l listenTo, topics []string, do func(
 		}
 		return errors.Join(err, e.tap.Close())
 	})
+}
+
+// ofTheBus marks an error as one that the broker is to blame for.
+func ofTheBus(err error) error {
+	if err == nil || errors.Is(err, tap.ErrNoRoutes) {
+		return err
+	}
+	return &operator.AccessError{Cause: err}
 }
 
 // listening does the work within its time, with the firehose on if that is asked for.
@@ -119,6 +134,45 @@ func (a *app) listening(ctx context.Context, l listenTo, e *ear, do func(context
 		return nil
 	}
 	return err
+}
+
+// next is the next message; heard is false where there was none for so long.
+func (e *ear) next(ctx context.Context, patience time.Duration) (m tap.Message, heard bool, err error) {
+	within, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	m, err = e.tap.Next(within)
+	switch {
+	case err == nil:
+		return m, true, nil
+	case ctx.Err() != nil:
+		return m, false, ctx.Err()
+	case within.Err() != nil:
+		return m, false, nil
+	}
+	return m, false, ofTheBus(err)
+}
+
+// askEvery is how often it is asked whether the firehose is on, which others may switch off.
+const askEvery = 5 * time.Second
+
+// event is the next of the firehose; one without a message says that there was none for so long.
+func (e *ear) event(ctx context.Context, patience time.Duration) (tap.Event, error) {
+	if now := time.Now(); now.Sub(e.asked) >= askEvery {
+		e.asked = now
+		vhost, err := e.api.DescribeVhost(ctx)
+		if err == nil && !vhost.Tracing {
+			return tap.Event{}, &operator.AccessError{Cause: errors.New("the firehose was switched off by somebody else, or its node was restarted")}
+		}
+	}
+	for {
+		m, heard, err := e.next(ctx, patience)
+		if !heard {
+			return tap.Event{}, err
+		}
+		if event, ok := tap.EventOf(m); ok {
+			return event, nil
+		}
+	}
 }
 
 // routes finds out what to listen to.

@@ -85,9 +85,12 @@ func (a *app) runTail(ctx context.Context, flags tailFlags, topics []string) err
 // requests shows what the tap hears, until ctx ends.
 func (p *printer) requests(ctx context.Context) error {
 	for {
-		m, err := p.ear.tap.Next(ctx)
+		m, heard, err := p.ear.next(ctx, time.Minute)
 		if err != nil {
 			return err
+		}
+		if !heard {
+			continue
 		}
 		r, ok := p.ear.tap.Request(m)
 		if !ok || !p.means(r) {
@@ -155,24 +158,6 @@ func (p *printer) rest(ctx context.Context, c *tap.Collector, told map[*tap.Span
 		}
 	}
 	return end
-}
-
-// event is the next of the firehose; one without a message says that there was none for so long.
-func (e *ear) event(ctx context.Context, patience time.Duration) (tap.Event, error) {
-	within, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	for {
-		m, err := e.tap.Next(within)
-		switch {
-		case err != nil && ctx.Err() == nil && within.Err() != nil:
-			return tap.Event{}, nil
-		case err != nil:
-			return tap.Event{}, err
-		}
-		if event, ok := tap.EventOf(m); ok {
-			return event, nil
-		}
-	}
 }
 
 // ended makes the planned end no error.

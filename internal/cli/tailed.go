@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/goslo/goslo/internal/mask"
 	"github.com/goslo/goslo/internal/operator"
@@ -180,7 +181,7 @@ func (e *ear) outcomeOf(ctx context.Context, s *tap.Span, now time.Time) *outcom
 
 // show prints a request, if it is to be, and says when that was enough.
 func (p *printer) show(_ context.Context, t tailed) error {
-	line := t.line()
+	line := t.line(screen{})
 	if p.flags.grep != "" && !p.grep.MatchString(line) && !p.grep.Match(t.Args) {
 		return nil
 	}
@@ -192,9 +193,11 @@ func (p *printer) show(_ context.Context, t tailed) error {
 			return err
 		}
 	} else {
+		s := p.app.screen()
+		line = t.line(s)
 		if !p.headed {
 			p.headed = true
-			line = fmt.Sprintf(tailedFormat+"\n", "TIME", "KIND", "TARGET", "METHOD", "SIZE", "REQUEST", "PROJECT", "USER", "FROM") + line
+			line = tailedHead(s) + "\n" + line
 		}
 		if len(t.Args) > 0 {
 			line += "\n    " + string(t.Args)
@@ -209,18 +212,42 @@ func (p *printer) show(_ context.Context, t tailed) error {
 	return nil
 }
 
-const tailedFormat = "%-12s  %-6s  %-20s  %-24s  %8s  %-40s  %-8s  %-8s  %s"
+const (
+	tailedFormat = "%-12s  %-6s  %-20s  %-24s"
+	originFormat = "%8s  %-40s  %-8s  %-8s  %s"
+)
 
-// line is t on one line, for people.
-func (t tailed) line() string {
-	target := tap.Target(t.Target).String()
-	method := tap.Method{Namespace: t.Namespace, Name: t.Method}.String() + " " + t.Version
-	line := fmt.Sprintf(tailedFormat, t.Time.Local().Format("15:04:05.000"), t.Kind, target, strings.TrimSpace(method), size(operator.Count(t.Size)),
-		cmp.Or(t.RequestID, "-"), brief(t.Project), brief(t.User), cmp.Or(t.Caller, "-"))
-	if t.Outcome != nil {
-		line += "  " + t.Outcome.String()
+// tailedHead is above the lines.
+func tailedHead(s screen) string {
+	return s.join(fmt.Sprintf(tailedFormat, "TIME", "KIND", "TARGET", "METHOD"), fmt.Sprintf(originFormat, "SIZE", "REQUEST", "PROJECT", "USER", "FROM"), "")
+}
+
+// join puts parts on a line, or, on a terminal that is too narrow, each on one of its own. Empty ones are left out.
+func (s screen) join(parts ...string) string {
+	parts = slices.DeleteFunc(parts, func(p string) bool { return p == "" })
+	line := strings.Join(parts, "  ")
+	if !s.terminal || utf8.RuneCountInString(line) <= s.width {
+		return line
 	}
-	return line
+	return strings.Join(parts, "\n"+strings.Repeat(" ", 14))
+}
+
+// line is t for people, on one line where it fits.
+func (t tailed) line(s screen) string {
+	method := strings.TrimSpace(tap.Method{Namespace: t.Namespace, Name: t.Method}.String() + " " + t.Version)
+	what := fmt.Sprintf(tailedFormat, t.Time.Local().Format("15:04:05.000"), t.Kind, tap.Target(t.Target).String(), method)
+	origin := fmt.Sprintf(originFormat, size(operator.Count(t.Size)), cmp.Or(t.RequestID, "-"), brief(t.Project), brief(t.User), cmp.Or(t.Caller, "-"))
+	became := ""
+	if t.Outcome != nil {
+		became = t.Outcome.String()
+		switch t.Outcome.State {
+		case stateFailed, stateNobody, stateReplyLost, stateUntold:
+			became = s.paint(red, became)
+		case stateWaiting, stateRunning, stateReturning:
+			became = s.paint(yellow, became)
+		}
+	}
+	return s.join(what, origin, became)
 }
 
 // brief is the beginning of an id.

@@ -10,8 +10,9 @@ import (
 
 // A screen is what results for people are written for: a terminal, or a file that somebody reads on one.
 type screen struct {
-	width  int // in characters
-	colour bool
+	width    int // in characters
+	colour   bool
+	terminal bool
 }
 
 // noTerminal is how wide a screen is that is none; narrowest is the least that text is broken for.
@@ -32,7 +33,7 @@ func (a *app) screen() screen {
 	}
 	refused, _ := a.lookup("NO_COLOR")
 	kind, _ := a.lookup("TERM")
-	return screen{width: max(width, narrowest), colour: refused == "" && kind != "dumb"}
+	return screen{width: max(width, narrowest), colour: refused == "" && kind != "dumb", terminal: true}
 }
 
 // A colour is a foreground colour, as ANSI has it.

@@ -194,11 +194,11 @@ func (f *follower) follow(ctx context.Context, e *ear) error {
 	f.collector.Want, f.collector.Split = f.wants, e.split
 	for heard := time.Now(); ; {
 		if !e.traced {
-			m, err := e.tap.Next(ctx)
+			m, heard, err := e.next(ctx, time.Minute)
 			if err != nil {
 				return err
 			}
-			if r, ok := e.tap.Request(m); ok && f.wants(r) {
+			if r, ok := e.tap.Request(m); heard && ok && f.wants(r) {
 				f.requests = append(f.requests, &tap.Span{Request: r, Sent: 1})
 				e.people.Reader(ctx, r.IDs.ReplyTo) // while it is there
 			}
