@@ -201,24 +201,22 @@ func TestLsListens(t *testing.T) {
 	t.Parallel()
 	o := operate(t)
 	o.cloud.Unchanged(t, func() {
-		for _, args := range [][]string{{"ls", "compute"}, {"describe", "compute"}} {
-			p := o.start(t, append(args, "--methods", "5s", "--json", "--management", o.cloud.Node.ManagementURL())...)
-			p.waitErr(t, "listening for 5s")
-			o.cloud.Build(t, "cmp-1", 0, nil)
-			o.cloud.Build(t, "cmp-1", 0, nil)
-			code, rest := p.end(t, 0)
-			got := decode[struct {
-				Methods []struct {
-					Topic, Method, Version, Kind string
-					Count                        int
-				}
-			}](t, result{out: rest})
-			if len(got.Methods) != 1 || code != 0 {
-				t.Fatalf("exit code %d, methods %+v", code, got.Methods)
+		p := o.start(t, "ls", "compute", "--methods", "5s", "--json", "--management", o.cloud.Node.ManagementURL())
+		p.waitErr(t, "listening for 5s")
+		o.cloud.Build(t, "cmp-1", 0, nil)
+		o.cloud.Build(t, "cmp-1", 0, nil)
+		code, rest := p.end(t, 0)
+		got := decode[struct {
+			Methods []struct {
+				Topic, Method, Version, Kind string
+				Count                        int
 			}
-			if m := got.Methods[0]; m.Topic != "compute" || m.Method != "sleep" || m.Version != "6.0" || m.Kind != "call" || m.Count != 2 {
-				t.Errorf("%s: %+v", args, m)
-			}
+		}](t, result{out: rest})
+		if len(got.Methods) != 1 || code != 0 {
+			t.Fatalf("exit code %d, methods %+v", code, got.Methods)
+		}
+		if m := got.Methods[0]; m.Topic != "compute" || m.Method != "sleep" || m.Version != "6.0" || m.Kind != "call" || m.Count != 2 {
+			t.Errorf("got %+v", m)
 		}
 	})
 	o.look(t, "ls", "--methods", "1s", "--watch", "1s").want(t, 2)
