@@ -164,6 +164,18 @@ func TestLs(t *testing.T) {
 	o.look(t, "ls", "compte").want(t, 3).wantErr(t, `did you mean "compute"?`)
 }
 
+// TestNamesAreCompleted is about what a shell asks for when somebody presses the tab key.
+func TestNamesAreCompleted(t *testing.T) {
+	t.Parallel()
+	o := operate(t)
+	for command, want := range map[string]string{"ls": "cinder-volume", "describe": "conductor", "who": "compute.cmp-2", "purge": cloudtest.Notifications, "drain-queue": "compute"} {
+		got := o.run(t, "__complete", command, "--management", o.cloud.Node.ManagementURL(), "").want(t, 0)
+		if !strings.Contains("\n"+got.out, "\n"+want+"\n") {
+			t.Errorf("%s: no %s in %s", command, want, got.out)
+		}
+	}
+}
+
 // TestLsWithoutManagement is about what AMQP alone tells, and what is said of the rest.
 func TestLsWithoutManagement(t *testing.T) {
 	t.Parallel()
@@ -266,7 +278,7 @@ func TestDescribe(t *testing.T) {
 	}
 	text := o.look(t, "describe", "compute").want(t, 0)
 	text.wantLines(t, "topic compute, exchange nova (topic, transient)", "delivery at most once: oslo.messaging acknowledges a request before it runs,",
-		"compute.cmp-2 server classic, transient never 1 yes no bound 0 4", o.process(cloudtest.Compute2)+" @ 127.0.0.1, connected")
+		"compute.cmp-2 server classic, transient never 1 no bound 0 4", "owner "+o.process(cloudtest.Compute2)+" @ 127.0.0.1, connected")
 	o.look(t, "describe", "conducter").want(t, 3).wantErr(t, `did you mean "conductor"?`)
 	o.bare(t, "describe", "compute", "--management", "off").want(t, 0).wantLines(t, "delivery not known: no consumer could be seen", "compute topic ? ? 2")
 }
@@ -398,6 +410,9 @@ func (r remains) awaitOrphans(t *testing.T) {
 func TestOrphansAreDeleted(t *testing.T) {
 	t.Parallel()
 	r := leave(t)
+	if young := r.manage(t, "orphans"); young.code == 0 {
+		young.wantErr(t, "not seen: whether anybody consumes from 2 queues")
+	}
 	r.awaitOrphans(t)
 	got := r.manage(t, "orphans", "--delete", "--yes").want(t, 6)
 	got.wantLines(t, emptyOrphan+": deleted", fullOrphan+": not empty (see goslo drain-queue; --with-messages deletes it all the same)")

@@ -94,15 +94,19 @@ func (d *description) text(v *operator.View, s screen) string {
 		fmt.Fprintf(&b, "%-*s%s\n", about, g.About, s.wrap(g.Says, about))
 	}
 	b.WriteString("\n")
-	t := newTable("QUEUE", "KIND", "TYPE", "EXPIRES", "CONSUMERS", "ACK", "PREFETCH", "READY", "UNACKED", "IDLE")
+	t := newTable("QUEUE", "KIND", "TYPE", "EXPIRES", "CONSUMERS", "PREFETCH", "READY", "UNACKED")
 	for _, q := range d.Queues {
-		t.row(short(q), string(q.Kind), declared(q), expires(q), q.Consumers.String(), acks(q), prefetches(q), q.Ready.String(), q.Unacked.String(), sinceAt(v, q.IdleSince))
+		t.row(short(q), string(q.Kind), declared(q), expires(q), q.Consumers.String(), prefetches(q), q.Ready.String(), q.Unacked.String())
 	}
 	b.WriteString(t.String())
-	b.WriteString("\n")
-	for _, q := range d.Queues {
-		for _, r := range q.Readers {
-			fmt.Fprintf(&b, "%s\n    %s\n", short(q), s.wrap(describeOwner(v, r.Owner), 4))
+	if owners := owners(d.Queues); len(owners) > 0 {
+		b.WriteString("\n")
+		for _, o := range owners {
+			serves := ""
+			if len(o.Serves) > 0 {
+				serves = "; serves " + strings.Join(o.Serves, ", ")
+			}
+			fmt.Fprintf(&b, "owner  %s\n", s.wrap(describeOwner(v, o)+serves, len("owner  ")))
 		}
 	}
 	return b.String()
@@ -136,18 +140,6 @@ func expires(q *operator.Queue) string {
 	return ago(q.Declared.Expires)
 }
 
-func acks(q *operator.Queue) string {
-	words := make([]string, 0, len(q.Readers))
-	for _, r := range q.Readers {
-		word := "yes"
-		if !r.Ack {
-			word = "no"
-		}
-		words = append(words, word)
-	}
-	return same(words)
-}
-
 func prefetches(q *operator.Queue) string {
 	words := make([]string, 0, len(q.Readers))
 	for _, r := range q.Readers {
@@ -158,6 +150,21 @@ func prefetches(q *operator.Queue) string {
 		words = append(words, word)
 	}
 	return same(words)
+}
+
+// owners are the connections that consume from queues, each once.
+func owners(queues []*operator.Queue) []operator.Owner {
+	var all []operator.Owner
+	known := make(map[string]bool)
+	for _, q := range queues {
+		for _, r := range q.Readers {
+			if !known[r.Owner.Connection] {
+				known[r.Owner.Connection] = true
+				all = append(all, r.Owner)
+			}
+		}
+	}
+	return all
 }
 
 // same is what all words are; "" = there are none.

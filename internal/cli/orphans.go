@@ -60,6 +60,7 @@ func (a *app) orphans() *cobra.Command {
 				return a.deleteOrphans(c.Context(), &flags)
 			}
 			return a.looking(c.Context(), flags.lsFlags, nil, func(v *operator.View) error {
+				a.printUnseen(unjudged(v))
 				found := v.Orphans(time.Duration(flags.older), flags.servers)
 				if err := a.printOrphans(v, found, nil); err != nil || len(found) == 0 {
 					return err
@@ -104,7 +105,7 @@ func (a *app) printOrphans(v *operator.View, found []operator.Orphan, fates map[
 		if found == nil {
 			found = []operator.Orphan{}
 		}
-		return a.printLine(abandoned{At: v.At, Vhost: v.Vhost, Orphans: found, Deleted: fates, Unseen: append([]string{}, v.Unseen...)})
+		return a.printLine(abandoned{At: v.At, Vhost: v.Vhost, Orphans: found, Deleted: fates, Unseen: append(append([]string{}, v.Unseen...), unjudged(v)...)})
 	}
 	if len(found) == 0 {
 		_, err := fmt.Fprintf(a.Out, "no orphans in virtual host %s\n", v.Vhost)
@@ -126,13 +127,22 @@ func (a *app) printOrphans(v *operator.View, found []operator.Orphan, fates map[
 	return err
 }
 
+// unjudged says of how many queues it is not known whether they are orphans.
+func unjudged(v *operator.View) []string {
+	n := v.Unjudged()
+	if n == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("whether anybody consumes from %s: the broker has no statistics of them, or none yet; look again in some seconds", amount(n, "queue"))}
+}
+
 func (a *app) deleteOrphans(ctx context.Context, flags *orphanFlags) error {
 	return a.look(ctx, flags.lookAt, func(ctx context.Context, bus *operator.Bus) error {
 		v, err := bus.View(ctx)
 		if err != nil {
 			return err
 		}
-		a.printUnseen(v.Unseen)
+		a.printUnseen(append(v.Unseen, unjudged(v)...))
 		found := v.Orphans(time.Duration(flags.older), flags.servers)
 		if len(found) == 0 {
 			return a.printOrphans(v, found, nil)

@@ -52,6 +52,17 @@ func (v *View) Orphans(older time.Duration, servers bool) []Orphan {
 	return all
 }
 
+// Unjudged is how many queues may be orphans or not, as the broker does not say yet whether somebody consumes from them.
+func (v *View) Unjudged() int {
+	n := 0
+	for _, q := range v.Queues {
+		if q.Consumers < 0 && !q.Shared() {
+			n++
+		}
+	}
+	return n
+}
+
 // A Fate is what became of a queue that was to be deleted.
 type Fate string
 
