@@ -13,10 +13,11 @@ import (
 // Stars stand where a secret was.
 const Stars = "***"
 
-// secrets are what names of secrets have in them, in lower case: oslo.utils' list (oslo_utils/strutils.py), and what HTTP calls credentials.
+// secrets are what names of secrets have in them, in lower case: oslo.utils' list (oslo_utils/strutils.py), what HTTP calls credentials, and more.
 var secrets = []string{
 	"adminpass", "admin_pass", "password", "auth_token", "new_pass", "secret", "sys_pswd", "token", "configdrive", "encrypted_key", "private_key",
 	"fernetkey", "sslkey", "passphrase", "credential", "encryptionkey", "clientkey", "adminkey", "authorization", "cookie",
+	"user_data", "userdata", "injected_files", // of nova's: scripts and files for new machines, with what passwords they hold
 }
 
 // Secret reports whether a member, header or setting of this name holds a secret, in any case, and with dashes as with underscores.

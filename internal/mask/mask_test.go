@@ -20,6 +20,7 @@ func TestJSONMasksSecrets(t *testing.T) {
 		`{"X-Auth-Token":1,"X-Subject-Token":true,"HTTP_COOKIE":"x1","Authorization":"x1"}`:          `{"X-Auth-Token":"***","X-Subject-Token":"***","HTTP_COOKIE":"***","Authorization":"***"}`,
 		` {"plain":["password","token"]} `:                                                           ` {"plain":["password","token"]} `,
 		`["rabbit://u:x1@h/?a=b","rabbit://u@h/","a\u003a//u:\u00781@h"]`:                            `["rabbit://u:***@h/?a=b","rabbit://u@h/","a://u:***@h"]`,
+		`{"user_data":"eDE=","injected_files":[["/etc/x","eDE="]]}`:                                  `{"user_data":"***","injected_files":"***"}`,
 		`"password"`:                `"password"`,
 		`null`:                      `null`,
 		``:                          `"(not shown: it is no JSON)"`,
