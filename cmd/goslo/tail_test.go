@@ -3,10 +3,14 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -167,7 +171,13 @@ func branches(all []any) (lines []string) {
 }
 
 func (c tappedCloud) trace(t *testing.T) {
-	asJSON := c.start(t, "trace", tappedID, "--firehose", "60s", "--json")
+	var collected atomic.Int64 // bytes
+	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		n, _ := io.Copy(io.Discard, r.Body) // a part is told by what is missing
+		collected.Add(n)
+	}))
+	defer collector.Close()
+	asJSON := c.start(t, "trace", tappedID, "--firehose", "60s", "--json", "--otlp", collector.URL)
 	asJSON.waitErr(t, "the firehose is on")
 	asText := c.start(t, "trace", "--method", "bui*", "--firehose", "60s")
 	asText.waitErr(t, "left on")
@@ -179,6 +189,7 @@ func (c tappedCloud) trace(t *testing.T) {
 	line := asJSON.out.rest()
 	var got struct {
 		RequestID string `json:"request_id"`
+		TraceID   string `json:"trace_id"`
 		Complete  bool
 		Took      float64 `json:"took_ms"`
 		Requests  []any
@@ -192,6 +203,9 @@ func (c tappedCloud) trace(t *testing.T) {
 	}
 	if got.RequestID != tappedID || !got.Complete || got.Took < 200 {
 		t.Errorf("got %s, complete %t, %v ms", got.RequestID, got.Complete, got.Took)
+	}
+	if got.TraceID != strings.ReplaceAll(tappedID[4:], "-", "") || collected.Load() < 500 {
+		t.Errorf("%d bytes for a collector, of trace %q", collected.Load(), got.TraceID)
 	}
 	text := asText.out.rest()
 	for _, part := range []string{"CALLER", "QUEUE", "RUN", "nova-api:", "\n  nova-conductor:", "compute/cmp-1", "ok", "req-other: 2 requests, "} {

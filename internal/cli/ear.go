@@ -68,7 +68,9 @@ func (a *app) tapInto(ctx context.Context, l listenTo, topics []string, do func(
 		if err := e.people.Load(ctx); err != nil {
 			e.unseen = append(e.unseen, "who sends: "+err.Error())
 		}
+		told := a.whenSlow("binding the tap, key by key")
 		e.tap, err = tap.Open(ctx, tap.Config{Dial: bus.AMQP, Routes: routes, Notice: func(n tap.Notice) { a.note(n.Text) }})
+		told()
 		if err != nil {
 			return ofTheBus(err)
 		}
@@ -205,16 +207,7 @@ func (e *ear) routes(ctx context.Context, topics []string, blind error) (tap.Fin
 	if exchange == "" {
 		exchange = "openstack"
 	}
-	return tap.Named(exchange, dotted(topics)), nil
-}
-
-// dotted are topics and servers as names of queues.
-func dotted(topics []string) []string {
-	names := make([]string, len(topics))
-	for i, t := range topics {
-		names[i] = strings.Replace(t, "/", ".", 1)
-	}
-	return names
+	return tap.Named(exchange, topics), nil
 }
 
 // note says something about the listening on standard error.
@@ -242,7 +235,11 @@ func (a *app) switchOn(ctx context.Context, l listenTo, api *management.Client) 
 	if err != nil {
 		return nil, fmt.Errorf("find this program, to start the one that switches the firehose off: %w", err)
 	}
-	first, err := json.Marshal(guarded{URL: a.bus.url, ConfigFiles: a.configFiles, Management: l.management, For: l.firehose})
+	place := l.management
+	if place == "" {
+		place = api.URL() // a cluster's nodes each have a firehose
+	}
+	first, err := json.Marshal(guarded{URL: a.bus.url, ConfigFiles: a.configFiles, Management: place, For: l.firehose})
 	if err != nil {
 		return nil, err
 	}

@@ -88,15 +88,7 @@ func (p *printer) means(r tap.Request) bool {
 	}) {
 		return false
 	}
-	if !p.ear.traced || len(p.topics) == 0 {
-		return true // the tap is bound with no other topics
-	}
-	queue := strings.TrimSuffix(r.Target.Topic+"."+r.Target.Server, ".")
-	return slices.ContainsFunc(dotted(p.topics), func(pattern string) bool {
-		topic, _ := path.Match(pattern, r.Target.Topic)
-		server, _ := path.Match(pattern, queue)
-		return topic || server
-	})
+	return !p.ear.traced || tap.Means(p.topics, r.Target) // a tap is bound with no other topics
 }
 
 // request is r as it is shown. Who sent a call is known by who reads its replies.

@@ -80,10 +80,10 @@ func routesOf(bindings []management.Binding, patterns []string) []Route {
 		topic, isFanout := strings.CutSuffix(b.Source, fanoutSuffix)
 		switch {
 		case strings.HasPrefix(b.Destination, QueuePrefix):
-		case isFanout && wanted(patterns, topic, topic):
+		case isFanout && Means(patterns, Target{Topic: topic}):
 			found[at] = Route{Exchange: b.Source, Key: b.RoutingKey} // of many queues, which come and go
 		case isRequests(b):
-			if topic, _ := known.split(b.RoutingKey); wanted(patterns, topic, b.RoutingKey) {
+			if topic, server := known.split(b.RoutingKey); Means(patterns, Target{Topic: topic, Server: server}) {
 				found[at] = Route{Exchange: b.Source, Key: b.RoutingKey, Queue: b.Destination}
 			}
 		}
@@ -99,22 +99,30 @@ func isRequests(b management.Binding) bool {
 		!slices.ContainsFunc(priorities, func(p string) bool { return strings.HasSuffix(b.RoutingKey, p) })
 }
 
-// wanted says whether a pattern means this topic, or this one of its queues.
-func wanted(patterns []string, topic, queue string) bool {
+// Means says whether one of the patterns means a target, as for [Listed].
+func Means(patterns []string, to Target) bool {
+	queue := to.Topic
+	if to.Server != "" {
+		queue += "." + to.Server
+	}
 	return len(patterns) == 0 || slices.ContainsFunc(patterns, func(p string) bool {
-		p = strings.Replace(strings.ReplaceAll(p, "#", "*"), "/", ".", 1)
-		ofTopic, _ := path.Match(p, topic)
+		p = queueName(strings.ReplaceAll(p, "#", "*"))
+		ofTopic, _ := path.Match(p, to.Topic)
 		ofQueue, _ := path.Match(p, queue)
 		return ofTopic || ofQueue
 	})
 }
 
-// Named finds the routes of what is named, a topic or topic.server, by plain AMQP: the queues of these names in one exchange, and the fanouts of those that
+// queueName is what the queue of topic/server is called.
+func queueName(target string) string { return strings.Replace(target, "/", ".", 1) }
+
+// Named finds the routes of what is named, a topic, topic.server or topic/server, by plain AMQP: the queues of these names in one exchange, and the fanouts of those that
 // are served. A name with * in it is a key of the exchange, as [Route] without a queue. Servers of a topic that are not named are not found.
 func Named(exchange string, names []string) Finder {
 	return func(_ context.Context, look Looker) ([]Route, error) {
 		var routes []Route
 		for _, name := range names {
+			name = queueName(name)
 			if strings.ContainsAny(name, "*#") {
 				routes = append(routes, Route{Exchange: exchange, Key: name})
 				continue

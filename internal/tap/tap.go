@@ -21,7 +21,7 @@
 // # Goroutines
 //
 // A Tap has one that looks after its queues, from Open to Close, and the AMQP library's. A [Firehose] has a process of its own, the guard, which
-// switches it off when this one is gone.
+// switches it off when this one is gone; it has one that waits for that.
 package tap
 
 import (
