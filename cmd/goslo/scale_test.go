@@ -56,6 +56,10 @@ func TestScale(t *testing.T) {
 		most int64 // requests to the management API
 		want string
 	}{
+		{[]string{"ls"}, 0, 16, "compute"},
+		{[]string{"doctor"}, 6, 40, ""},
+		{[]string{"orphans"}, 0, 16, fmt.Sprint(scaleOrphans)},
+		{[]string{"top", "--once"}, 0, 16, fmt.Sprint(scaleServers)},
 		{[]string{"ping", "compute", "--all", "--timeout", "20s", "--slow", "20s"}, 0, 16, fmt.Sprintf("%d ok\n", scaleServers)},
 	} {
 		requests.Store(0)
