@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +16,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/goslo/goslo/internal/brokertest"
+	"github.com/goslo/goslo/internal/management"
 	"github.com/goslo/goslo/transport"
 	"github.com/goslo/goslo/wire"
 )
@@ -37,6 +39,16 @@ func TestScale(t *testing.T) {
 	crowd(t, node.URLVhost(vhost))
 	t.Logf("built in %s", time.Since(start).Round(time.Millisecond))
 
+	client, err := management.New(management.Config{URL: node.ManagementURL(), Vhost: vhost})
+	if err != nil {
+		t.Fatal(err)
+	}
+	brokertest.Await(t, "the broker has statistics of all queues", func() bool {
+		queues, err := client.Queues(t.Context())
+		orphans := slices.DeleteFunc(queues, func(q management.Queue) bool { return q.Consumers == nil || *q.Consumers > 0 })
+		return err == nil && len(orphans) == scaleOrphans
+	})
+	client.Close()
 	api, err := url.Parse(node.ManagementURL())
 	if err != nil {
 		t.Fatal(err)
@@ -57,8 +69,8 @@ func TestScale(t *testing.T) {
 		want string
 	}{
 		{[]string{"ls"}, 0, 16, "compute"},
-		{[]string{"doctor"}, 6, 40, ""},
-		{[]string{"orphans"}, 0, 16, fmt.Sprint(scaleOrphans)},
+		{[]string{"doctor"}, 0, 20, fmt.Sprintf("B05 orphans  %d queues", scaleOrphans)},
+		{[]string{"orphans"}, 6, 16, fmt.Sprintf("%d orphans", scaleOrphans)},
 		{[]string{"top", "--once"}, 0, 16, fmt.Sprint(scaleServers)},
 		{[]string{"ping", "compute", "--all", "--timeout", "20s", "--slow", "20s"}, 0, 16, fmt.Sprintf("%d ok\n", scaleServers)},
 	} {
