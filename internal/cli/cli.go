@@ -128,7 +128,7 @@ func (a *app) root() *cobra.Command {
 	flags.BoolVar(&a.json, "json", false, "print results, and errors, as JSON")
 	flags.StringVar(&a.logLevel, "log-level", "warn", "what to log on standard error: debug, info, warn, error or off")
 	c.AddCommand(a.demo(), a.serve(), a.call(), a.cast(), a.fanout(), a.ping(), a.notify(), a.listen(),
-		a.top(), a.ls(), a.describe(), a.who(), a.doctor(), a.why(), a.orphans(), a.drainQueue(), a.purge(),
+		a.top(), a.ls(), a.describe(), a.who(), a.doctor(), a.why(), a.plan(), a.orphans(), a.drainQueue(), a.purge(),
 		a.tail(), a.trace(), a.guardFirehose(),
 		a.broker(), a.zmq(), a.config(), a.flow(), a.new(), a.version())
 	// The names and values are fixed, so that these cannot fail.

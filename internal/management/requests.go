@@ -86,9 +86,14 @@ func (c *Client) Nodes(ctx context.Context) ([]Node, error) {
 		"name,running,type,mem_alarm,mem_used,mem_limit,disk_free_alarm,disk_free,disk_free_limit,fd_used,fd_total,proc_used,proc_total,partitions,uptime")
 }
 
+// Vhosts lists the virtual hosts that the user sees.
+func (c *Client) Vhosts(ctx context.Context) ([]Vhost, error) {
+	return list[Vhost](ctx, c, path("vhosts"), "name,tracing,default_queue_type,message_stats.return_unroutable_details.rate,message_stats.drop_unroutable_details.rate")
+}
+
 // DescribeVhost asks about the client's virtual host. A problem of kind [NoVhost] says that the user sees none of that name.
 func (c *Client) DescribeVhost(ctx context.Context) (Vhost, error) {
-	all, err := list[Vhost](ctx, c, path("vhosts"), "name,tracing,default_queue_type,message_stats.return_unroutable_details.rate,message_stats.drop_unroutable_details.rate")
+	all, err := c.Vhosts(ctx)
 	if err != nil {
 		return Vhost{}, err
 	}
