@@ -38,7 +38,7 @@ func (a *app) trace() *cobra.Command {
 		Long: `Follow one request: what services sent to each other under its request id, req-..., or its global one, as a tree: who called whom, how
 long it waited in its queue, how long the server had it, how long the reply took, and what failed. It is waited for until --firehose
 or --for is over (60s), and with the firehose until all of it is, and ` + quiet.String() + ` are quiet. With --method instead of an id, the next request for that
-method is followed.
+method is followed. Where nothing of it passed by, the exit code is 4.
 
 A child is what the process that had a request sent under the same id before it answered. What a process does with a cast is never
 told on the bus: it has no run time, and what its process sends later counts as its child. "run" begins when the broker hands a request
