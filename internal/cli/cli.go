@@ -1,12 +1,13 @@
 // Package cli is the goslo command line, over the public packages.
 //
 // It owns flags, help, output and exit codes; what the commands do is done by packages goslo, rpc and notify, or, where it is about a
-// project's source, by internal/flow.
+// project's source, by internal/flow; where it is about a broker as it stands, by internal/operator and what is built on it.
 // Results go to standard output and everything else to standard error, so that a result can be piped. With
 // --json each result is one JSON document on a line of standard output, and an error is one JSON object on
 // a line of standard error.
 //
-// It starts goroutines in the demo, one for each service and one for HTTP, and in flow one that says what takes long; it waits for them.
+// It starts goroutines in the demo, one for each service and one for HTTP, and one that says what takes long; it waits for them. One more
+// reads the answer to a question on a terminal; interrupted, it is left to the end of the program, as nothing ends such a read.
 package cli
 
 import (

@@ -239,6 +239,9 @@ func refusal(status int, header http.Header, answer []byte) (Problem, string) {
 		}
 		return NotFound, detail
 	}
+	if to, err := url.Parse(header.Get("Location")); err == nil && status < http.StatusBadRequest && to.Host != "" {
+		return NotManagement, "it sends us to " + to.Scheme + "://" + to.Host
+	}
 	if detail == "" {
 		detail = http.StatusText(status)
 	}

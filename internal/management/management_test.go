@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -88,6 +89,45 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 				t.Errorf("the password is in %q", err)
 			}
 		})
+	}
+}
+
+// TestTLS is about whom the client believes, and that it says who it is to nobody else.
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	broker := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		if user, password, _ := r.BasicAuth(); user != "seer" || password != "s3cret" {
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`{"name":"seer","tags":"monitoring,policymaker"}`))
+	}))
+	t.Cleanup(broker.Close)
+	elsewhere := httptest.NewServer(http.RedirectHandler(broker.URL+"/api/whoami", http.StatusTemporaryRedirect))
+	t.Cleanup(elsewhere.Close)
+
+	trust := broker.Client().Transport.(*http.Transport).TLSClientConfig
+	c, err := management.New(management.Config{URL: strings.Replace(broker.URL, "https://", "https://seer:s3cret@", 1) + "/", TLS: trust})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	user, err := c.Whoami(t.Context())
+	if err != nil || user.Name != "seer" || !slices.Equal(user.Tags, management.Tags{"monitoring", "policymaker"}) {
+		t.Errorf("got %+v, %v", user, err)
+	}
+	if strings.Contains(c.URL(), "s3cret") {
+		t.Errorf("the password is in %s", c.URL())
+	}
+	redirected, err := management.New(management.Config{URL: elsewhere.URL, Username: "seer", Password: "s3cret", TLS: trust})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer redirected.Close()
+	if _, err := redirected.Whoami(t.Context()); err == nil || asked.Load() != 1 || !strings.Contains(err.Error(), "it sends us to "+broker.URL) {
+		t.Errorf("a redirect was followed, or is not told: %v", err)
 	}
 }
 

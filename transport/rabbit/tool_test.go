@@ -1,6 +1,7 @@
 package rabbit_test
 
 import (
+	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -47,5 +48,38 @@ func TestDial(t *testing.T) {
 	}
 	if found, err := ch.QueueDeclarePassive(q.Name, false, true, true, false, nil); err != nil || found.Messages != 0 {
 		t.Errorf("the queue just declared: %+v, %v", found, err)
+	}
+}
+
+// TestSite is about where the brokers are, for those who come by another door.
+func TestSite(t *testing.T) {
+	t.Parallel()
+	for url, want := range map[string]struct {
+		hosts, vhost string
+		tls          bool
+	}{
+		"rabbit://":                           {"guest:guest@localhost:5672", "/", false},
+		"rabbit://u:p@h1:1,v@h2/cell":         {"u:p@h1:1 v:@h2:5672", "cell", false},
+		"rabbit://u:p@[::1]/%2Fnova?ssl=true": {"u:p@::1:5672", "/nova", true},
+	} {
+		u, err := transport.ParseURL(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		site, err := rabbit.Config{URL: u}.Site()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var hosts []string
+		for _, h := range site.Hosts {
+			hosts = append(hosts, fmt.Sprintf("%s:%s@%s:%d", h.Username, h.Password, h.Hostname, h.Port))
+		}
+		if got := strings.Join(hosts, " "); got != want.hosts || site.VirtualHost != want.vhost || (site.TLS != nil) != want.tls {
+			t.Errorf("%s: got %s, vhost %q, TLS %v", u, got, site.VirtualHost, site.TLS != nil)
+		}
+	}
+	u := &transport.URL{Scheme: "rabbit", Query: []transport.Option{{Name: "ssl", Value: "maybe"}}}
+	if _, err := (rabbit.Config{URL: u}).Site(); err == nil {
+		t.Error("a site of options that are wrong")
 	}
 }
