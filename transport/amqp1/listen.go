@@ -207,7 +207,6 @@ type inbox struct {
 
 	mu    sync.Mutex
 	queue []arrival
-	head  int
 }
 
 func (b *inbox) push(a arrival) {
@@ -223,14 +222,12 @@ func (b *inbox) push(a arrival) {
 func (b *inbox) pop() (a arrival, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.head == len(b.queue) {
+	if len(b.queue) == 0 {
 		return arrival{}, false
 	}
-	a = b.queue[b.head]
-	b.queue[b.head] = arrival{}
-	if b.head++; b.head == len(b.queue) {
-		b.queue, b.head = b.queue[:0], 0
-	}
+	a = b.queue[0]
+	b.queue[0] = arrival{}
+	b.queue = b.queue[1:]
 	return a, true
 }
 
@@ -239,14 +236,14 @@ func (b *inbox) remove(s *subscription) []arrival {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var out, rest []arrival
-	for _, a := range b.queue[b.head:] {
+	for _, a := range b.queue {
 		if a.link.subscription == s {
 			out = append(out, a)
 		} else {
 			rest = append(rest, a)
 		}
 	}
-	b.queue, b.head = rest, 0
+	b.queue = rest
 	return out
 }
 
