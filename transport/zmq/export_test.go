@@ -2,7 +2,12 @@
 
 package zmq
 
-import "time"
+import (
+	"context"
+	"time"
+
+	"github.com/goslo/goslo/transport"
+)
 
 // BreakConnections breaks the connections to servers, as a network would that is back at once. It returns how many there were.
 func (c *Conn) BreakConnections() int {
@@ -55,4 +60,14 @@ func (c *Conn) AgeLosses(by time.Duration) {
 		close(done)
 	})
 	<-done
+}
+
+// Misdirect sends a message that is no notification to where notifications are heard, or a notification elsewhere, as no Conn does.
+func (c *Conn) Misdirect(ctx context.Context, to transport.Address, m *transport.Message) error {
+	e := envelope{to: toTopic, service: c.serviceAt(to)}
+	body, err := appendMessage(appendRequest(nil, &e), m)
+	if err != nil {
+		return err
+	}
+	return c.toOne(ctx, e, body, anybody{})
 }

@@ -248,7 +248,7 @@ func (l *topicListener) take(ctx context.Context) (*arrival, error) {
 	}
 }
 
-// delivery decodes an arrival. Nil when it has expired, or cannot be read, which is logged; it is settled then.
+// delivery decodes an arrival. Nil when it has expired, or cannot be read, or is for another kind of listener, which is logged; it is settled then.
 func (l *topicListener) delivery(a *arrival) *transport.Delivery {
 	d := &delivery{listener: l, arrival: a}
 	waited := time.Since(a.at)
@@ -258,8 +258,11 @@ func (l *topicListener) delivery(a *arrival) *transport.Delivery {
 		return nil
 	}
 	message, err := parseMessage(a.body)
+	if err == nil {
+		err = transport.CheckNotification(l.from, message)
+	}
 	if err != nil {
-		l.conn.log.Error("zmq: message dropped: it cannot be read", "listener", l.Addr(), "bytes", len(a.body), "error", err)
+		l.conn.log.Error("zmq: message dropped: it cannot be read, or does not belong here", "listener", l.Addr(), "bytes", len(a.body), "error", err)
 		d.drop(answerRefused, err.Error())
 		return nil
 	}

@@ -122,6 +122,43 @@ func TestNotificationsAreNoRequests(t *testing.T) {
 	}
 }
 
+// What a peer sends to where something else is expected, a request to who hears notifications or a notification to a server, is dropped.
+func TestMisdirected(t *testing.T) {
+	t.Parallel()
+	url := busURL(t)
+	bus, peer := open(t, url), open(t, url)
+	at := transport.Address{Kind: transport.Topic, Topic: "n.info", Server: "s"}
+	server, err := bus.Listen(testContext(t), at, transport.ListenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		l     transport.Listener
+		to    transport.Address
+		wrong *transport.Message
+		right *transport.Message
+	}{{hear(t, bus, "", 0), notified(""), cast("wrong"), event("right")}, {server, at, event("wrong"), cast("right")}} {
+		sent := make(chan error, 1)
+		go func() { // awaited below
+			_ = peer.Misdirect(testContext(t), c.to, c.wrong) // which may be told that it was taken
+			sent <- peer.Send(testContext(t), c.to, c.right)
+		}()
+		d, err := c.l.Next(testContext(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if (d.Message.Event != nil) != (c.right.Event != nil) {
+			t.Errorf("%s got %+v", c.l.Addr(), d.Message)
+		}
+		if err := d.Ack(testContext(t)); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-sent; err != nil {
+			t.Errorf("send to %s: %v", c.to, err)
+		}
+	}
+}
+
 // Who tells does not wait for who handles, as long as there is room; nor for Next.
 func TestNotifierDoesNotWaitForHandlers(t *testing.T) {
 	t.Parallel()
