@@ -157,13 +157,17 @@ func (l *listener) partitionsLost(_ context.Context, _ *kgo.Client, gone map[str
 func (l *listener) give(list []int32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	a := &l.account
 	for _, p := range list {
-		if g := a.ledgers[p]; g != nil {
-			before := len(g.entries)
-			g.give()
-			a.held -= before - len(g.entries)
-		}
+		l.account.give(p)
 	}
 	signal(l.room)
+}
+
+// give takes a partition off the account. The mutex is held.
+func (a *account) give(partition int32) {
+	if g := a.ledgers[partition]; g != nil {
+		before := len(g.entries)
+		g.give()
+		a.held -= before - len(g.entries)
+	}
 }

@@ -106,3 +106,79 @@ func TestLedgerThatWasElsewhere(t *testing.T) {
 	d.settle(d.all[1])
 	d.at("after one was forgotten", 3)
 }
+
+// A record that is not settled for long does not have the account grow with all that is settled behind it.
+func TestLedgerBehindOneThatIsStuck(t *testing.T) {
+	t.Parallel()
+	d := newDriven(t)
+	d.begin(0, unknown, 0, unknown)
+	for i := range int64(10_000) {
+		d.fetch(i)
+		d.hand(d.all[i])
+		if i%100 > 0 {
+			d.settle(d.all[i])
+		}
+	}
+	for i := int64(1); i < 10_000; i++ { // out of order, between others that are settled
+		if d.all[i].state == handed {
+			d.settle(d.all[i])
+		}
+	}
+	if n := len(d.entries); n != 2 {
+		t.Errorf("the account has %d entries, want the one that is stuck and those behind it", n)
+	}
+	if d.all[9_999].record != nil {
+		t.Error("what is settled is still in memory")
+	}
+	d.at("behind the first", 0)
+
+	d.give()
+	d.begin(0, 10_000, 0, 10_000)
+	if got := d.fetch(0, 1, 5_000); len(got) > 0 {
+		t.Errorf("fresh are %v, want none", got)
+	}
+	d.settle(d.all[0])
+	d.at("with half of it fetched again", 5_001)
+	if got := d.fetch(5_001, 9_999, 10_000); !cmp.Equal(got, []int64{10_000}) {
+		t.Errorf("fresh are %v, want what was not settled", got)
+	}
+	d.at("with all of it fetched again", 10_000)
+
+	d.hand(d.all[10_000])
+	d.fetch(10_001, 10_002, 10_003)
+	for _, o := range []int64{10_001, 10_002, 10_003} {
+		d.hand(d.all[o])
+		d.settle(d.all[o])
+	}
+	d.give()
+	d.begin(10_002, 10_004, 10_002, 10_004) // another has settled some of them
+	d.at("after another", 10_002)
+	if got := d.fetch(10_002, 10_003, 10_004); !cmp.Equal(got, []int64{10_004}) {
+		t.Errorf("fresh are %v, want what was not settled", got)
+	}
+}
+
+// A partition that goes back has lost what it had, and brings what is new.
+func TestLedgerOfOneThatGoesBack(t *testing.T) {
+	t.Parallel()
+	d := newDriven(t)
+	d.begin(0, unknown, 0, unknown)
+	d.fetch(0, 1, 2, 3, 4)
+	for _, o := range []int64{0, 1, 2, 3} {
+		d.hand(d.all[o])
+	}
+	d.settle(d.all[0])
+	d.settle(d.all[1])
+	d.settle(d.all[2])
+	if n := d.restart(1); n != 1 {
+		t.Errorf("%d waited, want 1", n)
+	}
+	d.settle(d.all[3]) // of what there was
+	d.at("gone back", 1)
+	if got := d.fetch(1, 2); !cmp.Equal(got, []int64{1, 2}) || d.all[1].again {
+		t.Errorf("fresh are %v, again %t; want what is new", got, d.all[1].again)
+	}
+	d.hand(d.all[1])
+	d.settle(d.all[1])
+	d.at("gone on", 2)
+}

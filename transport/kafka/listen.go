@@ -54,8 +54,8 @@ func (c *Conn) listen(ctx context.Context, from transport.Address, o transport.L
 		return nil, err
 	}
 	m := membership{at: from, topic: topic, group: cmp.Or(from.Pool, c.settings.group), prefetch: cmp.Or(o.Prefetch, defaultPrefetch), temporary: o.Temporary}
-	partitions, err := c.ensureTopic(ctx, topic)
-	if err != nil {
+	var partitions []int32
+	if partitions, m.id, err = c.ensureTopic(ctx, topic); err != nil {
 		return nil, err
 	}
 	if m.temporary {
@@ -103,8 +103,9 @@ func (c *Conn) listen(ctx context.Context, from transport.Address, o transport.L
 	return l, nil
 }
 
-// ensureTopic has the broker make the topic, if it does so by itself, and returns its partitions once they have leaders.
-func (c *Conn) ensureTopic(ctx context.Context, topic string) ([]int32, error) {
+// ensureTopic has the broker make the topic, if it does so by itself, and returns its partitions once they have leaders, and its id, where the broker has
+// such.
+func (c *Conn) ensureTopic(ctx context.Context, topic string) (partitions []int32, id [16]byte, err error) {
 	for {
 		request := kmsg.NewPtrMetadataRequest()
 		request.AllowAutoTopicCreation = true
@@ -113,19 +114,19 @@ func (c *Conn) ensureTopic(ctx context.Context, topic string) ([]int32, error) {
 		request.Topics = append(request.Topics, wanted)
 		answer, err := request.RequestWith(ctx, c.client)
 		if err != nil {
-			return nil, err
+			return nil, id, err
 		}
 		partitions, err := leaders(answer)
 		switch {
 		case err == nil:
-			return partitions, nil
+			return partitions, answer.Topics[0].TopicID, nil
 		case errors.Is(err, kerr.UnknownTopicOrPartition):
-			return nil, noTopic(topic, err)
+			return nil, id, noTopic(topic, err)
 		case !kerr.IsRetriable(err):
-			return nil, fmt.Errorf("topic %s: %w", topic, err)
+			return nil, id, fmt.Errorf("topic %s: %w", topic, err)
 		}
 		if !rest(ctx, topicPause) {
-			return nil, fmt.Errorf("%w: topic %s: %w", context.Cause(ctx), topic, err)
+			return nil, id, fmt.Errorf("%w: topic %s: %w", context.Cause(ctx), topic, err)
 		}
 	}
 }

@@ -2,10 +2,12 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -45,6 +47,7 @@ type listener struct {
 type membership struct {
 	at        transport.Address
 	topic     string
+	id        [16]byte // of the topic, by which it differs from one that had its name; fetch's
 	group     string
 	prefetch  int
 	temporary bool            // so is the group
@@ -63,6 +66,7 @@ type life struct {
 type account struct {
 	ledgers map[int32]*ledger
 	answers map[int32]answer // of the broker, about positions, until begin
+	anew    map[int32]bool   // partitions of which the broker may know a position in a topic that was deleted
 	queue   []*entry         // for Next; those that were dropped included
 	held    int              // waiting or handed over
 	inHand  int              // handed over
@@ -85,7 +89,7 @@ func newListener(c *Conn, m membership) *listener {
 	return &listener{
 		membership: m, conn: c, life: life{closing: make(chan struct{})}, wake: make(chan struct{}, 1), room: make(chan struct{}, 1),
 		unsettled: committer{changed: make(chan struct{}, 1), turn: make(chan struct{}, 1)},
-		account:   account{ledgers: map[int32]*ledger{}, answers: map[int32]answer{}, idle: make(chan struct{})},
+		account:   account{ledgers: map[int32]*ledger{}, answers: map[int32]answer{}, anew: map[int32]bool{}, idle: make(chan struct{})},
 	}
 }
 
@@ -124,10 +128,33 @@ func (l *listener) fetch(ctx context.Context) {
 		}
 		err := l.take(ctx, l.client.PollRecords(ctx, min(n, l.conn.settings.consumer.records)))
 		l.client.AllowRebalance()
+		if errors.Is(err, kerr.UnknownTopicID) {
+			l.renew(ctx)
+		}
 		if err != nil {
 			rest(ctx, faultPause)
 		}
 	}
+}
+
+// renew looks whether the topic was deleted and made anew, and has the client, which stays with the old one, take the new one. Nothing of the old one
+// counts any more.
+func (l *listener) renew(ctx context.Context) {
+	_, id, err := l.conn.ensureTopic(ctx, l.topic)
+	if err != nil || id == l.id {
+		return // the brokers do not agree yet, or the topic is not back; fetching tells of it again
+	}
+	l.mu.Lock()
+	l.id, l.starts = id, nil
+	for p := range l.account.ledgers {
+		l.account.give(p)
+		l.account.anew[p] = true
+	}
+	clear(l.account.ledgers)
+	l.mu.Unlock()
+	l.conn.log.Warn("kafka: topic deleted and made anew; what is in the new one is handed over", "listener", l.at.String(), "group", l.group)
+	l.client.PurgeTopicsFromConsuming(l.topic)
+	l.client.AddConsumeTopics(l.topic)
 }
 
 // take puts what was fetched in front of Next. The error is what went wrong.
@@ -147,6 +174,11 @@ func (l *listener) take(ctx context.Context, got kgo.Fetches) error {
 		g := l.account.ledgers[r.Partition]
 		if g == nil || !g.owned {
 			return // it comes again, here or elsewhere (KAFKA-15)
+		}
+		if r.Offset < g.fetched {
+			l.conn.log.Warn("kafka: partition goes back: the cluster has lost what it had, or the topic was made anew; what comes is handed over", "listener", l.at.String(), "group", l.group,
+				"partition", r.Partition, "offset", r.Offset, "was", g.fetched)
+			l.account.held -= g.restart(r.Offset)
 		}
 		if e := g.add(r); e != nil {
 			l.account.queue = append(l.account.queue, e)
@@ -397,6 +429,11 @@ func (l *listener) begin(_ context.Context, all map[string]map[int32]kgo.Offset)
 	for p := range all[l.topic] {
 		is, ok := l.account.answers[p]
 		delete(l.account.answers, p)
+		if l.account.anew[p] {
+			ok = false
+			all[l.topic][p] = kgo.NewOffset().AtStart()
+			delete(l.account.anew, p)
+		}
 		if !ok {
 			is = answer{unknown, unknown}
 		}

@@ -124,6 +124,9 @@ func (c *Conn) send(ctx context.Context, to transport.Address, m *transport.Mess
 			return nil
 		case ended(err) && ctx.Err() == nil:
 			continue // the client gave up a batch because of another sender's context, and has not sent it
+		case errors.Is(err, kerr.UnknownTopicID) && rest(ctx, topicPause):
+			c.client.PurgeTopicsFromProducing(topic) // which was deleted; the client would stay with that for ever
+			continue
 		}
 		return c.unsent(ctx, topic, err)
 	}
