@@ -35,15 +35,17 @@ func (s *settings) options(u *transport.URL, files []transport.Setting) (*transp
 
 // hosts reads which brokers to ask for the others, and as whom: the first user that there is (URL-36).
 func (s *settings) hosts(u *transport.URL) (user, password string) {
+	several := false
 	for _, h := range u.Hosts {
-		switch {
-		case user == "":
+		if user == "" {
 			user, password = h.Username, h.Password
-		case h.Username != user:
-			s.remarks = append(s.remarks, "the url names several users; the first one is used for all brokers")
 		}
+		several = several || h.Username != "" && h.Username != user
 		h.Hostname = cmp.Or(h.Hostname, "localhost")
 		s.brokers = append(s.brokers, h.Addr(defaultPort))
+	}
+	if several {
+		s.remarks = append(s.remarks, "the url names several users; the first one is used for all brokers")
 	}
 	if len(s.brokers) == 0 {
 		s.brokers = []string{transport.Host{Hostname: "localhost"}.Addr(defaultPort)}

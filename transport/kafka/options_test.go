@@ -62,7 +62,7 @@ func TestOptionsOfFiles(t *testing.T) {
 	t.Parallel()
 	node := brokertest.NewKafka(t, brokertest.KafkaOptions{})
 	var log strings.Builder
-	c := config(t, "kafka://u:secret@"+node.Addr()+",other:secret2@"+node.Addr()+"/?max_poll_records=7")
+	c := config(t, "kafka://u:secret@"+node.Addr()+",u@"+node.Addr()+","+node.Addr()+",other:secret2@"+node.Addr()+",third@"+node.Addr()+"/?max_poll_records=7")
 	c.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	c.Settings = settings("pool_size = 10", "conn_pool_min_size = 2", "conn_pool_ttl = 1200", "consumer_grup = x", "ssl_cafile = /nosuch.pem", "max_poll_records = nonsense")
 	bus, err := kafka.Open(testContext(t), c)
