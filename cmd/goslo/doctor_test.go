@@ -8,8 +8,11 @@ import (
 	"strings"
 	"testing"
 
+	amqp "github.com/rabbitmq/amqp091-go"
+
 	"github.com/goslo/goslo/internal/brokertest"
 	"github.com/goslo/goslo/internal/cloudtest"
+	"github.com/goslo/goslo/internal/management"
 )
 
 // diagnosis is what doctor prints as JSON, as far as tests look at it.
@@ -139,6 +142,61 @@ func TestDoctorReadsTheConfiguration(t *testing.T) {
 	d := diagnose(t, 6, "-c", file, "--management", c.Node.ManagementURL(), "--only", "settings,tls")
 	if len(d.Report.Findings) != 1 || d.Report.Findings[0].Subject != "exchange nova" || !strings.Contains(d.Report.Findings[0].Evidence[0], file+":4") {
 		t.Errorf("findings: %+v, want that exchange nova is not durable, which line 4 asks for", d.Report.Findings)
+	}
+}
+
+// TestDoctorFindsWhoHearsNoReplies takes the queue away from under a process that does not look at what the broker says about that.
+func TestDoctorFindsWhoHearsNoReplies(t *testing.T) {
+	t.Parallel()
+	node := brokertest.RabbitManaged(t)
+	vhost := node.NewVhost(t)
+	conn, err := amqp.DialConfig(strings.Replace(node.URLVhost(vhost), "rabbit:", "amqp:", 1), amqp.Config{Properties: amqp.Table{"connection_name": "nova-api:77:0a1b"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	ch, err := conn.Channel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	reply, err := ch.QueueDeclare("reply_0123456789abcdef0123456789abcdef", false, false, false, false, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	replies, err := ch.Consume(reply.Name, "", true, false, false, false, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := conn.Channel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Publish("", reply.Name, true, false, amqp.Publishing{}); err != nil {
+		t.Fatal(err)
+	}
+	<-replies
+	other.Close()
+	api, err := management.New(management.Config{URL: node.ManagementURL(), Vhost: vhost})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer api.Close()
+	brokertest.Await(t, "the broker has counted the reply", func() bool {
+		channels, err := api.Channels(t.Context())
+		return err == nil && len(channels) == 1 && channels[0].Stats.DeliverGet == 1
+	})
+	look := []string{"--url", node.URLVhost(vhost), "--management", node.ManagementURL(), "--only", "reply-lost"}
+	if d := diagnose(t, 0, look...); len(d.Report.Findings) > 0 {
+		t.Errorf("it hears replies still, and doctor finds %+v", d.Report.Findings)
+	}
+	node.DeleteQueue(t, vhost, reply.Name)
+	var d diagnosis
+	brokertest.Await(t, "the broker's statistics", func() bool {
+		out := newShell(t).with("GOSLO_URL=").run(t, append([]string{"doctor", "--json", "--fail-on", "never"}, look...)...).want(t, 0).out
+		return json.Unmarshal([]byte(out), &d) == nil && len(d.Report.Findings) > 0
+	})
+	if f := d.Report.Findings[0]; f.Severity != "bad" || !strings.HasPrefix(f.Subject, "nova-api:77 @ ") {
+		t.Errorf("found %+v, want that nova-api:77 hears no replies", f)
 	}
 }
 

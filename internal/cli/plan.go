@@ -129,7 +129,9 @@ func (a *app) printPlan(p *quorum.Plan) error {
 		fmt.Fprintf(&b, "\n%s\n   %s\n", title, s.wrap(step.Why, 3))
 		b.WriteString(s.items(step.Items))
 	}
-	b.WriteString("\nThe way back\n" + s.items(p.Rollback))
+	if len(p.Rollback) > 0 {
+		b.WriteString("\nThe way back\n" + s.items(p.Rollback))
+	}
 	if _, err := fmt.Fprint(a.Out, b.String()); err != nil {
 		return err
 	}

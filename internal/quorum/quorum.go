@@ -160,7 +160,8 @@ func (p *planner) rest() {
 	p.step(s)
 	if classic > 0 {
 		p.step(Step{
-			Title: "what is each process's own", Why: "queues for replies and fanouts; RabbitMQ 4.3 takes no transient ones, and these options (oslo.messaging 14.7) have others made. Each service may change at its own time",
+			Title: "what is each process's own", Why: "queues for replies and fanouts; RabbitMQ 4.3 takes no transient ones, and these options (oslo.messaging 14.7) have others made. The exchange of a topic's fanouts becomes durable with them, so all who serve a topic, or " +
+				"call it, change together",
 			Items: []Item{{ToDo, fmt.Sprintf("%d queues for replies and fanouts are classic", classic), "[oslo_messaging_rabbit]\nrabbit_transient_quorum_queue = true\nuse_queue_manager = true"}},
 		})
 	}
