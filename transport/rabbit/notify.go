@@ -14,8 +14,9 @@ import (
 const (
 	// maxRemakes is how often the queue of a notification may be missing right after it was declared.
 	maxRemakes = 5
-	// temporaryLength is the most notifications that wait in a temporary pool. The oldest give way: who only looks is not to fill the broker.
-	temporaryLength = 10_000
+	// temporaryLength and temporaryBytes are the most that waits in a queue of a temporary pool. The oldest give way: who only looks is not to
+	// fill the broker.
+	temporaryLength, temporaryBytes = 10_000, 64 << 20
 	// temporaryExpiry is how long a temporary pool lasts that nobody has begun to consume from. It goes with its last consumer.
 	temporaryExpiry = time.Minute
 )
@@ -32,13 +33,18 @@ func (t topology) notified(a transport.Address) queue {
 	return q
 }
 
-// listened is queues, for a pool that may be temporary.
+// listened is queues, for a pool that may be temporary. Such a pool, which no Python program is in, has a queue for each topic and priority: the
+// consumers of one queue for all would get turns of it, and hear nothing in order.
 func (t topology) listened(a transport.Address, unique string, temporary bool) []queue {
 	all := t.queues(a, unique)
 	if temporary {
 		q := &all[0]
+		q.name += "." + q.key
 		q.durable, q.autoDelete, q.consume = false, true, cancelling(true)
-		q.args = amqp.Table{amqp.QueueTTLArg: int32(temporaryExpiry.Milliseconds()), amqp.QueueMaxLenArg: int32(temporaryLength)}
+		q.args = amqp.Table{
+			amqp.QueueTTLArg:    int32(temporaryExpiry.Milliseconds()),
+			amqp.QueueMaxLenArg: int32(temporaryLength), amqp.QueueMaxLenBytesArg: int32(temporaryBytes),
+		}
 	}
 	return all
 }

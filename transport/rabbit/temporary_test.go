@@ -2,6 +2,8 @@ package rabbit_test
 
 import (
 	"context"
+	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -23,8 +25,8 @@ func listenTemporarily(t *testing.T, bus *rabbit.Transport, at transport.Address
 	return l
 }
 
-// A temporary pool is a queue that goes with its last consumer, holds a bounded number, and is the only one that a listener makes, also
-// where queues are quorum queues.
+// A temporary pool is a queue for each topic that goes with its last consumer and holds a bounded number of bounded size, and no other queue is
+// made, also where queues are quorum queues. With a queue for each, a listener hears in order what it is told.
 func TestTemporaryPool(t *testing.T) {
 	t.Parallel()
 	for name, query := range map[string]string{"transient": "", "durable": "?amqp_durable_queues=true", "quorum": "?rabbit_quorum_queue=true"} {
@@ -35,19 +37,24 @@ func TestTemporaryPool(t *testing.T) {
 			bus := openURL(t, node.URLVhost(vhost)+query, rabbit.Config{})
 			l := listenTemporarily(t, bus, notified("stock", "look"))
 			listenTemporarily(t, bus, notified("sales", "look"))
-			var names []string
+			names := []string{}
 			for _, q := range node.ListQueues(t, vhost) {
 				names = append(names, q.Name)
-				if !q.AutoDelete || q.Arguments["x-max-length"] == nil || q.Arguments["x-expires"] == nil || q.Arguments["x-queue-type"] != nil {
+				if !q.AutoDelete || q.Arguments["x-max-length"] == nil || q.Arguments["x-max-length-bytes"] == nil || q.Arguments["x-expires"] == nil || q.Arguments["x-queue-type"] != nil {
 					t.Errorf("queue %+v, want one that is deleted, expires and is bounded", q)
 				}
 			}
-			if diff := cmp.Diff([]string{"look"}, names); diff != "" {
+			slices.Sort(names)
+			if diff := cmp.Diff([]string{"look.sales.info", "look.stock.info"}, names); diff != "" {
 				t.Errorf("queues (-want +got):\n%s", diff)
 			}
-			sendEvent(t, bus, notified("stock", ""), "heard")
-			if got := hear(t, l); got != "heard" {
-				t.Errorf("heard %s", got)
+			for i := range 20 {
+				sendEvent(t, bus, notified("stock", ""), strconv.Itoa(i))
+			}
+			for i := range 20 {
+				if got := hear(t, l); got != strconv.Itoa(i) {
+					t.Fatalf("heard %s for %d", got, i)
+				}
 			}
 		})
 	}
@@ -75,7 +82,7 @@ func TestTemporaryPoolAndItsConnection(t *testing.T) {
 	})
 	proxy.Cut()
 	brokertest.Await(t, "the end of the queue", func() bool {
-		_, found := node.FindQueue(t, vhost, "look")
+		_, found := node.FindQueue(t, vhost, "look.stock.info")
 		return !found
 	})
 }
