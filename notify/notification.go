@@ -3,6 +3,7 @@ package notify
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -72,6 +73,9 @@ func (n Notification[P]) String() string {
 	}
 	return s
 }
+
+// LogValue returns String, where a log in JSON would show the members, secrets in the payload among them.
+func (n Notification[P]) LogValue() slog.Value { return slog.StringValue(n.String()) }
 
 // retyped is n with another payload.
 func retyped[P, Q any](n *Notification[P], payload Q) Notification[Q] {
