@@ -13,10 +13,13 @@ import (
 // Stars stand where a secret was.
 const Stars = "***"
 
-// secrets are what names of secrets have in them, in lower case: oslo.utils' list (oslo_utils/strutils.py), what HTTP calls credentials, and more.
+// secrets are what names of secrets have in them, in lower case: oslo.utils' list (oslo_utils/strutils.py), what HTTP calls credentials, and
+// other spellings.
 var secrets = []string{
-	"adminpass", "admin_pass", "password", "auth_token", "new_pass", "secret", "sys_pswd", "token", "configdrive", "encrypted_key", "private_key",
-	"fernetkey", "sslkey", "passphrase", "credential", "encryptionkey", "clientkey", "adminkey", "authorization", "cookie",
+	"adminpass", "admin_pass", "password", "passwd", "auth_token", "new_pass", "newpass", "secret", "sys_pswd", "token", "configdrive",
+	"encrypted_key", "encryptedkey", "private_key", "privatekey", "api_key", "apikey", "auth_key", "authkey", "fernetkey", "sslkey", "passphrase",
+	"credential", "encryptionkey", "clientkey", "adminkey", "clusterfsid", "heartbeatkey", "rndckey", "cryptokek", "rgwkey", "hashsuffix",
+	"migrationsshkey", "cephmdskey", "cephmonkey", "authorization", "cookie",
 	"user_data", "userdata", "injected_files", // of nova's: scripts and files for new machines, with what passwords they hold
 }
 
@@ -34,25 +37,49 @@ func URLs(text string) string {
 	return passwords.ReplaceAllString(text, "${1}"+Stars+"@")
 }
 
-// assignments are a name with a value behind it, as logs and Python's repr write them: password=x, 'auth_token': 'x', X-Auth-Token: x.
-var assignments = regexp.MustCompile(`(?i)([a-z0-9_.-]+)(['"]?\s*[:=]\s*u?)('[^']*'|"[^"]*"|[^\s'",;&)}\]]+)`)
+// assignments are a name with what is before its value, as logs, JSON and Python's repr write them: password=, 'auth_token': , X-Auth-Token: ,
+// \"adminPass\": .
+var assignments = regexp.MustCompile(`(?i)([a-z0-9_.-]+)\\*['"]?\s*[:=]\s*`)
+
+// value is what stands behind: a text in quotes, a list or a dict, which may be cut off, or what ends with a blank.
+var value = regexp.MustCompile(`(?is)^(?:[ub]?'(?:[^'\\]|\\.)*'?|[ub]?"(?:[^"\\]|\\.)*"?|\\+"[^"\\]*(?:\\+")?|\[[^\]]*\]?|\{[^}]*\}?|[^\s'",;&)}\]]+)`)
+
+// line is the value of a header that has blanks in it.
+var line = regexp.MustCompile(`^[^\s'"][^\r\n'"]*`)
 
 // Text returns a text, such as a message of a log, with "***" for the values that stand behind names of secrets, and for the passwords of URLs.
 func Text(text string) string {
-	return assignments.ReplaceAllStringFunc(URLs(text), func(found string) string {
-		parts := assignments.FindStringSubmatch(found)
-		if !Secret(parts[1]) {
-			return found
+	text = URLs(text)
+	if !Secret(text) {
+		return text
+	}
+	var b strings.Builder
+	done := 0 // of text
+	for _, at := range assignments.FindAllStringSubmatchIndex(text, -1) {
+		name := text[at[2]:at[3]]
+		if at[0] < done || !Secret(name) {
+			continue
 		}
-		return parts[1] + parts[2] + Stars
-	})
+		rest := text[at[1]:]
+		length := len(value.FindString(rest))
+		if name = strings.ToLower(name); strings.HasSuffix(name, "authorization") || strings.HasSuffix(name, "cookie") {
+			length = max(length, len(line.FindString(rest)))
+		}
+		if length > 0 {
+			b.WriteString(text[done:at[1]])
+			b.WriteString(Stars)
+			done = at[1] + length
+		}
+	}
+	b.WriteString(text[done:])
+	return b.String()
 }
 
 // unreadable is shown of what is no JSON: nobody knows what is in it.
 const unreadable = `"(not shown: it is no JSON)"`
 
-// JSON returns a JSON document with "***" for the values of secret members, at any depth, and for the passwords of URLs within strings. Objects are looked
-// into instead, whatever their name.
+// JSON returns a JSON document with "***" for the values of secret members, at any depth, and for what Text masks within strings. Of an object
+// under such a name each value is masked, whatever its own name.
 // All else stays as it is, to the byte: digits, order and blanks, and Python's NaN and Infinity. Of what is no JSON it returns a JSON string that
 // says so.
 func JSON(text []byte) json.RawMessage {
@@ -73,6 +100,7 @@ type masker struct {
 	out    []byte // what was copied, with stars; nil = there were no secrets so far
 	copied int    // of in
 	open   []byte // the brackets around at
+	hidden int    // how many brackets are open with that of an object that is a secret; 0 = at is in none
 }
 
 // run says whether it was JSON.
@@ -93,6 +121,9 @@ func (m *masker) run() bool {
 				return false
 			}
 			m.open = m.open[:len(m.open)-1]
+			if len(m.open) < m.hidden {
+				m.hidden = 0
+			}
 			m.at++
 			name, secret = false, false
 		case name:
@@ -100,7 +131,7 @@ func (m *masker) run() bool {
 			if secret, ok = m.name(); !ok {
 				return false
 			}
-			name = false
+			name, secret = false, secret || m.hidden > 0
 		case secret && c != '{':
 			if !m.stars() {
 				return false
@@ -110,6 +141,9 @@ func (m *masker) run() bool {
 				values++
 			}
 			m.open = append(m.open, c)
+			if secret && m.hidden == 0 {
+				m.hidden = len(m.open)
+			}
 			m.at++
 			name, secret = c == '{', false
 		default:
@@ -120,22 +154,22 @@ func (m *masker) run() bool {
 			if !m.scalar() {
 				return false
 			}
-			m.urls(from)
+			m.text(from)
 		}
 	}
 }
 
-// urls masks passwords in the string that begins there, if it is one.
-func (m *masker) urls(from int) {
+// text masks what is to be masked in the string that begins there, if it is one.
+func (m *masker) text(from int) {
 	raw := m.in[from:m.at]
-	if raw[0] != '"' || !bytes.ContainsAny(raw, `@\\`) {
+	if raw[0] != '"' || !bytes.ContainsAny(raw, `@:=\`) {
 		return
 	}
 	var text string
 	if json.Unmarshal(raw, &text) != nil {
 		return
 	}
-	masked := URLs(text)
+	masked := Text(text)
 	if masked == text {
 		return
 	}
