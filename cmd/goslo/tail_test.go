@@ -81,6 +81,7 @@ func TestListeningIn(t *testing.T) { //nolint:tparallel // its parts look at the
 		{"tail without management", c.tailWithoutManagement},
 		{"trace", c.trace},
 		{"trace without firehose", c.traceWithoutFirehose},
+		{"top", c.top},
 		{"firehose ends", c.firehoseEnds},
 		{"firehose needs an administrator", c.firehoseForbidden},
 	} {

@@ -61,6 +61,42 @@ func TestTopOfAPythonCloud(t *testing.T) {
 	})
 }
 
+// top has calls pass by that take long.
+func (c tappedCloud) top(t *testing.T) {
+	t.Helper()
+	p := c.start(t, "top", "--once", "--json", "--firehose", "6s")
+	c.awaitTaps(t, 1)
+	brokertest.Await(t, "the firehose is on", func() bool { return c.tracing(t) })
+	c.build(t, tappedID, 0.3)
+	var sample struct {
+		Traced bool
+		Topics []struct {
+			Topic string
+			Calls struct {
+				PerSecond       float64 `json:"per_second"`
+				FailedPerSecond float64 `json:"failed_per_second"`
+				P50MS           float64 `json:"p50_ms"`
+				P95MS           float64 `json:"p95_ms"`
+			}
+		}
+	}
+	out := p.out.rest()
+	if err := json.Unmarshal([]byte(out), &sample); err != nil {
+		t.Fatalf("%v: %s%s", err, out, p.err.String())
+	}
+	for _, topic := range sample.Topics {
+		calls := topic.Calls
+		if busy := topic.Topic != "cinder-volume"; busy != (calls.PerSecond > 0) || busy && (calls.P50MS < 300 || calls.P95MS < calls.P50MS) || calls.FailedPerSecond != 0 {
+			t.Errorf("%+v", topic)
+		}
+	}
+	if !sample.Traced || len(sample.Topics) != 3 {
+		t.Error(out)
+	}
+	brokertest.Await(t, "the firehose is off", func() bool { return !c.tracing(t) })
+	c.awaitTaps(t, 0)
+}
+
 // TestTopGivesTheTerminalBack ends it by a key, by Ctrl-C as a key, and by a signal.
 func TestTopGivesTheTerminalBack(t *testing.T) {
 	t.Parallel()

@@ -22,6 +22,7 @@ type topFlags struct {
 	once     bool
 	probes   int
 	sort     string
+	firehose seconds // 0 = off
 }
 
 func (a *app) top() *cobra.Command {
@@ -35,12 +36,16 @@ answer (RTT, the median) and which of them do not. Rates are the broker's, of it
 
 Servers are asked as goslo ping --all does, in turns: --probe of each topic for each sample.
 
-Keys: i, o, f, r, u, s, l and t sort by rate in, out, fanouts, READY, UNACK, servers, latency and topic; again, the other way round. Up, down,
-page up and page down move; space asks now; q ends.
+With --firehose D, for so long, also how long the calls took that ended since the last time (P50 and P95: half of them, and 95 of 100, took no longer), and
+how many a second failed. It copies every message, costs throughput, and wants an administrator; a second process switches it off, see goslo tail --help.
+
+Keys: i, o, f, r, u, s, l, p, e and t sort by rate in, out, fanouts, READY, UNACK, servers, latency, P95, errors and topic; again, the other way
+round. Up, down, page up and page down move; space asks now; q ends.
 
 ` + managementHelp + ` Without it, the topics have to be named, and there are no rates.`,
 		Example: `  goslo top -c /etc/nova/nova.conf
   goslo top compute conductor --interval 2s --probe 50
+  goslo top --firehose 60s --sort p95
   goslo top --once --json --management http://monitor:secret@ctl-1:15672`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if !slices.ContainsFunc(topSorts, func(s topSort) bool { return s.name == flags.sort }) {
@@ -56,6 +61,7 @@ page up and page down move; space asks now; q ends.
 	c.Flags().BoolVar(&flags.once, "once", false, "look once, and print a table")
 	c.Flags().IntVar(&flags.probes, "probe", 10, "how many servers of each topic to ask each time; 0 = none")
 	c.Flags().StringVar(&flags.sort, "sort", "in", "what to sort by: "+strings.Join(topSortNames(), ", "))
+	c.Flags().Var(&flags.firehose, "firehose", "switch the broker's firehose on for so long, as 60s, which shows how long calls take and how many fail")
 	flags.at.add(c)
 	_ = c.RegisterFlagCompletionFunc("sort", cobra.FixedCompletions(topSortNames(), cobra.ShellCompDirectiveNoFileComp)) // the name is fixed
 	return c
@@ -66,7 +72,12 @@ func (a *app) runTop(ctx context.Context, topics []string, flags *topFlags) erro
 		s := &topSampler{app: a, bus: bus, topics: topics, probes: flags.probes, verdicts: make(map[string]topVerdict), turns: make(map[string]int)}
 		defer s.close()
 		order := topOrder{by: flags.sort}
-		if a.terminal() != nil && !a.json && !flags.once {
+		live := a.terminal() != nil && !a.json && !flags.once
+		if flags.firehose > 0 {
+			s.calls = a.listenForTop(ctx, flags, live)
+			defer s.calls.close()
+		}
+		if live {
 			return a.topLive(ctx, s, order, time.Duration(flags.interval))
 		}
 		every := time.Duration(flags.interval)
@@ -76,6 +87,13 @@ func (a *app) runTop(ctx context.Context, topics []string, flags *topFlags) erro
 		told := ""
 		return a.watching(ctx, every, func(ctx context.Context) error {
 			defer a.whenSlow("asking the broker and servers")()
+			if flags.once && s.calls != nil {
+				select {
+				case <-s.calls.done: // it has heard all that it will
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			}
 			sample, err := s.sample(ctx)
 			if err != nil {
 				return err
@@ -114,7 +132,8 @@ type topSample struct {
 	Alarms      []string   `json:"alarms"`
 	Topics      []topTopic `json:"topics"`
 	Unseen      []string   `json:"unseen"`
-	Rated       bool       `json:"rated"` // rates are known
+	Rated       bool       `json:"rated"`  // rates are known
+	Traced      bool       `json:"traced"` // the firehose is on, and shows calls
 }
 
 // A topTopic is a topic's part of it.
@@ -122,6 +141,7 @@ type topTopic struct {
 	operator.Load
 	RTTMS float64             `json:"rtt_ms,omitempty"` // the median of the servers that answered when they were last asked
 	State map[probe.State]int `json:"state"`            // of the servers that were asked
+	Calls topDuration         `json:"calls,omitzero"`   // zero = none ended, or the firehose is off
 
 	rtt time.Duration
 }
@@ -140,6 +160,7 @@ type topSampler struct {
 	topics []string // none = all
 	probes int
 
+	calls    *topCalls             // nil = the firehose is not wanted
 	prober   *probe.Prober         // nil = not connected
 	verdicts map[string]topVerdict // by queue
 	turns    map[string]int        // how many servers of a topic were asked
@@ -185,8 +206,17 @@ func (s *topSampler) sample(ctx context.Context) (*topSample, error) {
 	if err := s.ask(ctx, topics); err != nil {
 		return nil, err
 	}
+	var calls map[string]topDuration
+	if s.calls != nil {
+		var problem error
+		if calls, sample.Traced, problem = s.calls.take(); problem != nil {
+			sample.Unseen = append(sample.Unseen, "how long calls take: "+problem.Error())
+		}
+	}
 	for _, t := range topics {
-		sample.Topics = append(sample.Topics, s.topic(&t))
+		row := s.topic(&t)
+		row.Calls = calls[t.Name]
+		sample.Topics = append(sample.Topics, row)
 	}
 	return sample, nil
 }
@@ -274,6 +304,8 @@ var topSorts = []topSort{
 	{'u', "unacked", "UNACK", more(func(t topTopic) operator.Count { return t.Unacked })},
 	{'s', "servers", "SERVERS", more(func(t topTopic) int { return t.Servers })},
 	{'l', "latency", "RTT", more(func(t topTopic) time.Duration { return t.rtt })},
+	{'p', "p95", "P95", more(func(t topTopic) time.Duration { return t.Calls.p95 })},
+	{'e', "errors", "ERR/s", more(func(t topTopic) float64 { return t.Calls.FailedPerSecond })},
 	{'t', "topic", "TOPIC", func(a, b topTopic) int { return strings.Compare(a.Topic, b.Topic) }},
 }
 

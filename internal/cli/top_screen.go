@@ -22,8 +22,13 @@ func (t *topSample) lines(s screen, order topOrder) []string {
 	for _, topic := range t.Topics {
 		width = max(width, utf8.RuneCountInString(topic.Topic))
 	}
-	width = min(width, max(s.width-topColumns, len("TOPIC")))
-	header := fmt.Sprintf("%-*s %7s %7s %7s %7s %7s %9s %8s  %s", width, "TOPIC", "IN/s", "OUT/s", "FAN/s", "READY", "UNACK", "SERVERS", "RTT", "STATE")
+	columns, calls := topColumns, ""
+	if t.Traced {
+		calls = fmt.Sprintf(" %8s %8s %7s", "P50", "P95", "ERR/s")
+		columns += len(calls)
+	}
+	width = min(width, max(s.width-columns, len("TOPIC")))
+	header := fmt.Sprintf("%-*s %7s %7s %7s %7s %7s %9s %8s%s  %s", width, "TOPIC", "IN/s", "OUT/s", "FAN/s", "READY", "UNACK", "SERVERS", "RTT", calls, "STATE")
 	column, arrow := order.sort().column, "↓"
 	if order.reverse {
 		arrow = "↑"
@@ -35,7 +40,7 @@ func (t *topSample) lines(s screen, order topOrder) []string {
 	}
 	lines = append(lines, s.cut(header))
 	for _, topic := range t.Topics {
-		lines = append(lines, topic.line(s, width, t.Rated))
+		lines = append(lines, topic.line(s, width, t))
 	}
 	return lines
 }
@@ -55,15 +60,15 @@ func (t *topSample) alarm() string {
 	return strings.Join(parts, "; ")
 }
 
-func (t topTopic) line(s screen, width int, rated bool) string {
+func (t topTopic) line(s screen, width int, sample *topSample) string {
 	state, paint := t.state()
 	rates := [3]string{"?", "?", "?"}
-	if rated {
+	if sample.Rated {
 		rates = [3]string{rate(t.In), rate(t.Out), rate(t.Fanout)}
 	}
-	rtt := "-"
-	if t.rtt > 0 {
-		rtt = shown(t.rtt).String()
+	calls := ""
+	if sample.Traced {
+		calls = fmt.Sprintf(" %8s %8s %7s", shownOrNone(t.Calls.p50), shownOrNone(t.Calls.p95), rate(t.Calls.FailedPerSecond))
 	}
 	servers := strconv.Itoa(t.Servers)
 	if t.Listening != t.Servers {
@@ -73,12 +78,19 @@ func (t topTopic) line(s screen, width int, rated bool) string {
 	if len(name) > width {
 		name = append(name[:width-1], '~')
 	}
-	line := fmt.Sprintf("%-*s %7s %7s %7s %7s %7s %9s %8s  %s", width, string(name), rates[0], rates[1], rates[2], t.Ready, t.Unacked, servers, rtt, state)
+	line := fmt.Sprintf("%-*s %7s %7s %7s %7s %7s %9s %8s%s  %s", width, string(name), rates[0], rates[1], rates[2], t.Ready, t.Unacked, servers, shownOrNone(t.rtt), calls, state)
 	line = s.cut(strings.TrimRight(line, " "))
 	if paint != "" {
 		line = s.paint(paint, line)
 	}
 	return line
+}
+
+func shownOrNone(d time.Duration) string {
+	if d <= 0 {
+		return "-"
+	}
+	return shown(d).String()
 }
 
 // rate is a number a second in few characters.
@@ -112,7 +124,7 @@ type topView struct {
 
 // render is all the lines of the terminal, of height lines at most.
 func (v *topView) render(s screen, height int) []string {
-	foot := "q quits   sort: i)n o)ut f)anout r)eady u)nacked s)ervers l)atency t)opic   space: now"
+	foot := "q quits   sort: i)n o)ut f)anout r)eady u)nacked s)ervers l)atency p)95 e)rrors t)opic   space: now"
 	if v.notice != "" {
 		foot = v.notice
 	}
@@ -121,7 +133,11 @@ func (v *topView) render(s screen, height int) []string {
 		return []string{s.cut("asking the broker and servers"), foot}
 	}
 	v.order.apply(v.sample.Topics)
-	lines := v.sample.lines(s, v.order)
+	lines := make([]string, 0, len(v.sample.Topics)+4)
+	for _, text := range v.sample.Unseen {
+		lines = append(lines, s.paint(yellow, s.cut("not seen: "+text)))
+	}
+	lines = append(lines, v.sample.lines(s, v.order)...)
 	above := len(lines) - len(v.sample.Topics)
 	head, topics := lines[:above], lines[above:]
 	room := max(height-above-1, 1)

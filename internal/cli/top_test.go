@@ -32,6 +32,9 @@ func TestTopShows(t *testing.T) {
 	t.Parallel()
 	alarmed := sampleOf()
 	alarmed.Alarms, alarmed.Blocked, alarmed.Dropped, alarmed.Rated = []string{"memory of rabbit@a"}, 12, 0.5, false
+	traced := loaded()
+	traced.Traced, traced.Unseen = true, []string{"connections of others"}
+	traced.Topics[1].Calls = topDuration{p50: 40 * time.Millisecond, p95: 1500 * time.Millisecond, FailedPerSecond: 0.5}
 	tests := []struct {
 		name   string
 		view   topView
@@ -45,13 +48,21 @@ TOPIC                      IN/s↓   OUT/s   FAN/s   READY   UNACK   SERVERS    
 conductor                  12.3k     0.2       0       ?       0         3        -
 compute                      123     120    1.2M      14       3   415/416    4.1ms  1 deaf
 a-topic-with-a-long-name       0       0       0       0       0         1       2s  1 slow
-q quits   sort: i)n o)ut f)anout r)eady u)nacked s)ervers l)atency t)opic   space: now`},
+q quits   sort: i)n o)ut f)anout r)eady u)nacked s)ervers l)atency p)95 e)rrors t)opic   space: now`},
 		{"the other way round, on a small screen", topView{sample: loaded(), order: topOrder{by: "topic", reverse: true}, first: 7}, screen{width: 60}, 5, `
 14:03:05  RabbitMQ 4.3.1, vhost nova: 500 connections, 2000
 TOPIC↑   IN/s   OUT/s   FAN/s   READY   UNACK   SERVERS
 comp~     123     120    1.2M      14       3   415/416    4
 a-to~       0       0       0       0       0         1
 topics 2 to 3 of 3   q quits   sort: i)n o)ut f)anout r)eady`},
+		{"with the firehose, and without something else", topView{sample: traced, order: topOrder{by: "p95"}}, screen{width: 120}, 9, `
+not seen: connections of others
+14:03:05  RabbitMQ 4.3.1, vhost nova: 500 connections, 2000 queues
+TOPIC                       IN/s   OUT/s   FAN/s   READY   UNACK   SERVERS      RTT      P50     P95↓   ERR/s  STATE
+conductor                  12.3k     0.2       0       ?       0         3        -     40ms     1.5s     0.5
+a-topic-with-a-long-name       0       0       0       0       0         1       2s        -        -       0  1 slow
+compute                      123     120    1.2M      14       3   415/416    4.1ms        -        -       0  1 deaf
+q quits   sort: i)n o)ut f)anout r)eady u)nacked s)ervers l)atency p)95 e)rrors t)opic   space: now`},
 		{"a broker in trouble, and one that cannot be asked", topView{sample: alarmed, order: topOrder{by: "latency"}, notice: "no answer"}, screen{width: 80}, 10, `
 14:03:05  RabbitMQ 4.3.1, vhost nova: 500 connections, 2000 queues
 ALARM: memory of rabbit@a; 12 connections blocked
