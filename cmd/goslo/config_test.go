@@ -209,6 +209,7 @@ for group, options in opts.list_opts():
 		"pre_settled":                       "casts are not settled before the broker has them (docs/adr/0021)",
 		"reply_link_credit":                 "the program asks for what it needs",
 		"rpc_server_credit":                 "the program asks for what it needs",
+		"notify_server_credit":              "the listener asks for what it needs",
 		"rabbit_transient_queues_ttl":       "0 is allowed in later releases",
 		"rabbit_retry_interval":             "limited in later releases",
 		"rabbit_retry_backoff":              "limited in later releases",

@@ -128,10 +128,25 @@ func (a *app) root() *cobra.Command {
 	flags.StringVar(&a.exchange, "exchange", "", `the exchange of topics (default: control_exchange of --config-file, else "openstack")`)
 	flags.BoolVar(&a.json, "json", false, "print results, and errors, as JSON")
 	flags.StringVar(&a.logLevel, "log-level", "warn", "what to log on standard error: debug, info, warn, error or off")
-	c.AddCommand(a.demo(), a.serve(), a.call(), a.cast(), a.fanout(), a.ping(), a.notify(), a.listen(),
-		a.top(), a.ls(), a.describe(), a.who(), a.doctor(), a.why(), a.plan(), a.orphans(), a.drainQueue(), a.purge(),
-		a.tail(), a.trace(), a.guardFirehose(),
-		a.broker(), a.zmq(), a.config(), a.flow(), a.new(), a.version())
+	for _, g := range []struct {
+		title    string
+		commands []*cobra.Command
+	}{
+		{"Try it:", []*cobra.Command{a.demo(), a.serve(), a.broker()}},
+		{"Take part in the traffic of a bus:", []*cobra.Command{a.call(), a.cast(), a.fanout(), a.ping(), a.notify(), a.listen()}},
+		{"See what is the matter with a RabbitMQ bus, and change nothing:", []*cobra.Command{
+			a.doctor(), a.why(), a.ls(), a.describe(), a.who(), a.top(), a.tail(), a.trace(), a.plan(),
+		}},
+		{"Clear up queues:", []*cobra.Command{a.orphans(), a.drainQueue(), a.purge()}},
+		{"Build and configure services:", []*cobra.Command{a.new(), a.flow(), a.config(), a.zmq()}},
+	} {
+		c.AddGroup(&cobra.Group{ID: g.title, Title: g.title})
+		for _, child := range g.commands {
+			child.GroupID = g.title
+		}
+		c.AddCommand(g.commands...)
+	}
+	c.AddCommand(a.version(), a.guardFirehose())
 	// The names and values are fixed, so that these cannot fail.
 	_ = c.RegisterFlagCompletionFunc("log-level", cobra.FixedCompletions(logLevels, cobra.ShellCompDirectiveNoFileComp))
 	_ = c.MarkPersistentFlagFilename("config-file", "conf")
