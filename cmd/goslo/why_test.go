@@ -87,5 +87,9 @@ func TestWhyWithoutABus(t *testing.T) {
 		t.Errorf("%s; want the line that is not known as it was, and the other explained", r.out)
 	}
 	s.run(t, "why", "--url", "rabbit://127.0.0.1:1/", "Possible hang: x").want(t, 0).wantErr(t, "not seen: what has become of them by now: rabbit: connect to 127.0.0.1:1")
+	r = s.run(t, "why", "bad URL rabbit://openstack:hunter2@h/").want(t, 1)
+	if strings.Contains(r.out+r.err, "hunter2") || !strings.Contains(r.out, "not known: bad URL rabbit://openstack:***@h/\n") {
+		t.Errorf("%s; want the line without its password", r.out)
+	}
 	s.run(t, "why").want(t, 2).wantErr(t, "there is no line")
 }

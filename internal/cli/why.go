@@ -13,6 +13,7 @@ import (
 
 	"github.com/goslo/goslo/internal/doctor"
 	"github.com/goslo/goslo/internal/logline"
+	"github.com/goslo/goslo/internal/mask"
 	"github.com/goslo/goslo/internal/operator"
 )
 
@@ -24,7 +25,7 @@ tell whom it called, and lines that say the same are counted.
 With --url or --config-file the bus is looked at, and servers are asked whether they are alive, as goslo doctor does. Without a bus, or when it
 does not answer, the lines are explained by themselves. ` + managementHelp + `
 
-The exit code is 0, or 1 when a line says nothing that is known; such lines are printed as they are.`
+The exit code is 0, or 1 when a line says nothing that is known; such lines are printed as they are, secrets masked.`
 
 // whyFlags are those of why.
 type whyFlags struct {
@@ -76,7 +77,9 @@ type explained struct {
 
 func (a *app) explainLines(ctx context.Context, flags *whyFlags, read logline.Reading) error {
 	e := explained{Explained: []doctor.Explanation{}, Unknown: []string{}, Unseen: []string{}}
-	e.Unknown = append(e.Unknown, read.Unknown...)
+	for _, line := range read.Unknown {
+		e.Unknown = append(e.Unknown, mask.Text(line))
+	}
 	facts := &doctor.Facts{}
 	if len(read.Events) > 0 {
 		var err error
@@ -92,7 +95,9 @@ func (a *app) explainLines(ctx context.Context, flags *whyFlags, read logline.Re
 		e.Unseen = append(e.Unseen, facts.View.Unseen...)
 	}
 	for _, found := range read.Events {
-		e.Explained = append(e.Explained, doctor.Explain(facts, found))
+		x := doctor.Explain(facts, found)
+		x.Line = mask.URLs(x.Line)
+		e.Explained = append(e.Explained, x)
 	}
 	if err := a.printExplained(&e); err != nil {
 		return err
