@@ -121,6 +121,15 @@ func TestBatchesByPriority(t *testing.T) {
 		if diff := cmp.Diff([]string{"audit0", "error00", "info000", "audit0"}, got.take()); diff != "" {
 			t.Errorf("-want +got:\n%s", diff)
 		}
+		for range 7 {
+			if err := w.notifier.Notify(t.Context(), notify.Info, "x", 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		sleep(time.Minute)
+		if diff := cmp.Diff([]string{"info111111", "info1"}, got.take()); diff != "" {
+			t.Errorf("later batches (-want +got):\n%s", diff)
+		}
 		if err := stop(); err != nil {
 			t.Error(err)
 		}

@@ -89,8 +89,8 @@ func (a *app) printNotification(n *notify.Raw) error {
 		if !n.Time.IsZero() {
 			at = n.Time.Local().Format(clock)
 		}
-		_, err := fmt.Fprintf(a.Out, "%-12s  %-8s  %-40s  %-24s  %s\n    %s\n", at, plain(string(n.Priority)), plain(n.Type),
-			plain(orDash(n.Publisher)), plain(orDash(n.Context.RequestID())), plain(cut(string(payload))))
+		_, err := fmt.Fprintf(a.Out, "%-12s  %-8s  %-40s  %-24s  %s\n    %s\n", at, plain(string(n.Priority)), plain(cut(orDash(n.Type))),
+			plain(cut(orDash(n.Publisher))), plain(cut(orDash(n.Context.RequestID()))), plain(cut(string(payload))))
 		return err
 	}
 	// What Python calls JSON and nobody else is left as it is, which json.Marshal would refuse.

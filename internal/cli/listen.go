@@ -34,7 +34,11 @@ with the command, also when that is killed. To take part instead:
   --pool NAME  with the others of that pool, each notification goes to one of them; the pool stays, and keeps what is told
   --steal      with the services that listen without a pool: what is printed here, they never get
 
-Of what is taken in these ways --filter has the rest thrown away, as it does for every listener of oslo.messaging.
+Of what is taken in these ways --filter has the rest thrown away, as it does for every listener of oslo.messaging; so does
+--priority with a pool on RabbitMQ, which has one queue for all of them.
+
+RabbitMQ keeps at most 10,000 notifications or 64 MiB of each topic and priority for the command's own pool: to who reads too
+slowly the oldest are lost.
 
 A filter is KEY=REGEXP, or several separated by commas that all must match. KEY is publisher, event_type, context.X, metadata.X or
 payload.X, where X is a member; the expression matches from the beginning of the value. Of several --filter one must match.

@@ -15,7 +15,7 @@ func TestNotificationsAreShownPlainly(t *testing.T) {
 	var out bytes.Buffer
 	a := &app{Streams: Streams{Out: &out}}
 	n := &notify.Raw{
-		Type: "x\x1b[2J\u202e", Publisher: "a\nb", Priority: notify.Info,
+		Type: "x\x1b[2J\u202e", Publisher: "a\nb" + strings.Repeat("c", 10_000), Priority: notify.Info,
 		Payload: json.RawMessage("{\"a\":\n\"\u009b31m\", \"n\": NaN, \"long\": \"" + strings.Repeat("é", 1000) + "\"}"),
 	}
 	if err := a.printNotification(n); err != nil {
@@ -23,7 +23,7 @@ func TestNotificationsAreShownPlainly(t *testing.T) {
 	}
 	lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
 	if len(lines) != 2 || !strings.Contains(lines[0], `x\u001b[2J\u202e`) || !strings.Contains(lines[0], `a\u000ab`) ||
-		!strings.Contains(lines[1], `\u009b31m`) || !strings.HasSuffix(lines[1], " bytes; --json shows all)") || len(lines[1]) > 1000 {
+		!strings.Contains(lines[1], `\u009b31m`) || !strings.HasSuffix(lines[1], " bytes; --json shows all)") || len(lines[0]) > 1000 || len(lines[1]) > 1000 {
 		t.Errorf("shown as %q", lines)
 	}
 	a.json = true

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/goslo/goslo/internal/mask"
 	"github.com/goslo/goslo/notify"
 	"github.com/goslo/goslo/rest/paste"
 )
@@ -64,7 +65,7 @@ func (m *Middleware) Filter(next http.Handler) http.Handler {
 			if v == nil {
 				told.Response = a.response()
 			} else {
-				told.Exception = &exception{Value: fmt.Sprint(v), Traceback: traceback()}
+				told.Exception = &exception{Value: mask.Text(fmt.Sprint(v)), Traceback: traceback()}
 			}
 			m.tell(r, "http.response", told)
 			if v != nil {

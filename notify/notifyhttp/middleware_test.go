@@ -1,10 +1,12 @@
 package notifyhttp_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -103,7 +105,7 @@ func TestRequestIsTold(t *testing.T) {
 	})))
 	status, body, err := ask(t, h, http.MethodPost, "/a%20b/c?x=1&auth_token=hunter2&y", http.Header{
 		"X-Auth-Token": {"hunter2"}, "X-Service-Token": {"hunter2"}, "Authorization": {"Basic hunter2"}, "Cookie": {"session=hunter2"},
-		"Content-Type": {"application/json"}, "X-Roles": {"admin", "member"}, "User-Agent": {"curl"}, "Accept-Encoding": {"identity"},
+		"Content-Type": {"application/json"}, "X-Roles": {"admin", "member"}, "User-Agent": {"curl"}, "Referer": {"http://h/?token=hunter2"}, "Accept-Encoding": {"identity"},
 	})
 	if err != nil || status != http.StatusAccepted || body != "hello" {
 		t.Errorf("answered %d %q (%v)", status, body, err)
@@ -129,6 +131,7 @@ func TestRequestIsTold(t *testing.T) {
 		"GATEWAY_INTERFACE": "CGI/1.1", "REQUEST_METHOD": "POST", "SCRIPT_NAME": "", "PATH_INFO": "/a b/c", "QUERY_STRING": "x=1&auth_token=***&y",
 		"SERVER_PROTOCOL": "HTTP/1.1", "SERVER_NAME": "127.0.0.1", "REMOTE_ADDR": "127.0.0.1", "CONTENT_TYPE": "application/json", "CONTENT_LENGTH": "7",
 		"HTTP_HOST": "api.example.com", "HTTP_X_SERVICE_NAME": "api.example.com", "HTTP_X_ROLES": "admin, member", "HTTP_USER_AGENT": "curl",
+		"HTTP_REFERER":         "http://h/?token=***",
 		"HTTP_ACCEPT_ENCODING": "identity", "HTTP_AUTHORIZATION": "***", "HTTP_COOKIE": "***", "HTTP_X_SERVICE_TOKEN": "***",
 	}
 	if diff := cmp.Diff(want, before.Request); diff != "" {
@@ -164,12 +167,12 @@ func TestPanicIsTold(t *testing.T) {
 	all := w.all(t)
 	p := payload(t, all[len(all)-1])
 	if len(all) != 2 || all[1].Publisher != "shop.host-1" || p.Request["HTTP_X_SERVICE_NAME"] != "shop" || p.Response != nil ||
-		p.Exception == nil || p.Exception.Value != "it broke" || !strings.Contains(p.Exception.Traceback[len(p.Exception.Traceback)-1], "failHere") {
+		p.Exception == nil || p.Exception.Value != "it broke at rabbit://nova:***@h/" || !strings.Contains(p.Exception.Traceback[len(p.Exception.Traceback)-1], "failHere") {
 		t.Errorf("told %s", all[len(all)-1].Payload)
 	}
 }
 
-var errBroken = errors.New("it broke")
+var errBroken = errors.New("it broke at rabbit://nova:hunter2@h/")
 
 func failHere() { panic(errBroken) }
 
@@ -245,7 +248,8 @@ func (stuck) Notify(ctx context.Context, _ *notify.Raw, _ notify.Retry) error {
 // conforms: NMW-05
 func TestRequestsDoNotWait(t *testing.T) {
 	t.Parallel()
-	w := newWorld(notifyhttp.Config{Queue: 2}, "", stuck{})
+	var log bytes.Buffer
+	w := newWorld(notifyhttp.Config{Queue: 2, Logger: slog.New(slog.NewTextHandler(&log, nil))}, "", stuck{})
 	h := w.Filter(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		if err := http.NewResponseController(w).Flush(); err != nil {
 			t.Error(err)
@@ -260,5 +264,8 @@ func TestRequestsDoNotWait(t *testing.T) {
 	cancel()
 	if err := w.Close(ctx); err == nil || w.Lost() != 10 {
 		t.Errorf("closed: %v; %d were lost, want 10", err, w.Lost())
+	}
+	if strings.Count(log.String(), "notification lost") != 1 {
+		t.Errorf("log, want one line that some are lost:\n%s", log.String())
 	}
 }

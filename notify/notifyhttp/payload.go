@@ -73,7 +73,7 @@ func hostPort(addr string) (host, port string) {
 func headers(h http.Header) map[string]string {
 	all := make(map[string]string, len(h))
 	for name, values := range h {
-		all[name] = strings.Join(values, ", ")
+		all[name] = mask.Text(strings.Join(values, ", "))
 		if mask.Secret(name) {
 			all[name] = mask.Stars
 		}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"github.com/goslo/goslo/internal/mask"
 	"github.com/goslo/goslo/notify"
 )
 
@@ -96,7 +97,7 @@ func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
 func (h *Handler) tell(ctx context.Context, r *slog.Record) error {
 	ctx = context.WithValue(ctx, telling{}, true)
 	if h.config.PublishErrors {
-		return h.backlog.Notify(ctx, priority(r.Level), "error_notification", map[string]string{"error": r.Message})
+		return h.backlog.Notify(ctx, priority(r.Level), "error_notification", map[string]string{"error": mask.Text(r.Message)})
 	}
 	return h.backlog.Notify(ctx, priority(r.Level), "logrecord", h.payload(ctx, r))
 }

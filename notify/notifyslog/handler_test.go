@@ -59,7 +59,7 @@ func TestRecordIsTold(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(rpc.WithContext(t.Context(), c))
 	log := f.With("logger", "shop.stock", "disk", slog.GroupValue(slog.Int("size", 3), slog.String("admin_password", "hunter2"))).WithGroup("deep")
-	log.ErrorContext(ctx, "disk full", "error", errors.New("no space"), "big", int64(1<<60))
+	log.ErrorContext(ctx, "disk full, token=hunter2", "error", errors.New("no space"), "big", int64(1<<60))
 	cancel() // the request is over, and its record is told all the same
 	log.WarnContext(ctx, "disk nearly full")
 	all := f.close(t)
@@ -80,7 +80,7 @@ func TestRecordIsTold(t *testing.T) {
 	delete(got, "pathname")
 	delete(got, "lineno")
 	want := map[string]any{
-		"name": "shop.stock", "levelno": 40.0, "levelname": "ERROR", "exc_info": nil, "msg": "disk full", "funcName": "TestRecordIsTold", "thread": nil,
+		"name": "shop.stock", "levelno": 40.0, "levelname": "ERROR", "exc_info": nil, "msg": "disk full, token=***", "funcName": "TestRecordIsTold", "thread": nil,
 		"processName": "notifyslog.test", "process": float64(os.Getpid()),
 		"extra": map[string]any{
 			"disk": map[string]any{"size": 3.0, "admin_password": "***"},
@@ -90,7 +90,7 @@ func TestRecordIsTold(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("payload (-want +got):\n%s", diff)
 	}
-	for _, text := range []string{`msg="disk full" logger=shop.stock disk.size=3`, `deep.error="no space"`, `msg="disk nearly full"`} {
+	for _, text := range []string{`msg="disk full, token=hunter2" logger=shop.stock disk.size=3`, `deep.error="no space"`, `msg="disk nearly full"`} {
 		if !strings.Contains(f.log.String(), text) {
 			t.Errorf("not logged: %s\n%s", text, f.log)
 		}
@@ -135,8 +135,9 @@ func TestPublishErrors(t *testing.T) {
 	t.Parallel()
 	f := newFixture(notifyslog.Config{PublishErrors: true})
 	f.Error("disk full", "disk", "sda")
+	f.Error("no database: password=hunter2")
 	all := f.close(t)
-	if len(all) != 1 || all[0].Type != "error_notification" || all[0].Publisher != "error.publisher" || all[0].Priority != notify.Error || string(all[0].Payload) != `{"error":"disk full"}` {
+	if len(all) != 2 || string(all[1].Payload) != `{"error":"no database: password=***"}` || all[0].Type != "error_notification" || all[0].Publisher != "error.publisher" || all[0].Priority != notify.Error || string(all[0].Payload) != `{"error":"disk full"}` {
 		t.Errorf("told %+v", all)
 	}
 }

@@ -57,7 +57,7 @@ func (h *Handler) payload(ctx context.Context, r *slog.Record) payload {
 	level := levels[priority(r.Level)]
 	frame := frameOf(r)
 	p := payload{
-		Name: h.config.Name, Level: level.number, LevelName: level.name, Path: frame.File, Line: frame.Line, Message: r.Message,
+		Name: h.config.Name, Level: level.number, LevelName: level.name, Path: frame.File, Line: frame.Line, Message: mask.Text(r.Message),
 		Function: frame.Function[strings.LastIndexByte(frame.Function, '/')+1:], ProcessName: h.program, PID: os.Getpid(), Extra: json.RawMessage("null"),
 	}
 	_, p.Function, _ = strings.Cut(p.Function, ".")
