@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -123,6 +124,17 @@ func TestPingAllOfAPythonCloud(t *testing.T) {
 			if total != len(test.want) || unseen == nil || len(unseen) != 0 {
 				t.Errorf("%v: summary %v, unseen %q", test.args, summary, unseen)
 			}
+		}
+
+		// Again and again, until it is interrupted; the exit code is that of the last time.
+		p := s.start(t, append([]string{"ping", "compute", "--all", "--watch", "100ms", "--json"}, at...)...)
+		for range 3 {
+			if line := p.wait(t, `"topic":"compute"`); !strings.Contains(line, `"state":"deaf"`) {
+				t.Error(line)
+			}
+		}
+		if code, _ := p.end(t, syscall.SIGINT); code != 6 {
+			t.Errorf("interrupted, it ends with exit code %d, want 6", code)
 		}
 
 		// Without the management API only those are seen that are named.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -24,6 +25,7 @@ func TestTopOfAPythonCloud(t *testing.T) {
 	c.Unchanged(t, func() {
 		text := s.run(t, "top", "--once", "--sort", "topic", "--management", c.Node.ManagementURL()).want(t, 0)
 		lines := strings.Split(strings.TrimSuffix(text.out, "\n"), "\n")
+		lines = slices.DeleteFunc(lines, func(line string) bool { return strings.HasPrefix(line, "no queue takes ") }) // of another test's
 		if len(lines) != 5 || text.err != "" {
 			t.Fatalf("%s%s", text.out, text.err)
 		}

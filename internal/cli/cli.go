@@ -6,7 +6,8 @@
 // --json each result is one JSON document on a line of standard output, and an error is one JSON object on
 // a line of standard error.
 //
-// It starts goroutines in the demo, one for each service and one for HTTP, and one that says what takes long; it waits for them. One more
+// It starts goroutines in the demo, one for each service and one for HTTP, and one that says what takes long; it waits for them. In top there
+// are three: one takes samples, one reads keys, one listens to the firehose; it waits for those too. One more
 // reads the answer to a question on a terminal; interrupted, it is left to the end of the program, as nothing ends such a read.
 package cli
 
