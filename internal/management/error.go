@@ -72,15 +72,6 @@ func (e *Error) Advice() string {
 	return ""
 }
 
-// problem is the kind of an error, Refused of one that has none.
-func problem(err error) Problem {
-	var e *Error
-	if errors.As(err, &e) {
-		return e.Problem
-	}
-	return Refused
-}
-
 // Is says whether err is an [Error] of this kind.
 func Is(err error, p Problem) bool {
 	var e *Error

@@ -68,7 +68,8 @@ func New(c Config) (*Client, error) {
 		// The text is not quoted: it may hold a password.
 		return nil, errors.New("management: the URL cannot be read; it is http://host:15672 or https://host:15671, with special characters of a user and a password percent-encoded")
 	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, fmt.Errorf("management: %s: the scheme is not http or https; the management API is at http://host:15672, or https://host:15671", u.Redacted())
+		// Nor is it here: what stands before the first colon was taken for the scheme, and may be a user with a password behind it.
+		return nil, errors.New("management: the URL does not begin with http:// or https://; the management API is at http://host:15672, or https://host:15671")
 	case u.Hostname() == "":
 		return nil, fmt.Errorf("management: %s names no host; write http://host:15672", u.Redacted())
 	}

@@ -134,7 +134,7 @@ func TestTLS(t *testing.T) {
 // TestURLsThatCannotBe is about what is refused before anything is connected to.
 func TestURLsThatCannotBe(t *testing.T) {
 	t.Parallel()
-	for _, url := range []string{"", "localhost:15672", "amqp://x:s3cret@h:5672", "http://", "http://u:s3%zzcret@h/", "http://u:s3cret @h:x/"} {
+	for _, url := range []string{"", "localhost:15672", "amqp://x:s3cret@h:5672", "http://", "http://u:s3%zzcret@h/", "http://u:s3cret @h:x/", "ann:s3cret@h:15672"} {
 		_, err := management.New(management.Config{URL: url})
 		if err == nil {
 			t.Errorf("%q is taken", url)
@@ -176,6 +176,33 @@ func TestListsComeInPages(t *testing.T) {
 	}
 	if n := requests.Load(); n != 3 {
 		t.Errorf("it took %d requests, want 3", n)
+	}
+}
+
+// TestListsAreWholeOrNone is about a page that the broker, or what stands before it, could not give.
+func TestListsAreWholeOrNone(t *testing.T) {
+	t.Parallel()
+	var status atomic.Int32
+	broker := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("page") == "2" {
+			w.WriteHeader(int(status.Load()))
+			return
+		}
+		_, _ = w.Write([]byte(`{"page_count":2,"items":[{"name":"q"}]}`))
+	}))
+	t.Cleanup(broker.Close)
+	c, err := management.New(management.Config{URL: broker.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	status.Store(http.StatusBadRequest) // the broker's word for a page that is beyond the end
+	if queues, err := c.Queues(t.Context()); err != nil || len(queues) != 1 {
+		t.Errorf("of a list that has become shorter: %+v, %v", queues, err)
+	}
+	status.Store(http.StatusServiceUnavailable)
+	if queues, err := c.Queues(t.Context()); err == nil {
+		t.Errorf("half a list is passed off as all of it: %+v", queues)
 	}
 }
 

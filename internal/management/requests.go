@@ -3,6 +3,7 @@ package management
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -35,7 +36,8 @@ func pages[T any](ctx context.Context, c *Client, path, columns string) ([]T, er
 		query := url.Values{"page": {strconv.Itoa(n)}, "page_size": {strconv.Itoa(pageSize)}, "columns": {columns}}
 		var p page[T]
 		if err := c.do(ctx, http.MethodGet, path, query, nil, &p); err != nil {
-			if problem(err) == Refused && n > 1 {
+			var refused *Error
+			if n > 1 && errors.As(err, &refused) && refused.Status == http.StatusBadRequest {
 				return all, nil // the list has become shorter than it was
 			}
 			return nil, err
