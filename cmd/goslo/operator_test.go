@@ -456,7 +456,7 @@ func drainedLines(t *testing.T, text string) []drainedLine {
 func TestQueuesAreDrained(t *testing.T) {
 	t.Parallel()
 	r := leave(t)
-	r.run(t, "drain-queue", fullOrphan, "--management", "off").want(t, 0).wantErr(t, "3 ready", "nothing was done; to take all messages out of "+fullOrphan+", add --yes")
+	r.run(t, "drain-queue", fullOrphan, "--management", "off").want(t, 2).wantErr(t, "3 ready", "nothing was done; to take all messages out of "+fullOrphan+", add --yes")
 
 	printed := r.run(t, "drain-queue", fullOrphan, "--count", "1", "--yes", "--management", "off").want(t, 0)
 	lines := drainedLines(t, printed.out)
@@ -471,7 +471,7 @@ func TestQueuesAreDrained(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines = drainedLines(t, string(text))
-	if len(lines) != 2 || string(lines[0].Body) != `{"n":1e400,"auth_token":"s3cret"}` || string(lines[1].Base64) != "\x00\xff" || lines[1].Properties["delivery_mode"] != 2.0 {
+	if len(lines) != 2 || string(lines[0].Body) != `{"n": 1e400, "auth_token": "s3cret"}` || string(lines[1].Base64) != "\x00\xff" || lines[1].Properties["delivery_mode"] != 2.0 {
 		t.Errorf("written: %s", text)
 	}
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
@@ -483,6 +483,29 @@ func TestQueuesAreDrained(t *testing.T) {
 	r.publish(t, fullOrphan, "again")
 	r.run(t, "drain-queue", fullOrphan, "--to", file, "--yes", "--management", "off").want(t, 2).wantErr(t, "file exists")
 	r.run(t, "drain-queue", "nonesuch", "--yes", "--management", "off").want(t, 3)
+}
+
+// TestDrainedMessagesHaveNoSecrets is about what is JSON for Python, or nearly so.
+func TestDrainedMessagesHaveNoSecrets(t *testing.T) {
+	t.Parallel()
+	r := leave(t)
+	r.run(t, "purge", fullOrphan, "--yes", "--management", "off").want(t, 0)
+	r.publish(t, fullOrphan, `{"oslo.version": "2.0", "oslo.message": "{\"n\": NaN, \"admin_pass\": \"s3cret\", \"t\": \"<&>\"}"}`)
+	r.publish(t, fullOrphan, `{"n": -Infinity, "admin_pass": "s3cret"}`)
+	r.publish(t, fullOrphan, `{'admin_pass': 's3cret'}`)
+	got := r.run(t, "drain-queue", fullOrphan, "--yes", "--management", "off").want(t, 1)
+	got.wantErr(t, "2 messages taken out", "--to FILE")
+	for _, want := range []string{`"message":{"n": NaN, "admin_pass": "***", "t": "<&>"}}`, `"message":{"n": -Infinity, "admin_pass": "***"}}`} {
+		if !strings.Contains(got.out, want) {
+			t.Errorf("no %s in %s", want, got.out)
+		}
+	}
+	if strings.Contains(got.out, "s3cret") {
+		t.Errorf("a secret was printed: %s", got.out)
+	}
+	if q, _ := r.node.FindQueue(t, r.vhost, fullOrphan); q.Messages != 1 {
+		t.Errorf("%d messages are left, want the one that could not be shown", q.Messages)
+	}
 }
 
 // TestWhatCannotBeWrittenStays is about a disk that is full in mid-drain.
@@ -508,7 +531,7 @@ func TestWhatCannotBeWrittenStays(t *testing.T) {
 func TestQueuesArePurged(t *testing.T) {
 	t.Parallel()
 	r := leave(t)
-	r.run(t, "purge", fullOrphan, "--management", "off").want(t, 0).wantErr(t, "nothing was done; to drop 3 messages of "+fullOrphan+", add --yes")
+	r.run(t, "purge", fullOrphan, "--management", "off").want(t, 2).wantErr(t, "nothing was done; to drop 3 messages of "+fullOrphan+", add --yes")
 	got := decode[struct {
 		Queue  string
 		Purged int
@@ -524,6 +547,10 @@ func TestQueuesInUseAreLeftAlone(t *testing.T) {
 	o := operate(t)
 	for _, command := range []string{"drain-queue", "purge"} {
 		o.look(t, command, "compute.cmp-1", "--yes").want(t, 2).wantErr(t, "compute.cmp-1 has 1 consumer", "--in-use", o.process(cloudtest.Compute1))
-		o.look(t, command, "comp", "--yes").want(t, 2).wantErr(t, `"comp" may be any of 5 queues`)
+		o.look(t, command, "comp..", "--yes").want(t, 2).wantErr(t, `"comp.." may be any of 5 queues`)
+		// One is the beginning of a single name, and one is a part of it: with a whole name that queue is meant which has it, or none.
+		o.look(t, command, "cinder-volume.vol-2", "--yes").want(t, 3).wantErr(t, `did you mean "cinder-volume.vol-2.example"?`)
+		o.look(t, command, "vol-2.example", "--yes").want(t, 3)
+		o.look(t, command, "vol-2.example..", "--yes").want(t, 3)
 	}
 }

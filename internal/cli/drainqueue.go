@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -39,11 +40,12 @@ func (a *app) drainQueue() *cobra.Command {
 		Long: `Take the messages out of a queue on RabbitMQ, oldest first, and print each as a line of JSON, or write them to a file. A message is
 acknowledged, and so gone from the queue, after it was written; what goes wrong loses none, and leaves the rest in the queue.
 
-What is printed has its secrets masked, and can therefore not be put back. --to FILE keeps messages as they were, bodies to the byte; the file
-is new, and its owner's alone to read. Each line of it has the exchange and routing key, the AMQP properties and headers, and body (JSON), or
+What is printed has its secrets masked, and can therefore not be put back, and is gone where a pipe's reader ends before it has read all
+(| head). --to FILE keeps messages as they were, bodies to the byte; the file is new, and its owner's alone to read. Each line of it has the exchange and routing key, the AMQP properties and headers, and body (JSON), or
 body_base64.
 
-First it is said what is in the queue, and whose it is; then it is drained, after a question or with --yes. A queue that somebody consumes
+First it is said what is in the queue, and whose it is; then it is drained, after a question or with --yes. QUEUE is its whole name, or
+the beginning of it with two dots behind. A queue that somebody consumes
 from is left alone without --in-use: what is taken is taken from them. Streams cannot be drained.
 
 ` + managementHelp + ` Without the API QUEUE has to be a whole name.`,
@@ -64,7 +66,7 @@ from is left alone without --in-use: what is taken is taken from them. Streams c
 				if count > 0 {
 					what = fmt.Sprintf("take %s out of %s", amount(count, "message"), q.Name)
 				}
-				if ok, err := a.agreed(ctx, flags.yes, what); !ok {
+				if ok, err := a.agreedToEmpty(ctx, flags.yes, what); !ok {
 					return err
 				}
 				return a.drainTo(ctx, bus, q.Name, to, count)
@@ -79,15 +81,19 @@ from is left alone without --in-use: what is taken is taken from them. Streams c
 	return c
 }
 
-// toEmpty finds the one queue that a text means, and says on standard error what is in it and whose it is.
+// toEmpty finds the queue of a name, or the one whose name was cut short with dots, and says on standard error what is in it and whose it is. A part of a name will not do:
+// where the queue has gone that was meant, it is a part of another's.
 func (a *app) toEmpty(ctx context.Context, bus *operator.Bus, text string, flags *emptyFlags) (*operator.Queue, error) {
 	v, err := bus.View(ctx, text)
 	if err != nil {
 		return nil, err
 	}
-	found := v.Find(text)
+	found := []*operator.Queue{v.Queue(text)}
+	if begin := strings.TrimRight(text, ".…"); found[0] == nil && begin != text {
+		found = slices.DeleteFunc(v.Find(text), func(q *operator.Queue) bool { return !strings.HasPrefix(q.Name, begin) })
+	}
 	switch {
-	case len(found) == 0:
+	case len(found) == 0, found[0] == nil:
 		return nil, v.NoQueue("queue", text)
 	case len(found) > 1:
 		var names []string
@@ -105,11 +111,12 @@ func (a *app) toEmpty(ctx context.Context, bus *operator.Bus, text string, flags
 	return q, nil
 }
 
-// A drained is a message as it is printed: with what oslo.messaging has put into the body in place of that.
-type drained struct {
-	operator.Message
-
-	Inner json.RawMessage `json:"message,omitempty"`
+// agreedToEmpty says whether a queue is to be emptied. That nobody can be asked is an error, as what the command is for was not done.
+func (a *app) agreedToEmpty(ctx context.Context, yes bool, what string) (bool, error) {
+	if !yes && a.asks() == nil {
+		return false, usagef("nothing was done; to %s, add --yes", what)
+	}
+	return a.agreed(ctx, yes, what)
 }
 
 func (a *app) drainTo(ctx context.Context, bus *operator.Bus, queue, to string, count int) error {
@@ -121,7 +128,7 @@ func (a *app) drainTo(ctx context.Context, bus *operator.Bus, queue, to string, 
 			return usagef("--to: %w", err)
 		}
 		// A message is written when the disk has it.
-		keep = func(m *operator.Message) error { return errors.Join(writeLine(f, m), f.Sync()) }
+		keep = func(m *operator.Message) error { return errors.Join(writeDrained(f, m), f.Sync()) }
 		end = f.Close
 	}
 	defer a.whenSlow("taking messages out of " + queue)()
@@ -137,30 +144,53 @@ func (a *app) drainTo(ctx context.Context, bus *operator.Bus, queue, to string, 
 	return err
 }
 
-// printDrained prints a message without its secrets.
+// printDrained prints a message without its secrets: what oslo.messaging has put into it, or its body. A body that is no JSON, which has nothing of
+// oslo.messaging's, is printed as it is.
 func printDrained(w io.Writer, m *operator.Message) error {
-	d := drained{Message: *m}
-	if inner := m.Oslo(); inner != nil {
-		d.Inner, d.Body = mask.JSON(inner), nil
-	} else if d.Body != nil {
-		d.Body = mask.JSON(d.Body)
-	}
-	headers := make(map[string]any, len(m.Headers))
-	for name, value := range m.Headers {
-		if mask.Secret(name) {
-			value = mask.Stars
-		}
-		headers[name] = value
-	}
-	d.Headers = headers
-	return writeLine(w, d)
-}
-
-func writeLine(w io.Writer, v any) error {
-	line, err := json.Marshal(v)
-	if err != nil {
+	shown := *m
+	var err error
+	if shown.Headers, err = maskHeaders(m.Headers); err != nil {
 		return err
 	}
-	_, err = w.Write(append(line, '\n'))
+	name, body := "message", m.Oslo()
+	if body == nil && json.Valid(m.Body) {
+		name, body = "body", m.Body
+	}
+	if body == nil {
+		return writeDrained(w, &shown)
+	}
+	masked := mask.JSON(body)
+	if string(masked) == mask.Unreadable {
+		return errors.New("there is a message whose secrets cannot be told, as it is no JSON: --to FILE keeps it as it is")
+	}
+	line, err := shown.LineWith(name, oneLine(masked))
+	return write(w, line, err)
+}
+
+func maskHeaders(headers map[string]any) (map[string]any, error) {
+	text, err := json.Marshal(headers)
+	if err != nil {
+		return nil, err
+	}
+	var raw map[string]json.RawMessage
+	if err := json.Unmarshal(mask.JSON(text), &raw); err != nil {
+		return nil, err
+	}
+	masked := make(map[string]any, len(raw))
+	for name, value := range raw {
+		masked[name] = value
+	}
+	return masked, nil
+}
+
+func writeDrained(w io.Writer, m *operator.Message) error {
+	line, err := m.Line()
+	return write(w, line, err)
+}
+
+func write(w io.Writer, line []byte, err error) error {
+	if err == nil {
+		_, err = w.Write(line)
+	}
 	return err
 }

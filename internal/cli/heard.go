@@ -107,14 +107,14 @@ func (a *app) printNotification(n *notify.Raw) error {
 	return err
 }
 
-// oneLine is JSON without its line breaks, which are none of its strings'.
+// oneLine is JSON without its line breaks, which are none of its strings'. What is JSON but for Python, or for its control characters, has blanks for those.
 func oneLine(raw json.RawMessage) []byte {
 	var b bytes.Buffer
 	if json.Compact(&b, raw) == nil {
 		return b.Bytes()
 	}
 	return bytes.Map(func(r rune) rune {
-		if r == '\n' || r == '\r' {
+		if r < ' ' {
 			return ' '
 		}
 		return r

@@ -201,13 +201,22 @@ func (a *app) delete(ctx context.Context, bus *operator.Bus, v *operator.View, f
 	return nil
 }
 
+// asks is where answers come from; nil = nobody can be asked.
+func (a *app) asks() *os.File {
+	in, ok := a.In.(*os.File)
+	if !ok || !term.IsTerminal(int(in.Fd())) || a.json {
+		return nil
+	}
+	return in
+}
+
 // agreed says whether what cannot be undone is to be done: it was said on the command line, or is said now. Where nobody can be asked it is not.
 func (a *app) agreed(ctx context.Context, yes bool, what string) (bool, error) {
 	if yes {
 		return true, nil
 	}
-	in, ok := a.In.(*os.File)
-	if !ok || !term.IsTerminal(int(in.Fd())) || a.json {
+	in := a.asks()
+	if in == nil {
 		fmt.Fprintf(a.Err, "goslo: nothing was done; to %s, add --yes\n", what)
 		return false, nil
 	}

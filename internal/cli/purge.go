@@ -16,7 +16,7 @@ func (a *app) purge() *cobra.Command {
 		Short: "Drop the messages of a queue",
 		Long: `Drop the messages of a queue on RabbitMQ. They are gone for good; goslo drain-queue keeps them. Those that a consumer holds stay.
 
-First it is said how many there are, and whose the queue is; then it is purged, after a question or with --yes. What is in the messages is not
+First it is said how many there are, and whose the queue is; then it is purged, after a question or with --yes. QUEUE is its whole name, or the beginning of it with two dots behind. What is in the messages is not
 shown: to see one is to take it and give it back, which marks it as redelivered, and which a quorum queue counts as a failed delivery. To see
 them, take some out with goslo drain-queue QUEUE --count 5. A queue that somebody consumes from is left alone without --in-use.
 
@@ -30,7 +30,7 @@ them, take some out with goslo drain-queue QUEUE --count 5. A queue that somebod
 				if err != nil {
 					return err
 				}
-				if ok, err := a.agreed(ctx, flags.yes, fmt.Sprintf("drop %s messages of %s", q.Ready, q.Name)); !ok {
+				if ok, err := a.agreedToEmpty(ctx, flags.yes, fmt.Sprintf("drop %s messages of %s", q.Ready, q.Name)); !ok {
 					return err
 				}
 				n, err := bus.Purge(ctx, q.Name)

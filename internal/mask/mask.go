@@ -75,8 +75,8 @@ func Text(text string) string {
 	return b.String()
 }
 
-// unreadable is shown of what is no JSON: nobody knows what is in it.
-const unreadable = `"(not shown: it is no JSON)"`
+// Unreadable is shown of what is no JSON: nobody knows what is in it.
+const Unreadable = `"(not shown: it is no JSON)"`
 
 // JSON returns a JSON document with "***" for the values of secret members, at any depth, and for what Text masks within strings. Of an object
 // under such a name each value is masked, whatever its own name.
@@ -85,7 +85,7 @@ const unreadable = `"(not shown: it is no JSON)"`
 func JSON(text []byte) json.RawMessage {
 	m := masker{in: text}
 	if !m.run() {
-		return json.RawMessage(unreadable)
+		return json.RawMessage(Unreadable)
 	}
 	if m.out == nil {
 		return text

@@ -1,16 +1,21 @@
 package operator
 
 import (
+	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"strconv"
 	"time"
+	"unicode/utf8"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/goslo/goslo/internal/nearest"
+	"github.com/goslo/goslo/transport/rabbit"
 )
 
 // A Message is one as it lay in a queue.
@@ -20,24 +25,42 @@ type Message struct {
 	Redelivered bool           `json:"redelivered"` // somebody had it before
 	Properties  map[string]any `json:"properties,omitempty"`
 	Headers     map[string]any `json:"headers,omitempty"`
-	// Body is what was sent where that is JSON, else Base64 is.
-	Body   json.RawMessage `json:"body,omitempty"`
-	Base64 []byte          `json:"body_base64,omitempty"`
+	Body        []byte         `json:"-"` // to the byte
 }
 
-// Oslo returns what oslo.messaging has put into the body: the request, reply or notification, a JSON object. It is nil where there is none.
-func (m *Message) Oslo() json.RawMessage {
+// Line is all of the message as a line of JSON. The body is its member body where it is JSON that fits on a line, to the byte, else body_base64.
+func (m *Message) Line() ([]byte, error) {
+	if json.Valid(m.Body) && utf8.Valid(m.Body) && !bytes.ContainsAny(m.Body, "\r\n") {
+		return m.LineWith("body", m.Body)
+	}
+	return m.LineWith("body_base64", strconv.AppendQuote(nil, base64.StdEncoding.EncodeToString(m.Body)))
+}
+
+// LineWith is the message as a line of JSON, with another member in place of the body, whose value stands there as it is given.
+func (m *Message) LineWith(name string, value []byte) ([]byte, error) {
+	line, err := json.Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	line = append(strconv.AppendQuote(append(bytes.TrimSuffix(line, []byte("}")), ','), name), ':')
+	return append(append(line, value...), "}\n"...), nil
+}
+
+// Oslo returns what oslo.messaging has put into the body: the request, reply or notification, in the JSON that Python writes, which has NaN and Infinity
+// as well. It is nil where there is none.
+func (m *Message) Oslo() []byte {
+	body, err := rabbit.PlainBody(m.Headers, m.Body)
+	if err != nil {
+		return nil
+	}
 	var envelope struct {
 		Message *string `json:"oslo.message"`
 	}
-	if json.Unmarshal(m.Body, &envelope) == nil && envelope.Message != nil {
-		if inner := json.RawMessage(*envelope.Message); json.Valid(inner) {
-			return inner
-		}
-		return nil
+	if json.Unmarshal(body, &envelope) == nil && envelope.Message != nil {
+		return []byte(*envelope.Message)
 	}
-	if len(m.Body) > 0 && m.Body[0] == '{' {
-		return m.Body // version 1.0 of notifications has no envelope
+	if body = bytes.TrimSpace(body); bytes.HasPrefix(body, []byte("{")) {
+		return body // version 1.0 of notifications has no envelope
 	}
 	return nil
 }
@@ -154,13 +177,7 @@ func queueError(what, queue string, err error) error {
 }
 
 func message(d amqp.Delivery) *Message {
-	m := &Message{Exchange: d.Exchange, RoutingKey: d.RoutingKey, Redelivered: d.Redelivered, Headers: d.Headers, Properties: properties(d)}
-	if json.Valid(d.Body) {
-		m.Body = d.Body
-	} else {
-		m.Base64 = d.Body
-	}
-	return m
+	return &Message{Exchange: d.Exchange, RoutingKey: d.RoutingKey, Redelivered: d.Redelivered, Headers: d.Headers, Properties: properties(d), Body: d.Body}
 }
 
 // properties are those of AMQP that are set.
