@@ -132,8 +132,8 @@ var fixedUntil = []struct {
 	until  string
 }{
 	{release{3, 7}, "September 2020"},
-	{release{3, 8}, "July 2022"},
-	{release{3, 9}, "July 2023"},
+	{release{3, 8}, "January 2022"},
+	{release{3, 9}, "January 2023"},
 	{release{3, 10}, "July 2023"},
 	{release{3, 11}, "December 2023"},
 	{release{3, 12}, "June 2024"},
