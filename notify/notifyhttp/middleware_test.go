@@ -167,12 +167,12 @@ func TestPanicIsTold(t *testing.T) {
 	all := w.all(t)
 	p := payload(t, all[len(all)-1])
 	if len(all) != 2 || all[1].Publisher != "shop.host-1" || p.Request["HTTP_X_SERVICE_NAME"] != "shop" || p.Response != nil ||
-		p.Exception == nil || p.Exception.Value != "it broke at rabbit://nova:***@h/" || !strings.Contains(p.Exception.Traceback[len(p.Exception.Traceback)-1], "failHere") {
+		p.Exception == nil || p.Exception.Value != "it broke: token=***" || !strings.Contains(p.Exception.Traceback[len(p.Exception.Traceback)-1], "failHere") {
 		t.Errorf("told %s", all[len(all)-1].Payload)
 	}
 }
 
-var errBroken = errors.New("it broke at rabbit://nova:hunter2@h/")
+var errBroken = errors.New("it broke: token=hunter2")
 
 func failHere() { panic(errBroken) }
 
