@@ -414,6 +414,9 @@ func TestUserWhoMayNotDeclare(t *testing.T) {
 	if err := bus.Send(t.Context(), topic("stock"), &transport.Message{Method: "m"}); !errors.Is(err, transport.ErrNoListener) {
 		t.Errorf("send: %v, want ErrNoListener", err)
 	}
+	if err := bus.Send(t.Context(), notified("stock", ""), event("x")); !errors.Is(err, transport.ErrRejected) || !strings.Contains(err.Error(), "queue 'stock.info'") {
+		t.Errorf("send a notification: %v, want ErrRejected, which is not tried again", err)
+	}
 	_, err := bus.Listen(t.Context(), transport.Address{Kind: transport.Reply}, transport.ListenOptions{})
 	if err == nil || !strings.Contains(err.Error(), "declare queue reply_") || !strings.Contains(err.Error(), "ACCESS_REFUSED") {
 		t.Errorf("listen: %v", err)

@@ -146,6 +146,10 @@ func (t *Transport) publish(ctx context.Context, via *publisher, p *publication)
 			if o.lost() {
 				continue
 			}
+			var answer *amqp.Error
+			if !published && errors.As(err, &answer) && answer.Server && answer.Code == amqp.AccessRefused {
+				return reject(err)
+			}
 			return fmt.Errorf("%w: %w", class, err)
 		}
 		confirm := t.confirmations.get()
