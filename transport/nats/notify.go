@@ -67,24 +67,14 @@ func (c *Conn) ensureTemporary(ctx context.Context, subject, pool string) error 
 	return c.ensureConsumer(ctx, name, consumerName(pool), jetstream.DeliverNewPolicy, temporaryExpiry)
 }
 
-// removeTemporary removes the consumer of a pool, if it is a temporary one, and the stream where nobody else has been: it was made for the pool.
-// What cannot be removed is left to the server.
+// removeTemporary removes the consumer of a pool, if it is a temporary one. What cannot be removed is left to the server. The stream stays: to look
+// whether anybody needs it and to remove it are two steps, and what is told and confirmed between them would be lost.
 func (c *Conn) removeTemporary(ctx context.Context, subject, pool string) {
 	name, consumer := streamName(subject), consumerName(pool)
-	err := func() error {
-		found, err := c.js.Consumer(ctx, name, consumer)
-		if err != nil || found.CachedInfo().Config.InactiveThreshold == 0 {
-			return err
-		}
-		if err := c.js.DeleteConsumer(ctx, name, consumer); err != nil {
-			return err
-		}
-		stream, err := c.js.Stream(ctx, name)
-		if err != nil || stream.CachedInfo().State.Consumers > 0 {
-			return err
-		}
-		return c.js.DeleteStream(ctx, name)
-	}()
+	found, err := c.js.Consumer(ctx, name, consumer)
+	if err == nil && found.CachedInfo().Config.InactiveThreshold > 0 {
+		err = c.js.DeleteConsumer(ctx, name, consumer)
+	}
 	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) && !errors.Is(err, jetstream.ErrStreamNotFound) {
 		c.log.Debug("nats: remove a temporary pool", "stream", name, "consumer", consumer, "error", err)
 	}

@@ -1,12 +1,11 @@
 package nats_test
 
 import (
-	"errors"
+	"bytes"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
-
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/goslo/goslo/internal/brokertest"
 	"github.com/goslo/goslo/transport"
@@ -103,7 +102,7 @@ func TestStreamDeletedUnderListeners(t *testing.T) {
 	}
 }
 
-// A temporary pool leaves nothing: no consumer, and no stream that was made for it alone.
+// A temporary pool leaves no consumer. The stream that was made for it stays, empty: who tells at that moment relies on it.
 func TestTemporaryPoolLeavesNothing(t *testing.T) {
 	t.Parallel()
 	node := brokertest.NewNATS(t, brokertest.NATSOptions{})
@@ -120,8 +119,12 @@ func TestTemporaryPoolLeavesNothing(t *testing.T) {
 	if err := l.Close(testContext(t)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := js.Stream(testContext(t), stream); !errors.Is(err, jetstream.ErrStreamNotFound) {
-		t.Errorf("the stream of a topic that nobody uses: %v, want that there is none", err)
+	empty, err := js.Stream(testContext(t), stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if state := empty.CachedInfo().State; state.Consumers != 0 || state.Msgs != 0 {
+		t.Errorf("left are %d consumers and %d notifications, want none", state.Consumers, state.Msgs)
 	}
 	l = temporary()
 	tell(t, bus, "heard")
@@ -141,5 +144,30 @@ func TestTemporaryPoolLeavesNothing(t *testing.T) {
 	}
 	if state := s.CachedInfo().State; state.Consumers != 1 || state.Msgs != 1 {
 		t.Errorf("left are %d consumers and %d notifications, want those of listeners without a pool", state.Consumers, state.Msgs)
+	}
+}
+
+// What is told, for the first time on a topic, just as a temporary pool ends is confirmed, and kept.
+func TestToldAsTemporaryPoolEnds(t *testing.T) {
+	t.Parallel()
+	node := brokertest.NewNATS(t, brokertest.NATSOptions{})
+	bus, proxy := open(t, node.URL()), brokertest.NewProxy(t, node.Addr())
+	var once sync.Once
+	say := func() { once.Do(func() { tell(t, bus, "kept") }) }
+	proxy.Tap(func(_ int, toBroker bool, piece []byte) {
+		if toBroker && bytes.Contains(piece, []byte("JS.API.STREAM.DELETE")) {
+			say()
+		}
+	})
+	l, err := open(t, "nats://"+proxy.Addr()).Listen(testContext(t), notified("look"), transport.ListenOptions{Temporary: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	say()
+	if got := hear(t, listen(t, bus, notified(""))); got != "kept" {
+		t.Errorf("heard %s", got)
 	}
 }
