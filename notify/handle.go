@@ -161,12 +161,13 @@ func (l *Listener) fail(ctx context.Context, h *heard, why error) {
 	key := h.key()
 	failed := l.failures.get(key) + 1
 	attempts := failed
+	deliveries, last := l.inHand.counted(h)
 	if failed > 1 { // else what was handed over to listeners that did not live to handle it would be given up on for one error
-		attempts = max(failed, h.Deliveries)
+		attempts = max(failed, deliveries)
 	}
 	log := l.log.With("notification", h.raw, "topic", h.raw.Topic, "attempts", attempts, "error", why)
-	if h.Last || l.config.MaxAttempts > 0 && attempts >= l.config.MaxAttempts {
-		if log = l.giveUp(ctx, h, why, log); log == nil {
+	if last || l.config.MaxAttempts > 0 && attempts >= l.config.MaxAttempts {
+		if log = l.giveUp(ctx, h, why, last, log); log == nil {
 			return
 		}
 	}
@@ -183,16 +184,16 @@ func (l *Listener) fail(ctx context.Context, h *heard, why error) {
 
 // giveUp settles a notification that is not to come again. If it is to, because who was to keep it could not, that is added to the log that is
 // returned, else nil.
-func (l *Listener) giveUp(ctx context.Context, h *heard, why error, log *slog.Logger) *slog.Logger {
+func (l *Listener) giveUp(ctx context.Context, h *heard, why error, last bool, log *slog.Logger) *slog.Logger {
 	if l.config.GaveUp != nil {
 		if err := protect(func() error { return l.config.GaveUp(ctx, *h.raw, why) }); err != nil {
 			log = log.With("kept", err)
-			if !h.Last {
+			if !last {
 				return log
 			}
 		}
 	}
-	if h.Last {
+	if last {
 		log.Error("gave up on a notification: its handler has failed, and its queue hands it over no more; the bus drops it, or puts it with dead letters")
 		l.failures.forget(h.key())
 		l.requeue(ctx, h)

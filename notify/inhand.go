@@ -41,3 +41,14 @@ func (i *inHand) leave(h *heard) []*transport.Delivery {
 	}
 	return append([]*transport.Delivery{h.Delivery}, h.again...)
 }
+
+// counted is how often the bus has handed h over, as far as it counts, and whether that was the last time. What came again meanwhile counts.
+func (i *inHand) counted(h *heard) (deliveries int, last bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	deliveries, last = h.Deliveries, h.Last
+	for _, d := range h.again {
+		deliveries, last = max(deliveries, d.Deliveries), last || d.Last
+	}
+	return deliveries, last
+}

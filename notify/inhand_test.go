@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -66,4 +67,64 @@ func TestComesAgainWhileInHand(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A counting bus hands over the second of what comes again for the last time.
+type counting struct{ transport.Transport }
+
+func (c counting) Listen(ctx context.Context, from transport.Address, o transport.ListenOptions) (transport.Listener, error) {
+	l, err := c.Transport.Listen(ctx, from, o)
+	return &countingListener{Listener: l}, err
+}
+
+type countingListener struct {
+	transport.Listener
+
+	handed int
+}
+
+func (l *countingListener) Next(ctx context.Context) (*transport.Delivery, error) {
+	d, err := l.Listener.Next(ctx)
+	if err == nil {
+		l.handed++
+		d.Last = l.handed == 2
+	}
+	return d, err
+}
+
+// What comes again for the last time, while it is in hand and about to fail, does not go without a word.
+func TestComesForTheLastTimeWhileInHand(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, w *world) {
+		var kept list[string]
+		c := notify.ListenerConfig{Logger: slog.New(slog.NewTextHandler(w.log, nil)), GaveUp: func(_ context.Context, n notify.Raw, _ error) error {
+			kept.add(n.Type)
+			return nil
+		}}
+		l := notify.NewListener(counting{w.bus}, c, notify.Handle(func(context.Context, notify.Raw) error {
+			<-time.After(time.Minute)
+			return errors.New("no")
+		}))
+		if err := l.Listen(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ran := make(chan error, 1)
+		go func() { ran <- l.Run(ctx) }()
+		for range 2 {
+			to := transport.Address{Kind: transport.Notification, Topic: "notifications.info"}
+			if err := w.bus.Send(ctx, to, &transport.Message{UniqueID: "1", Event: &transport.Event{Type: "e", Priority: "INFO"}}); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		sleep(90 * time.Second)
+		if diff := cmp.Diff([]string{"e"}, kept.take()); diff != "" || !strings.Contains(w.log.String(), "hands it over no more") {
+			t.Errorf("kept (-want +got):\n%s\nlog: %s", diff, w.log)
+		}
+		cancel()
+		if err := <-ran; err != nil {
+			t.Error(err)
+		}
+	})
 }
