@@ -215,6 +215,11 @@ func (c *Conn) Close(ctx context.Context) error {
 		err = fmt.Errorf("kafka: close: %w: %d notifications have not left", err, c.client.BufferedProduceRecords())
 	}
 	c.end() // listeners that wait for their deliveries to be settled do so no more
+	defer context.AfterFunc(ctx, func() {
+		for l := range all {
+			l.life.abort()
+		}
+	})()
 	var closing sync.WaitGroup
 	for l := range all {
 		closing.Go(func() { _ = l.Close(ctx) }) // it says that it was closed, or that the broker has not heard of it
@@ -225,14 +230,15 @@ func (c *Conn) Close(ctx context.Context) error {
 	return err
 }
 
-// isEnding says whether Close was called.
-func (c *Conn) isEnding() bool {
-	select {
-	case <-c.ending:
-		return true
-	default:
+// goOn has work done that Close waits for, unless that was called.
+func (c *Conn) goOn(work func()) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.listeners == nil {
 		return false
 	}
+	c.work.Go(work)
+	return true
 }
 
 // Statistics implements [transport.Meter]. A cluster is one connection; the client's connections to its brokers come and go.

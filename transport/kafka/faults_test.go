@@ -171,3 +171,41 @@ func TestInspect(t *testing.T) {
 		t.Errorf("inspect a topic of RPC: %v", err)
 	}
 }
+
+// A broker that does not answer holds up who closes for as long as the context says.
+func TestCloseAtASilentBroker(t *testing.T) {
+	t.Parallel()
+	for name, closing := range map[string]func(context.Context, transport.Transport, transport.Listener){
+		"listener":   func(ctx context.Context, _ transport.Transport, l transport.Listener) { _ = l.Close(ctx) },
+		"connection": func(ctx context.Context, bus transport.Transport, _ transport.Listener) { _ = bus.Close(ctx) },
+		"connection with deliveries in hand": func(ctx context.Context, bus transport.Transport, l transport.Listener) {
+			if _, err := l.Next(ctx); err != nil {
+				t.Error(err)
+			}
+			_ = l.Close(ctx) // goes on until the connection is closed
+			_ = bus.Close(ctx)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			node := brokertest.NewKafka(t, brokertest.KafkaOptions{Topics: []string{info.Topic}})
+			bus := open(t, node.URL())
+			l := listen(t, bus, info)
+			tell(t, bus, info, "0", "1")
+			hear(t, l, "0")
+			again := take(t, l, "1")
+			if err := again.Requeue(testContext(t)); err != nil { // so that it is there
+				t.Fatal(err)
+			}
+			node.Pause(t)
+			t.Cleanup(func() { node.Resume(t) })
+			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+			defer cancel()
+			start := time.Now()
+			closing(ctx, bus, l)
+			if took := time.Since(start); took > 10*time.Second {
+				t.Errorf("closing took %s", took)
+			}
+		})
+	}
+}

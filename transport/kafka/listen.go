@@ -65,7 +65,10 @@ func (c *Conn) listen(ctx context.Context, from transport.Address, o transport.L
 		return nil, err
 	}
 	l := newListener(c, m)
+	whole, abort := context.WithCancel(context.WithoutCancel(ctx))
+	l.life.abort = abort
 	client, err := kgo.NewClient(append(c.settings.client(c.log),
+		kgo.WithContext(whole),
 		kgo.WithHooks(l, hooks{c}),
 		kgo.ConsumerGroup(l.group),
 		kgo.ConsumeTopics(topic),
@@ -86,6 +89,7 @@ func (c *Conn) listen(ctx context.Context, from transport.Address, o transport.L
 		kgo.OnPartitionsLost(l.partitionsLost),
 	)...)
 	if err != nil {
+		abort()
 		return nil, err
 	}
 	l.client = client
@@ -97,6 +101,7 @@ func (c *Conn) listen(ctx context.Context, from transport.Address, o transport.L
 	}
 	c.mu.Unlock()
 	if !open {
+		abort()
 		client.Close()
 		return nil, transport.ErrClosed
 	}

@@ -59,6 +59,7 @@ type life struct {
 	closing chan struct{}      // closed by Close
 	cease   context.CancelFunc // ends fetching
 	stop    context.CancelFunc // ends all goroutines
+	abort   context.CancelFunc // ends the client's requests
 	running sync.WaitGroup     // these
 }
 
@@ -367,32 +368,35 @@ func (l *listener) Close(ctx context.Context) error {
 		}
 	}
 	a.queue = nil
-	busy := a.inHand > 0 && !l.conn.isEnding()
-	if a.inHand == 0 {
+	busy := a.inHand > 0
+	if !busy {
 		close(a.idle)
 	}
 	l.mu.Unlock()
-	if !busy {
+	if !busy || !l.conn.goOn(func() { l.linger(context.WithoutCancel(ctx)) }) {
 		l.leave(ctx)
-		return nil
 	}
-	l.conn.work.Go(func() {
-		t := time.NewTimer(lingering)
-		defer t.Stop()
-		select {
-		case <-a.idle:
-		case <-t.C:
-		case <-l.conn.ending:
-		}
-		l.leave(context.WithoutCancel(ctx))
-	})
 	return nil
 }
 
-// leave leaves the group, which commits, and ends everything.
+// linger leaves when all is settled, or when there is no more time for that.
+func (l *listener) linger(ctx context.Context) {
+	t := time.NewTimer(lingering)
+	defer t.Stop()
+	select {
+	case <-l.account.idle:
+	case <-t.C:
+	case <-l.conn.ending:
+	}
+	l.leave(ctx)
+}
+
+// leave leaves the group, which commits, and ends everything. When ctx ends the broker is waited for no longer.
 func (l *listener) leave(ctx context.Context) {
+	defer l.life.abort()
 	ctx, cancel := context.WithTimeout(ctx, leaveTimeout)
 	defer cancel()
+	defer context.AfterFunc(ctx, l.life.abort)()
 	l.life.stop()
 	l.life.running.Wait()
 	l.client.AllowRebalance()
