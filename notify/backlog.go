@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -41,7 +42,8 @@ type backlog struct {
 // waiting brings one notification, and gives up when stop ends.
 type waiting func(stop context.Context) error
 
-// NewBacklog returns a backlog and starts its goroutine, for which Close waits.
+// NewBacklog returns a backlog and starts its goroutine, for which Close waits. What n cannot tell is counted, and logged by the backlog alone,
+// whether n has Swallow or not.
 func NewBacklog(n *Notifier, c BacklogConfig) *Backlog {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -49,7 +51,9 @@ func NewBacklog(n *Notifier, c BacklogConfig) *Backlog {
 	stop, abort := context.WithCancelCause(context.Background()) //nolint:forbidigo // it outlives those who tell
 	b := &backlog{log: c.Logger, queue: make(chan waiting, cmp.Or(max(c.Size, 0), 1000)), done: make(chan struct{}), abort: abort}
 	go b.run(stop)
-	return &Backlog{b, n}
+	config := n.config
+	config.Swallow = false
+	return &Backlog{b, &Notifier{config}}
 }
 
 // As returns the backlog for another publisher, which shares its queue: to close one is to close both.
@@ -62,6 +66,7 @@ func (b *Backlog) Notify(ctx context.Context, p Priority, eventType string, payl
 	if err != nil {
 		return err
 	}
+	one.Payload = slices.Clone(one.Payload) // which may be the caller's
 	ctx = context.WithoutCancel(ctx)
 	bring := func(stop context.Context) error {
 		ctx, cancel := context.WithCancelCause(ctx)
