@@ -205,5 +205,6 @@ func TestDoctorRefusesWhatItDoesNotKnow(t *testing.T) {
 	s := newShell(t)
 	s.run(t, "doctor", "--url", "rabbit://h/", "--only", "B77").want(t, 2).wantErr(t, `there is no check "B77"`)
 	s.run(t, "doctor", "--url", "rabbit://h/", "--fail-on", "doom").want(t, 2).wantErr(t, `"doom" is not one of bad, warn, info, never`)
+	s.with("GOSLO_URL=").run(t, "doctor").want(t, 2).wantErr(t, "no bus was named; name that of the service with -c")
 	s.run(t, "doctor", "--url", "rabbit://127.0.0.1:1/").want(t, 5).wantErr(t, "connection refused")
 }

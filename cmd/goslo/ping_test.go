@@ -181,7 +181,7 @@ func TestPingFlags(t *testing.T) {
 	t.Parallel()
 	s := newShell(t).with("GOSLO_URL=rabbit://127.0.0.1:1/")
 	s.run(t, "ping", "lab", "--expect", "a").want(t, 2).wantErr(t, "--expect has a meaning with --all only")
-	s.run(t, "ping", "lab/a", "--all").want(t, 2).wantErr(t, `"lab/a" names a server`)
+	s.run(t, "ping", "lab/a", "--all").want(t, 2).wantErr(t, `"lab/a" names a server, and --all asks all`)
 	s.run(t, "ping", "lab", "--all", "--expect", "/nosuch/file").want(t, 2).wantErr(t, "read --expect")
 	s.run(t, "ping", "lab", "--all", "--expect", ",").want(t, 2).wantErr(t, "names no server")
 	s.run(t, "ping", "lab", "--all", "--url", "nats://127.0.0.1:1").want(t, 2)

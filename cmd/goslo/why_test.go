@@ -91,5 +91,11 @@ func TestWhyWithoutABus(t *testing.T) {
 	if strings.Contains(r.out+r.err, "hunter2") || !strings.Contains(r.out, "not known: bad URL rabbit://openstack:***@h/\n") {
 		t.Errorf("%s; want the line without its password", r.out)
 	}
+	for _, json := range []string{"--json=false", "--json"} {
+		r = s.run(t, "why", json, "Possible hang: password=hunter2 'auth_token': 'hunter2' \x1b]0;x\a", "what is \x1b[31m").want(t, 1)
+		if strings.Contains(r.out, "hunter2") || strings.ContainsAny(r.out, "\x1b\a") || !strings.Contains(r.out, "password=***") || !strings.Contains(r.out, `\u001b[31m`) {
+			t.Errorf("%q; want the lines without passwords, and nothing that plays with the terminal", r.out)
+		}
+	}
 	s.run(t, "why").want(t, 2).wantErr(t, "there is no line")
 }

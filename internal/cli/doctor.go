@@ -192,7 +192,7 @@ func (s screen) finding(f doctor.Finding) string {
 	tint := map[doctor.Severity]colour{doctor.Bad: red, doctor.Warn: yellow, doctor.Info: green}[f.Severity]
 	var b strings.Builder
 	line := func(text string) { b.WriteString(strings.Repeat(" ", indent) + s.wrap(text, indent) + "\n") }
-	b.WriteString(s.paint(tint, word) + " " + f.ID + " " + f.Name + "  " + f.Subject + "\n")
+	b.WriteString(s.paint(tint, word) + " " + f.ID + " " + f.Name + "  " + plain(f.Subject) + "\n")
 	line(f.Text)
 	for _, text := range f.Evidence {
 		line(text)

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -22,11 +23,16 @@ func (l *lookAt) add(c *cobra.Command) {
 	c.Flags().StringVar(&l.management, "management", "", `the management API: http://[user:password@]host:15672, or "off" (default: at the hosts of the bus)`)
 }
 
+var errNoBus = errors.New("no bus was named; name that of the service with -c /etc/nova/nova.conf or --url")
+
 // look opens the broker of the chosen bus for looking at, does the work, and closes it. Nothing is connected to before the work asks for it.
 func (a *app) look(ctx context.Context, l lookAt, do func(context.Context, *operator.Bus) error) error {
 	var err error
 	if a.bus, err = a.choose(); err != nil {
 		return err
+	}
+	if a.bus.url == "" && a.bus.options == nil {
+		return &usageError{cause: errNoBus}
 	}
 	log, err := a.logger()
 	if err != nil {

@@ -62,9 +62,12 @@ not well. ` + managementHelp + ` Without it, servers have to be named, with --se
   goslo ping compute --all --management off --server cmp-1 --server cmp-2`,
 		Args: arguments(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			to, err := parsePlace(args[0], !all.all)
+			to, err := parsePlace(args[0], true)
 			if err != nil {
 				return err
+			}
+			if all.all && to.server != "" {
+				return usagef("%q names a server, and --all asks all that the topic has; leave out /%s, or --all", args[0], to.server)
 			}
 			if err := all.check(c.Flags()); err != nil {
 				return err

@@ -54,11 +54,12 @@ func (s screen) paint(c colour, text string) string {
 }
 
 // wrap breaks a text between words so that it fits the screen, and indents all of its lines but the first, whose beginning is
-// there already and has the same width.
+// there already and has the same width. It is shown as plain has it, since names of queues and lines of logs are others' to choose.
 func (s screen) wrap(text string, indent int) string {
 	var b strings.Builder
 	at := indent
 	for i, word := range strings.Fields(text) {
+		word = plain(word)
 		width := utf8.RuneCountInString(word)
 		switch {
 		case i == 0:

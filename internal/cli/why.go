@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -96,7 +95,7 @@ func (a *app) explainLines(ctx context.Context, flags *whyFlags, read logline.Re
 	}
 	for _, found := range read.Events {
 		x := doctor.Explain(facts, found)
-		x.Line = mask.URLs(x.Line)
+		x.Line = mask.Text(x.Line)
 		e.Explained = append(e.Explained, x)
 	}
 	if err := a.printExplained(&e); err != nil {
@@ -108,17 +107,8 @@ func (a *app) explainLines(ctx context.Context, flags *whyFlags, read logline.Re
 	return nil
 }
 
-var errNoBus = errors.New("no bus was named; name that of the service with -c /etc/nova/nova.conf or --url")
-
 // measureFor looks at the bus, as far as the lines want it.
 func (a *app) measureFor(ctx context.Context, flags *whyFlags, events []logline.Found) (*doctor.Facts, error) {
-	bus, err := a.choose()
-	if err != nil {
-		return nil, err
-	}
-	if bus.url == "" && bus.options == nil {
-		return nil, errNoBus
-	}
 	choose, err := doctor.Choose(doctor.ChecksFor(events), nil)
 	if err != nil {
 		return nil, err
@@ -152,7 +142,7 @@ func (a *app) printExplained(e *explained) error {
 		b.WriteString(s.explanation(x))
 	}
 	for _, line := range e.Unknown {
-		b.WriteString("not known: " + line + "\n")
+		b.WriteString("not known: " + plain(strings.ReplaceAll(line, "\t", " ")) + "\n")
 	}
 	if _, err := fmt.Fprint(a.Out, b.String()); err != nil {
 		return err
