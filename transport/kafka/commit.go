@@ -169,5 +169,6 @@ func (a *account) give(partition int32) {
 		before := len(g.entries)
 		g.give()
 		a.held -= before - len(g.entries)
+		a.sweep()
 	}
 }

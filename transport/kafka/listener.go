@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -68,7 +69,7 @@ type account struct {
 	ledgers map[int32]*ledger
 	answers map[int32]answer // of the broker, about positions, until begin
 	anew    map[int32]bool   // partitions of which the broker may know a position in a topic that was deleted
-	queue   []*entry         // for Next; those that were dropped included
+	queue   []*entry         // for Next
 	held    int              // waiting or handed over
 	inHand  int              // handed over
 	idle    chan struct{}    // closed when nothing is in hand; only once closed
@@ -180,6 +181,7 @@ func (l *listener) take(ctx context.Context, got kgo.Fetches) error {
 			l.conn.log.Warn("kafka: partition goes back: the cluster has lost what it had, or the topic was made anew; what comes is handed over", "listener", l.at.String(), "group", l.group,
 				"partition", r.Partition, "offset", r.Offset, "was", g.fetched)
 			l.account.held -= g.restart(r.Offset)
+			l.account.sweep()
 		}
 		if e := g.add(r); e != nil {
 			l.account.queue = append(l.account.queue, e)
@@ -272,19 +274,20 @@ func (l *listener) pop() (e *entry, again bool, err error) {
 	if a.closed {
 		return nil, false, fmt.Errorf("kafka: listener %s: %w", l.at, transport.ErrClosed)
 	}
-	for len(a.queue) > 0 {
-		e := a.queue[0]
-		a.queue[0] = nil
-		a.queue = a.queue[1:]
-		if e.state != waiting {
-			continue
-		}
-		again := e.again
-		e.of.hand(e)
-		a.inHand++
-		return e, again, nil
+	if len(a.queue) == 0 {
+		return nil, false, nil
 	}
-	return nil, false, nil
+	e = a.queue[0]
+	a.queue[0] = nil
+	a.queue = a.queue[1:]
+	e.of.hand(e)
+	a.inHand++
+	return e, e.again, nil
+}
+
+// sweep takes what was dropped out of the queue. The mutex is held.
+func (a *account) sweep() {
+	a.queue = slices.DeleteFunc(a.queue, func(e *entry) bool { return e.state == dropped })
 }
 
 // A settler settles one delivery.
@@ -362,11 +365,9 @@ func (l *listener) Close(ctx context.Context) error {
 	close(l.life.closing)
 	l.life.cease()
 	for _, e := range a.queue {
-		if e.state == waiting {
-			e.state = dropped
-			a.held--
-		}
+		e.state = dropped
 	}
+	a.held -= len(a.queue)
 	a.queue = nil
 	busy := a.inHand > 0
 	if !busy {
