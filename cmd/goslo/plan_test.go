@@ -42,5 +42,6 @@ func TestPlanQuorum(t *testing.T) {
 	if p.Target != c.Vhost+"-quorum" || len(p.Steps) < 6 || len(p.Rollback) == 0 {
 		t.Errorf("target %q, %d steps, %d ways back", p.Target, len(p.Steps), len(p.Rollback))
 	}
+	newShell(t).run(t, append(at, "--fresh-vhost="+c.Vhost)...).want(t, 2).wantErr(t, "is the virtual host that is to be left")
 	newShell(t).run(t, "plan", "quorum", "--url", c.URL, "--management", "off").want(t, 5).wantErr(t, "management API")
 }

@@ -70,6 +70,8 @@ func (a *app) printQuorumPlan(ctx context.Context, bus *operator.Bus, fresh stri
 	}
 	var plan *quorum.Plan
 	switch fresh {
+	case known.View.Vhost:
+		return usagef("--fresh-vhost=%s is the virtual host that is to be left; name another, or leave it out to move in place", fresh)
 	case "":
 		plan = quorum.InPlace(known)
 	case derived:

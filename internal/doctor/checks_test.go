@@ -1,6 +1,7 @@
 package doctor_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,7 +33,7 @@ func healthy() *doctor.Facts {
 		return q
 	}
 	v := &operator.View{
-		At: at, Vhost: "/nova", Full: true,
+		At: at, Vhost: "/nova", Full: true, Everybody: true,
 		Broker: operator.Broker{Product: "RabbitMQ", Version: "4.2.5", Nodes: []management.Node{{Name: "rabbit@ctl-1", Running: true}}},
 		Queues: []operator.Queue{
 			queue(operator.Queue{Name: "compute", Kind: operator.KindTopic, Topic: "compute", Exchange: "nova"}, reader),
@@ -231,6 +232,20 @@ func TestWhatWasNotMeasuredIsNotChecked(t *testing.T) {
 	}
 	if len(r.Checked) != len(doctor.Checks())-1 {
 		t.Errorf("%d checks made, want all but one", len(r.Checked))
+	}
+}
+
+func TestWhoSeesNoConnectionsIsNotToldThatTheyAreWell(t *testing.T) {
+	t.Parallel()
+	facts := healthy()
+	facts.View.Everybody, facts.View.Broker.Nodes, facts.View.Connections = false, nil, nil
+	r := doctor.Examine(facts, all)
+	var got []string
+	for _, u := range r.Unchecked {
+		got = append(got, u.ID)
+	}
+	if strings.Join(got, " ") != "B02 B08 B09 B10 B14 B17 B20" || slices.Contains(r.Checked, "B09") || !strings.Contains(r.Unchecked[0].Why, "tag monitoring") {
+		t.Errorf("unchecked %+v, checked %v; want those about connections and nodes unchecked", r.Unchecked, r.Checked)
 	}
 }
 

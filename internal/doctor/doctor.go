@@ -65,6 +65,7 @@ type Facts struct {
 // What may be missing, in [Facts.Why].
 const (
 	whyView     = "view"
+	whyNodes    = "nodes"
 	whyChannels = "channels"
 	whyPolicies = "policies"
 	whyProbes   = "probes"
@@ -92,6 +93,7 @@ type Check struct {
 	Looks string // what it looks for
 	needs []string
 	run   func(*Facts) []Finding
+	peers bool // it looks at consumers or connections
 }
 
 // An Unchecked is a check that could not be made, or not of all that it is about.
@@ -136,7 +138,7 @@ func Examine(facts *Facts, choose func(Check) bool) *Report {
 			continue
 		}
 		r.Checked = append(r.Checked, c.ID)
-		if why := facts.half(c.needs); why != "" {
+		if why := facts.half(c); why != "" {
 			r.Unchecked = append(r.Unchecked, Unchecked{c.ID, c.Name, why})
 		}
 		for _, f := range c.run(facts) {
@@ -154,7 +156,8 @@ func Examine(facts *Facts, choose func(Check) bool) *Report {
 func (f *Facts) missing(needs []string) (why string, missing bool) {
 	have := map[string]bool{
 		whyView: f.View != nil && f.View.Full, whyChannels: f.Channels != nil, whyPolicies: f.Policies != nil,
-		whyProbes: f.Probes != nil, whyVersion: f.View != nil && f.View.Broker.Version != "", whyClock: f.Clock != nil, whySettings: f.Settings != nil,
+		whyProbes: f.Probes != nil, whyNodes: f.View != nil && len(f.View.Broker.Nodes) > 0,
+		whyVersion: f.View != nil && f.View.Broker.Version != "", whyClock: f.Clock != nil, whySettings: f.Settings != nil,
 	}
 	for _, need := range needs {
 		if !have[need] {
@@ -164,9 +167,15 @@ func (f *Facts) missing(needs []string) (why string, missing bool) {
 	return "", false
 }
 
+// lacksTag is why little is known of connections and of the nodes; View.Unseen says whose tag it is.
+const lacksTag = "the user of the management API lacks the tag monitoring, and sees no connections but its own"
+
 // half says what could be measured in part only.
-func (f *Facts) half(needs []string) string {
-	if !slices.Contains(needs, whyProbes) {
+func (f *Facts) half(c Check) string {
+	if c.peers && !f.View.Everybody {
+		return lacksTag
+	}
+	if !slices.Contains(c.needs, whyProbes) {
 		return ""
 	}
 	topics := make(map[string]int)

@@ -98,6 +98,8 @@ func (m *measuring) view(ctx context.Context) error {
 		return err
 	case !v.Full:
 		m.facts.Why[whyView] = needsAPI
+	case !v.Everybody:
+		m.facts.Why[whyNodes] = lacksTag
 	}
 	m.facts.View = v
 	return nil
@@ -111,14 +113,15 @@ func (m *measuring) ask(ctx context.Context, api *management.Client) {
 			f.Why[what] = err.Error()
 		}
 	}
-	var err error
 	if m.needs[whyChannels] {
-		f.Channels, err = api.Channels(ctx)
+		all, err := api.Channels(ctx)
 		note(whyChannels, err)
+		f.Channels = listed(all, err)
 	}
 	if m.needs[whyPolicies] {
-		f.Policies, err = api.Policies(ctx)
+		all, err := api.Policies(ctx)
 		note(whyPolicies, err)
+		f.Policies = listed(all, err)
 	}
 	if m.needs[whyClock] {
 		ahead, within, err := api.Clock(ctx)
@@ -130,6 +133,14 @@ func (m *measuring) ask(ctx context.Context, api *management.Client) {
 		// Brokers before 3.13 have no such list, and then the version tells.
 		f.Deprecated, _ = api.DeprecatedFeatures(ctx)
 	}
+}
+
+// listed is a list as it was read: nil where it was not, and not nil where nothing is on it.
+func listed[T any](all []T, err error) []T {
+	if err != nil {
+		return nil
+	}
+	return append([]T{}, all...)
 }
 
 // probe asks all servers that the view knows.

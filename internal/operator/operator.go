@@ -363,6 +363,7 @@ type View struct {
 	Vhost       string
 	At          time.Time
 	Full        bool    // all queues are in it; otherwise those that were asked for by name
+	Everybody   bool    // connections and consumers of all users are in it, and the nodes; else at most those of the user who looks
 	Topics      []Topic // by name
 	Queues      []Queue // by name
 	Exchanges   []management.Exchange

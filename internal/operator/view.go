@@ -63,6 +63,7 @@ func (b *Bus) read(ctx context.Context, api *management.Client) (*View, error) {
 	if v.Connections, err = api.Connections(ctx); err != nil {
 		return nil, err
 	}
+	v.Everybody = sees
 	if !sees {
 		v.unseen("consumers and connections of other users: user %q lacks the tag monitoring; `rabbitmqctl set_user_tags %s monitoring` shows them",
 			user.Name, user.Name)

@@ -134,11 +134,11 @@ func TestWhatUsersSee(t *testing.T) {
 		node.SetPermissions(t, user, vhost, "^$", "^$", "^$")
 	}
 	seer := view(t, looker(t, node, "seer-view", vhost, node.ManagementURL()))
-	if len(seer.Unseen) != 0 || len(seer.Topics) != 1 || len(seer.Connections) == 0 || len(seer.Broker.Nodes) != 1 {
+	if len(seer.Unseen) != 0 || !seer.Everybody || len(seer.Topics) != 1 || len(seer.Connections) == 0 || len(seer.Broker.Nodes) != 1 {
 		t.Errorf("monitoring sees %d topics, %d connections, %d nodes, and not %q", len(seer.Topics), len(seer.Connections), len(seer.Broker.Nodes), seer.Unseen)
 	}
 	manager := view(t, looker(t, node, "manager-view", vhost, node.ManagementURL()))
-	if q := manager.Queue("compute.cmp-1"); q == nil || q.Consumers != 1 || len(q.Readers) != 0 || q.Kind != operator.KindServer {
+	if q := manager.Queue("compute.cmp-1"); q == nil || manager.Everybody || q.Consumers != 1 || len(q.Readers) != 0 || q.Kind != operator.KindServer {
 		t.Errorf("management sees %+v", q)
 	}
 	if unseen := strings.Join(manager.Unseen, "\n"); !strings.Contains(unseen, "set_user_tags manager-view monitoring") || !strings.Contains(unseen, "nodes") {

@@ -311,7 +311,9 @@ func (p *planner) stop(why string) {
 	for _, program := range p.programs() {
 		s.Items = append(s.Items, Item{ToDo, program.String(), program.systemctl("stop")})
 	}
-	if len(s.Items) == 0 {
+	if !p.View.Everybody {
+		s.Items = append(s.Items, Item{ToDo, "who is connected as another user cannot be seen without the tag monitoring: find out, and stop them", listConnections})
+	} else if len(s.Items) == 0 {
 		s.Items = append(s.Items, Item{Done, "nobody is connected", ""})
 	}
 	p.step(s)
@@ -379,10 +381,14 @@ func (p *planner) restart() {
 	p.step(s)
 }
 
+const listConnections = "rabbitmqctl list_connections vhost user client_properties"
+
 // retire ends the old virtual host.
 func (p *planner) retire() {
 	s := Step{Title: "the old virtual host", Why: "as long as it is there you can go back; a service that was forgotten shows by being connected to it"}
-	if n := len(p.View.Connections); n > 0 {
+	if !p.View.Everybody {
+		s.Items = append(s.Items, Item{ToDo, "nobody is connected to it any more, which cannot be seen without the tag monitoring", listConnections})
+	} else if n := len(p.View.Connections); n > 0 {
 		s.Items = append(s.Items, Item{ToDo, fmt.Sprintf("nobody is connected to it any more; %d connections are now", n), "goslo ls"})
 	} else {
 		s.Items = append(s.Items, Item{Done, "nobody is connected to it", ""})

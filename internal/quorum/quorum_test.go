@@ -21,7 +21,7 @@ func classic() quorum.Known {
 		return operator.Queue{Name: name, Kind: kind, Topic: topic, Exchange: "nova", Declared: operator.Declared{Type: "classic"}, Consumers: 1, Readers: readers}
 	}
 	v := &operator.View{
-		At: time.Date(2026, 11, 21, 3, 0, 0, 0, time.UTC), Vhost: "/nova", Full: true,
+		At: time.Date(2026, 11, 21, 3, 0, 0, 0, time.UTC), Vhost: "/nova", Full: true, Everybody: true,
 		Broker:    operator.Broker{Product: "RabbitMQ", Version: "3.13.7", Nodes: []management.Node{{Name: "a", Running: true}, {Name: "b", Running: true}, {Name: "c", Running: true}}},
 		Exchanges: []management.Exchange{{Name: "amq.topic", Type: "topic", Durable: true}, {Name: "nova", Type: "topic"}},
 		Queues: []operator.Queue{
@@ -120,6 +120,17 @@ func TestFreshVhost(t *testing.T) {
 	known := classic()
 	known.Vhosts = []string{"/nova", "new one"}
 	wantInOrder(t, text(quorum.Fresh(known, "new one")), `done: virtual host "new one" $ rabbitmqctl add_vhost 'new one'`)
+}
+
+// TestWhoSeesNoConnectionsIsNotToldThatNobodyIsConnected is about a user without the tag monitoring, who would stop nobody and delete queues.
+func TestWhoSeesNoConnectionsIsNotToldThatNobodyIsConnected(t *testing.T) {
+	t.Parallel()
+	known := classic()
+	known.View.Everybody, known.View.Connections = false, nil
+	wantInOrder(t, text(quorum.InPlace(known)), "stop: to-do: who is connected as another user cannot be seen", "$ rabbitmqctl list_connections")
+	wantInOrder(t, text(quorum.Fresh(known, "")), "stop: to-do: who", "the old virtual host: to-do: nobody is connected to it any more, which cannot be seen")
+	known.View.Everybody = true
+	wantInOrder(t, text(quorum.InPlace(known)), "stop: done: nobody is connected")
 }
 
 func TestWhatStandsInTheWay(t *testing.T) {
