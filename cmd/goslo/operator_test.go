@@ -549,7 +549,7 @@ func TestQueuesInUseAreLeftAlone(t *testing.T) {
 		o.look(t, command, "compute.cmp-1", "--yes").want(t, 2).wantErr(t, "compute.cmp-1 has 1 consumer", "--in-use", o.process(cloudtest.Compute1))
 		o.look(t, command, "comp..", "--yes").want(t, 2).wantErr(t, `"comp.." may be any of 5 queues`)
 		// One is the beginning of a single name, and one is a part of it: with a whole name that queue is meant which has it, or none.
-		o.look(t, command, "cinder-volume.vol-2", "--yes").want(t, 3).wantErr(t, `did you mean "cinder-volume.vol-2.example"?`)
+		o.look(t, command, "cinder-volume.vol-2", "--yes").want(t, 3).wantErr(t, `no queue "cinder-volume.vol-2"`)
 		o.look(t, command, "vol-2.example", "--yes").want(t, 3)
 		o.look(t, command, "vol-2.example..", "--yes").want(t, 3)
 	}

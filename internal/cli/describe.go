@@ -78,15 +78,15 @@ func (a *app) printDescription(v *operator.View, name string, s seen) error {
 		d.Unseen = append(d.Unseen, s.unseen...)
 		return a.printLine(d)
 	}
-	_, err := fmt.Fprint(a.Out, d.text(v, a.screen()), "\n", cmp.Or(s.text(), "versions: the broker does not know them; --methods 30s listens for what is asked for\n"))
+	_, err := fmt.Fprint(a.Out, d.text(v, a.screen()), "\n", cmp.Or(s.text(a.screen()), "versions: the broker does not know them; --methods 30s listens for what is asked for\n"))
 	return err
 }
 
 func (d *description) text(v *operator.View, s screen) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "topic %s", d.Topic)
+	fmt.Fprintf(&b, "topic %s", plain(d.Topic))
 	if d.Exchange.Durable != nil {
-		fmt.Fprintf(&b, ", exchange %s (%s, %s)", d.Exchange.Name, d.Exchange.Type, lasting(*d.Exchange.Durable))
+		fmt.Fprintf(&b, ", exchange %s (%s, %s)", plain(d.Exchange.Name), d.Exchange.Type, lasting(*d.Exchange.Durable))
 	}
 	b.WriteString("\n\n")
 	const about = 10
@@ -98,7 +98,7 @@ func (d *description) text(v *operator.View, s screen) string {
 	for _, q := range d.Queues {
 		t.row(short(q), string(q.Kind), declared(q), expires(q), q.Consumers.String(), prefetches(q), q.Ready.String(), q.Unacked.String())
 	}
-	b.WriteString(t.String())
+	b.WriteString(t.text(s))
 	if owners := owners(d.Queues); len(owners) > 0 {
 		b.WriteString("\n")
 		for _, o := range owners {

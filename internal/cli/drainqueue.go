@@ -139,7 +139,7 @@ func (a *app) drainTo(ctx context.Context, bus *operator.Bus, queue, to string, 
 		if to != "" {
 			where = "written to " + to
 		}
-		fmt.Fprintf(a.Err, "%s taken out of %s and %s\n", amount(n, "message"), queue, where)
+		fmt.Fprintf(a.Err, "%s taken out of %s and %s\n", amount(n, "message"), plain(queue), where)
 	}
 	return err
 }

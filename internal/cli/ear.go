@@ -218,7 +218,7 @@ func (a *app) note(text string) {
 		}
 		return
 	}
-	fmt.Fprintln(a.Err, "goslo: "+text)
+	fmt.Fprintln(a.Err, "goslo: "+plain(text))
 }
 
 // A guarded firehose is what the process that switches it has to know. It may hold secrets, and is written to its standard input.

@@ -244,7 +244,7 @@ func (a *app) printFailure(f failure) {
 		if i > 0 {
 			prefix = "       " // one of several problems
 		}
-		b.WriteString(prefix + withoutPackage(line) + "\n")
+		b.WriteString(prefix + plain(withoutPackage(line)) + "\n")
 	}
 	if len(f.Traceback) > 0 {
 		text := strings.TrimRight(strings.Join(f.Traceback, ""), "\n")

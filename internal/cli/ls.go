@@ -104,7 +104,7 @@ func (a *app) printList(v *operator.View, names []string, s seen) error {
 		l.Unseen = append(l.Unseen, s.unseen...)
 		return a.printLine(l)
 	}
-	_, err = fmt.Fprint(a.Out, l.text(v), s.text())
+	_, err = fmt.Fprint(a.Out, l.text(v, a.screen()), s.text(a.screen()))
 	return err
 }
 
@@ -173,14 +173,14 @@ func topicQueues(t operator.Topic) []string {
 	return names
 }
 
-func (l *listed) text(v *operator.View) string {
+func (l *listed) text(v *operator.View, s screen) string {
 	var b strings.Builder
 	if v.Full {
 		servers := 0
 		for _, t := range l.Topics {
 			servers += len(t.Servers)
 		}
-		fmt.Fprintf(&b, "%s %s, virtual host %s: %s, %s; in all %s and %s\n", l.Product, l.Version, l.Vhost, amount(len(l.Topics), "topic"), amount(servers, "server"),
+		fmt.Fprintf(&b, "%s %s, virtual host %s: %s, %s; in all %s and %s\n", l.Product, l.Version, plain(l.Vhost), amount(len(l.Topics), "topic"), amount(servers, "server"),
 			amount(len(v.Queues), "queue"), amount(len(v.Connections), "connection"))
 	}
 	if len(l.Topics) > 0 {
@@ -191,12 +191,13 @@ func (l *listed) text(v *operator.View) string {
 				queue = topic.Queue
 			}
 			t.row(topic.Name, queue.Consumers.String(), queue.Ready.String(), queue.Unacked.String())
-			for _, s := range topic.Servers {
-				owner, connected := ownerOf(v, s.Queue)
-				t.row("  "+s.Name, s.Queue.Consumers.String(), s.Queue.Ready.String(), s.Queue.Unacked.String(), owner, connected)
+			for _, server := range topic.Servers {
+				q := server.Queue
+				owner, connected := ownerOf(v, q)
+				t.row("  "+server.Name, q.Consumers.String(), q.Ready.String(), q.Unacked.String(), owner, connected)
 			}
 		}
-		b.WriteString(t.String())
+		b.WriteString(t.text(s))
 	}
 	if len(l.Notifications) > 0 {
 		t := newTable("NOTIFICATIONS", "CONSUMERS", "READY", "UNACKED", "OWNER", "CONNECTED")
@@ -204,10 +205,10 @@ func (l *listed) text(v *operator.View) string {
 			owner, connected := ownerOf(v, q)
 			t.row(q.Name, q.Consumers.String(), q.Ready.String(), q.Unacked.String(), owner, connected)
 		}
-		b.WriteString(t.String())
+		b.WriteString(t.text(s))
 	}
 	if len(l.Others) > 0 {
-		fmt.Fprintf(&b, "not of oslo.messaging: %s\n", strings.Join(l.Others, ", "))
+		fmt.Fprintf(&b, "not of oslo.messaging: %s\n", plain(strings.Join(l.Others, ", ")))
 	}
 	return b.String()
 }

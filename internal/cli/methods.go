@@ -87,7 +87,7 @@ func (a *app) listenFor(ctx context.Context, flags seenFlags, topics []string) (
 func (m seenMethod) name() string { return tap.Method{Namespace: m.Namespace, Name: m.Method}.String() }
 
 // text is a table; "" = nobody listened.
-func (s seen) text() string {
+func (s seen) text(on screen) string {
 	switch {
 	case s.within == 0:
 		return ""
@@ -98,5 +98,5 @@ func (s seen) text() string {
 	for _, m := range s.methods {
 		t.row(m.Topic, m.name(), m.Version, string(m.Kind), strconv.Itoa(m.Count))
 	}
-	return t.String()
+	return t.text(on)
 }

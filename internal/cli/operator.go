@@ -79,6 +79,6 @@ func (a *app) printUnseen(unseen []string) {
 		return
 	}
 	for _, text := range unseen {
-		fmt.Fprintf(a.Err, "not seen: %s\n", text)
+		fmt.Fprintf(a.Err, "not seen: %s\n", plain(text))
 	}
 }

@@ -108,7 +108,7 @@ func (a *app) printOrphans(v *operator.View, found []operator.Orphan, fates map[
 		return a.printLine(abandoned{At: v.At, Vhost: v.Vhost, Orphans: found, Deleted: fates, Unseen: append(append([]string{}, v.Unseen...), unjudged(v)...)})
 	}
 	if len(found) == 0 {
-		_, err := fmt.Fprintf(a.Out, "no orphans in virtual host %s\n", v.Vhost)
+		_, err := fmt.Fprintf(a.Out, "no orphans in virtual host %s\n", plain(v.Vhost))
 		return err
 	}
 	t := newTable("QUEUE", "KIND", "MESSAGES", "SIZE", "IDLE", "EXPIRES", "OWNER")
@@ -123,7 +123,7 @@ func (a *app) printOrphans(v *operator.View, found []operator.Orphan, fates map[
 		messages += max(q.Messages(), 0)
 		bytes += max(q.Bytes, 0)
 	}
-	_, err := fmt.Fprintf(a.Out, "%s%s, %s, %s\n", t, amount(len(found), "orphan"), amount(int(messages), "message"), size(bytes))
+	_, err := fmt.Fprintf(a.Out, "%s%s, %s, %s\n", t.text(a.screen()), amount(len(found), "orphan"), amount(int(messages), "message"), size(bytes))
 	return err
 }
 
@@ -184,7 +184,7 @@ func (a *app) delete(ctx context.Context, bus *operator.Bus, v *operator.View, f
 		if f == operator.NotEmpty {
 			advice = " (see goslo drain-queue; --with-messages deletes it all the same)"
 		}
-		_, err := fmt.Fprintf(a.Out, "%s: %s%s\n", q.Name, f, advice)
+		_, err := fmt.Fprintf(a.Out, "%s: %s%s\n", plain(q.Name), f, advice)
 		return err
 	})
 	if a.json {
@@ -217,10 +217,10 @@ func (a *app) agreed(ctx context.Context, yes bool, what string) (bool, error) {
 	}
 	in := a.asks()
 	if in == nil {
-		fmt.Fprintf(a.Err, "goslo: nothing was done; to %s, add --yes\n", what)
+		fmt.Fprintf(a.Err, "goslo: nothing was done; to %s, add --yes\n", plain(what))
 		return false, nil
 	}
-	fmt.Fprintf(a.Err, "%s? [y/N] ", what)
+	fmt.Fprintf(a.Err, "%s? [y/N] ", plain(what))
 	answers := make(chan string, 1)
 	go func() {
 		line, _ := bufio.NewReader(in).ReadString('\n') // the end of the input is no answer

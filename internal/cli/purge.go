@@ -40,7 +40,7 @@ them, take some out with goslo drain-queue QUEUE --count 5. A queue that somebod
 				if a.json {
 					return a.printLine(map[string]any{"queue": q.Name, "purged": n})
 				}
-				_, err = fmt.Fprintf(a.Out, "%s: %s dropped\n", q.Name, amount(n, "message"))
+				_, err = fmt.Fprintf(a.Out, "%s: %s dropped\n", plain(q.Name), amount(n, "message"))
 				return err
 			})
 		},

@@ -2,44 +2,67 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
+	"unicode/utf8"
 
 	"github.com/goslo/goslo/internal/operator"
 )
 
-// A table is rows of cells, of which the first is the head. Cells must be without tabs and colours.
+// A table is rows of cells, of which the first is the head. Cells must be without colours.
 type table struct {
-	b       strings.Builder
-	w       *tabwriter.Writer
-	columns int
+	rows   [][]string
+	widths []int // of columns
 }
 
 func newTable(head ...string) *table {
-	t := &table{columns: len(head)}
-	t.w = tabwriter.NewWriter(&t.b, 0, 0, 2, ' ', 0)
+	t := &table{widths: make([]int, len(head))}
 	t.row(head...)
 	return t
 }
 
 // row adds one, which may lack cells at its end.
 func (t *table) row(cells ...string) {
-	for len(cells) < t.columns {
-		cells = append(cells, "")
+	cells = append(cells, make([]string, len(t.widths)-len(cells))...)
+	for i, cell := range cells {
+		cells[i] = plain(cell)
+		t.widths[i] = max(t.widths[i], utf8.RuneCountInString(cells[i]))
 	}
-	fmt.Fprintln(t.w, strings.Join(cells, "\t"))
+	t.rows = append(t.rows, cells)
 }
 
-// String is the table, without blanks at the ends of lines.
-func (t *table) String() string {
-	_ = t.w.Flush() // a strings.Builder takes all
+// text is the table. On a terminal that it is too wide for, its widest columns are cut; nothing is lost to what reads it elsewhere.
+func (t *table) text(s screen) string {
+	const gap, least = 2, 8
+	widths := slices.Clone(t.widths)
+	total := gap * (len(widths) - 1)
+	for _, w := range widths {
+		total += w
+	}
+	for ; s.terminal && total > s.width; total-- {
+		widest := slices.Index(widths, slices.Max(widths))
+		if widths[widest] <= least {
+			break
+		}
+		widths[widest]--
+	}
 	var b strings.Builder
-	for line := range strings.Lines(t.b.String()) {
-		b.WriteString(strings.TrimRight(line, " \n") + "\n")
+	for _, row := range t.rows {
+		var line strings.Builder
+		for i, cell := range row {
+			if runes := []rune(cell); len(runes) > widths[i] {
+				cell = string(runes[:widths[i]-len(dots)]) + dots
+			}
+			fmt.Fprintf(&line, "%-*s", widths[i]+gap, cell)
+		}
+		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
 	}
 	return b.String()
 }
+
+// dots stand for what was cut off; goslo who and others take them off again.
+const dots = ".."
 
 // short cuts the random part of a queue's name; its beginning and two dots mean the same to goslo who.
 func short(q *operator.Queue) string {
@@ -51,7 +74,7 @@ func short(q *operator.Queue) string {
 	if strings.Trim(unique, "0123456789abcdef") != "" {
 		return q.Name
 	}
-	return q.Name[:len(q.Name)-random+kept] + ".."
+	return q.Name[:len(q.Name)-random+kept] + dots
 }
 
 // ago is how long something has been so, in the two largest units: 31d4h, 2h10m, 43s.

@@ -192,7 +192,7 @@ func (p *printer) show(_ context.Context, t tailed) error {
 			line = tailedHead(s) + "\n" + line
 		}
 		if len(t.Args) > 0 {
-			line += "\n    " + string(t.Args)
+			line += "\n    " + plain(string(t.Args))
 		}
 		if _, err := fmt.Fprintln(p.app.Out, line); err != nil {
 			return err
@@ -226,12 +226,12 @@ func (s screen) join(parts ...string) string {
 
 // line is t for people, on one line where it fits.
 func (t tailed) line(s screen) string {
-	method := strings.TrimSpace(tap.Method{Namespace: t.Namespace, Name: t.Method}.String() + " " + t.Version)
-	what := fmt.Sprintf(tailedFormat, t.Time.Local().Format("15:04:05.000"), t.Kind, tap.Target(t.Target).String(), method)
-	origin := fmt.Sprintf(originFormat, size(operator.Count(t.Size)), cmp.Or(t.RequestID, "-"), brief(t.Project), brief(t.User), cmp.Or(t.Caller, "-"))
+	method := plain(strings.TrimSpace(tap.Method{Namespace: t.Namespace, Name: t.Method}.String() + " " + t.Version))
+	what := fmt.Sprintf(tailedFormat, t.Time.Local().Format("15:04:05.000"), t.Kind, plain(tap.Target(t.Target).String()), method)
+	origin := fmt.Sprintf(originFormat, size(operator.Count(t.Size)), plain(cmp.Or(t.RequestID, "-")), plain(brief(t.Project)), plain(brief(t.User)), plain(cmp.Or(t.Caller, "-")))
 	became := ""
 	if t.Outcome != nil {
-		became = t.Outcome.String()
+		became = plain(t.Outcome.String())
 		switch t.Outcome.State {
 		case stateFailed, stateNobody, stateReplyLost, stateUntold:
 			became = s.paint(red, became)
@@ -245,7 +245,7 @@ func (t tailed) line(s screen) string {
 // brief is the beginning of an id.
 func brief(id string) string {
 	if len(id) > 8 {
-		return id[:8]
+		return strings.ToValidUTF8(id[:8], "")
 	}
 	return cmp.Or(id, "-")
 }

@@ -2,7 +2,10 @@ package cli
 
 import (
 	"bytes"
+	"strings"
 	"testing"
+
+	"github.com/goslo/goslo/internal/operator"
 )
 
 func TestTextIsBrokenBetweenWordsToFitTheScreen(t *testing.T) {
@@ -32,5 +35,52 @@ func TestOnlyTerminalsGetColours(t *testing.T) {
 	}
 	if got := (screen{colour: true}).paint(red, "x"); got != "\x1b[31mx\x1b[0m" {
 		t.Errorf("painted: %q", got)
+	}
+}
+
+// TestNobodyElseWritesToTheTerminal is about names, which whoever may declare a queue, or open a connection, chooses.
+func TestNobodyElseWritesToTheTerminal(t *testing.T) {
+	t.Parallel()
+	const evil = "q\x1b[2J\t\nz"
+	table := newTable("QUEUE", "OWNER")
+	table.row(evil, evil)
+	v := &operator.View{Vhost: evil, Full: true}
+	q := &operator.Queue{Name: evil, Kind: operator.KindServer, Topic: evil, Server: evil, Readers: []operator.Reader{{Owner: operator.Owner{Name: evil, Client: evil}}}}
+	l := listed{Vhost: evil, Others: []string{evil}}
+	request := tailed{
+		Method: evil, Target: tailedTarget{Topic: evil}, RequestID: evil, Project: evil, User: evil, Caller: evil,
+		Outcome: &outcome{State: stateFailed, Failure: evil, Servers: []string{evil}},
+	}
+	var out, err bytes.Buffer
+	a := &app{Streams: Streams{Out: &out, Err: &err}}
+	a.note(evil)
+	a.printUnseen([]string{evil})
+	a.printFailure(failure{Message: "no queue \x1b[2J"})
+	if err := (followed{RequestID: evil, Requests: []branch{{tailed: request}}}).print(a); err != nil {
+		t.Fatal(err)
+	}
+	for what, text := range map[string]string{
+		"a table": table.text(screen{}), "wrapped": screen{width: 16}.wrap(evil, 0), "ls": l.text(v, screen{}), "who": own(v, q).text(v, screen{width: 80}),
+		"tail": request.line(screen{}), "trace": out.String(), "standard error": err.String(),
+		"describe": (&description{Topic: evil, Exchange: exchange{Name: evil, Durable: new(bool)}, Queues: []*operator.Queue{q}}).text(v, screen{width: 80}),
+	} {
+		if strings.ContainsAny(text, "\x1b\t") || !strings.Contains(text, `\u001b[2J`) {
+			t.Errorf("%s: %q", what, text)
+		}
+	}
+}
+
+// TestTablesFitTheTerminal is about cells that are wider than there is room.
+func TestTablesFitTheTerminal(t *testing.T) {
+	t.Parallel()
+	table := newTable("QUEUE", "N", "OWNER")
+	table.row("größe-of-a-name-that-is-long", "1", "program:123 @ 10.0.0.1")
+	table.row("q", "12")
+	const want = "QUEUE               N   OWNER\ngröße-of-a-name-..  1   program:123 @ 10..\nq                   12\n"
+	if got := table.text(screen{width: 42, terminal: true}); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if got := table.text(screen{width: 42}); !strings.Contains(got, "größe-of-a-name-that-is-long  1   program:123 @ 10.0.0.1\n") {
+		t.Errorf("cut where nobody looks at it on a terminal:\n%s", got)
 	}
 }

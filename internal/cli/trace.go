@@ -263,6 +263,9 @@ func (f followed) print(a *app) error {
 		if b.Outcome != nil {
 			line = append(line, b.Outcome.parts()...)
 		}
+		for i, cell := range line {
+			line[i] = plain(cell)
+		}
 		fmt.Fprintln(w, strings.Join(line, "\t"))
 		for _, c := range b.Children {
 			walk(c, depth+1)
@@ -290,7 +293,7 @@ func (f followed) print(a *app) error {
 	if count == 1 {
 		plural = ""
 	}
-	_, err := fmt.Fprintf(a.Out, "%s: %d request%s%s\n", f.RequestID, count, plural, state)
+	_, err := fmt.Fprintf(a.Out, "%s: %d request%s%s\n", plain(f.RequestID), count, plural, state)
 	return err
 }
 

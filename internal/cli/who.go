@@ -138,7 +138,7 @@ func (o ownedQueue) text(v *operator.View, s screen) string {
 		}
 	}
 	about += fmt.Sprintf("; %s ready, %s unacknowledged", o.Ready, o.Unacked)
-	fmt.Fprintf(&b, "%s\n  %s\n", o.Name, s.wrap(about, 2))
+	fmt.Fprintf(&b, "%s\n  %s\n", plain(o.Name), s.wrap(about, 2))
 	for _, r := range o.Readers {
 		fmt.Fprintf(&b, "  owner  %s\n", s.wrap(describeOwner(v, r.Owner), 9))
 	}
