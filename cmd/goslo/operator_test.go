@@ -208,6 +208,31 @@ func TestLsWatches(t *testing.T) {
 	})
 }
 
+// TestWatchingEndsWithItsOutput is about a disk that is full, where nobody sees what comes.
+func TestWatchingEndsWithItsOutput(t *testing.T) {
+	t.Parallel()
+	o := operate(t)
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	c := o.command(t, []string{"ls", "--watch", "0.2", "--management", o.cloud.Node.ManagementURL()})
+	c.Stdout = full
+	ended := make(chan error, 1)
+	go func() { ended <- c.Run() }()
+	select {
+	case err := <-ended:
+		if err == nil {
+			t.Error("nobody noticed that nothing was written")
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("it goes on for nobody")
+		_ = c.Process.Kill()
+		<-ended
+	}
+}
+
 // TestLsListens is about methods, which only those who listen know.
 func TestLsListens(t *testing.T) {
 	t.Parallel()

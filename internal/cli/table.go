@@ -32,18 +32,21 @@ func (t *table) row(cells ...string) {
 	t.rows = append(t.rows, cells)
 }
 
-// text is the table. On a terminal that it is too wide for, its widest columns are cut; nothing is lost to what reads it elsewhere.
+// text is the table. On a terminal that it is too wide for, columns are cut, the widest first, and that of names last and least; nothing is lost to what
+// reads it elsewhere.
 func (t *table) text(s screen) string {
-	const gap, least = 2, 8
+	const gap, least, leastName = 2, 8, 24
 	widths := slices.Clone(t.widths)
 	total := gap * (len(widths) - 1)
 	for _, w := range widths {
 		total += w
 	}
 	for ; s.terminal && total > s.width; total-- {
-		widest := slices.Index(widths, slices.Max(widths))
+		widest := slices.Index(widths[1:], slices.Max(widths[1:])) + 1
 		if widths[widest] <= least {
-			break
+			if widest = 0; widths[0] <= leastName {
+				break
+			}
 		}
 		widths[widest]--
 	}

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"time"
 
@@ -38,6 +39,10 @@ func (a *app) watching(ctx context.Context, every time.Duration, round func(cont
 		case errors.Is(err, errFound):
 			last = err
 		case err != nil:
+			var file *fs.PathError
+			if errors.As(err, &file) && file.Op == "write" {
+				return err // nobody would see the next
+			}
 			f := a.explain(ctx, err)
 			if f.Code == codeUsage {
 				return err
