@@ -125,6 +125,7 @@ func TestDoctorWithoutTheManagementAPI(t *testing.T) {
 	if !slices.Equal(d.Report.Checked, []string{"B01", "B13"}) || len(d.Unseen) == 0 {
 		t.Errorf("checked %v, unseen %v; want B01 and B13, and why no more", d.Report.Checked, d.Unseen)
 	}
+	newShell(t).run(t, "doctor", "--url", c.URL, "--management", "off", "compute.cmp-3").want(t, 3).wantErr(t, `no topic or queue "compute.cmp-3"`)
 	d = diagnose(t, 0, "--url", c.URL, "--management", "off", "--fail-on", "bad")
 	if !slices.Equal(d.Report.Checked, []string{"B13"}) || len(d.Report.Unchecked) == 0 {
 		t.Errorf("checked %v; want B13 alone", d.Report.Checked)

@@ -20,9 +20,10 @@ check has an id that never changes, under which docs/operating.md says more. Wit
 Nothing is changed. Servers are asked for a method that they do not have, as goslo ping does; those of services that are not known
 are asked for --version, and not at all without it. --no-probes asks nobody.
 
-` + managementHelp + ` Without the API, doctor checks what it can, for servers given as TOPIC or TOPIC.SERVER.
+` + managementHelp + ` Without the API, doctor checks what it can, for servers given as TOPIC or TOPIC.SERVER; with it all of the
+virtual host is checked, and names say what has to be there.
 
-The exit code is 0, or 6 when a finding is as bad as --fail-on says.
+The exit code is 0, or 6 when a finding is as bad as --fail-on says, or 3 when there is no topic or queue of a name that was given.
 
 Checks:
 `
@@ -130,6 +131,11 @@ func (a *app) examine(ctx context.Context, bus *operator.Bus, flags *doctorFlags
 	done()
 	if err != nil {
 		return err
+	}
+	for _, name := range names {
+		if facts.View.Topic(name) == nil && facts.View.Queue(name) == nil {
+			return &operator.NoQueueError{What: "topic or queue", Name: name, Vhost: facts.View.Vhost, Near: facts.View.NearestTopic(name)}
+		}
 	}
 	e := examined{
 		At: facts.View.At, Vhost: facts.View.Vhost, Product: facts.View.Broker.Product, Version: facts.View.Broker.Version,
