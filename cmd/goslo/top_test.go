@@ -56,7 +56,7 @@ func TestTopOfAPythonCloud(t *testing.T) {
 			t.Error(got.out)
 		}
 		r := s.run(t, "top", "compute", "--once", "--management", "off").want(t, 0)
-		if !strings.Contains(r.out, "\ncompute       ?       ?") || !strings.Contains(r.err, "not seen: ") {
+		if !strings.Contains(r.out, ": ? connections, ? queues\n") || !strings.Contains(r.out, "\ncompute       ?       ?") || !strings.Contains(r.err, "not seen: ") {
 			t.Errorf("%s%s", r.out, r.err)
 		}
 		s.run(t, "top", "--sort", "size").want(t, 2).wantErr(t, `--sort "size" is not one of in, out`)

@@ -121,19 +121,19 @@ func (a *app) runTop(ctx context.Context, topics []string, flags *topFlags) erro
 
 // A topSample is the bus at one moment, and the result of top.
 type topSample struct {
-	At          time.Time  `json:"at"`
-	Broker      string     `json:"broker"`
-	Vhost       string     `json:"vhost"`
-	Connections int        `json:"connections"`
-	Blocked     int        `json:"blocked"` // connections that the broker takes nothing from
-	Queues      int        `json:"queues"`
-	Returned    float64    `json:"returned"` // messages a second that no queue took, and that their senders have back
-	Dropped     float64    `json:"dropped"`  // messages a second that no queue took, and nobody knows of
-	Alarms      []string   `json:"alarms"`
-	Topics      []topTopic `json:"topics"`
-	Unseen      []string   `json:"unseen"`
-	Rated       bool       `json:"rated"`  // rates are known
-	Traced      bool       `json:"traced"` // the firehose is on, and shows calls
+	At          time.Time      `json:"at"`
+	Broker      string         `json:"broker"`
+	Vhost       string         `json:"vhost"`
+	Connections operator.Count `json:"connections"`
+	Blocked     int            `json:"blocked"` // connections that the broker takes nothing from
+	Queues      operator.Count `json:"queues"`
+	Returned    float64        `json:"returned"` // messages a second that no queue took, and that their senders have back
+	Dropped     float64        `json:"dropped"`  // messages a second that no queue took, and nobody knows of
+	Alarms      []string       `json:"alarms"`
+	Topics      []topTopic     `json:"topics"`
+	Unseen      []string       `json:"unseen"`
+	Rated       bool           `json:"rated"`  // rates are known
+	Traced      bool           `json:"traced"` // the firehose is on, and shows calls
 }
 
 // A topTopic is a topic's part of it.
@@ -179,12 +179,18 @@ func (s *topSampler) sample(ctx context.Context) (*topSample, error) {
 		return nil, err
 	}
 	sample := &topSample{
-		At: view.At, Broker: strings.TrimSpace(view.Broker.Product + " " + view.Broker.Version), Vhost: view.Vhost, Connections: len(view.Connections), Queues: len(view.Queues),
+		At: view.At, Broker: strings.TrimSpace(view.Broker.Product + " " + view.Broker.Version), Vhost: view.Vhost, Connections: operator.Unknown, Queues: operator.Unknown,
 		Returned: view.Broker.Unroutable.Returned.Rate, Dropped: view.Broker.Unroutable.Dropped.Rate, Alarms: []string{}, Topics: []topTopic{}, Unseen: view.Unseen,
 		Rated: view.Full && view.Broker.RatesMode != "none",
 	}
 	if sample.Unseen == nil {
 		sample.Unseen = []string{}
+	}
+	if view.Full {
+		sample.Queues = operator.Count(len(view.Queues))
+	}
+	if view.Everybody {
+		sample.Connections = operator.Count(len(view.Connections))
 	}
 	for _, c := range view.Connections {
 		if c.State == "blocked" || c.State == "blocking" {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -10,7 +11,7 @@ import (
 
 // lines is the sample as text for the screen: a line on the bus, lines on what is wrong with it, the header of the table, and the topics.
 func (t *topSample) lines(s screen, order topOrder) []string {
-	head := fmt.Sprintf("%s  %s, vhost %s: %d connections, %d queues", t.At.Local().Format(time.TimeOnly), t.Broker, t.Vhost, t.Connections, t.Queues)
+	head := fmt.Sprintf("%s  %s, vhost %s: %s connections, %s queues", t.At.Local().Format(time.TimeOnly), t.Broker, t.Vhost, t.Connections, t.Queues)
 	lines := []string{s.cut(head)}
 	if alarm := t.alarm(); alarm != "" {
 		lines = append(lines, s.paint(red, s.cut(alarm)))
@@ -22,13 +23,17 @@ func (t *topSample) lines(s screen, order topOrder) []string {
 	for _, topic := range t.Topics {
 		width = max(width, utf8.RuneCountInString(topic.Topic))
 	}
-	columns, calls := topColumns, ""
-	if t.Traced {
-		calls = fmt.Sprintf(" %8s %8s %7s", "P50", "P95", "ERR/s")
-		columns += len(calls)
+	columns := t.columns(s)
+	rest := len("10 deaf") + 2
+	for _, c := range columns {
+		rest += c.width + 1
 	}
-	width = min(width, max(s.width-columns, len("TOPIC")))
-	header := fmt.Sprintf("%-*s %7s %7s %7s %7s %7s %9s %8s%s  %s", width, "TOPIC", "IN/s", "OUT/s", "FAN/s", "READY", "UNACK", "SERVERS", "RTT", calls, "STATE")
+	width = min(width, max(s.width-rest, len("TOPIC")))
+	cells := append(make([]string, 0, 1+len(columns)), fmt.Sprintf("%-*s", width, "TOPIC"))
+	for _, c := range columns {
+		cells = append(cells, fmt.Sprintf("%*s", c.width, c.name))
+	}
+	header := strings.Join(cells, " ") + "  STATE"
 	column, arrow := order.sort().column, "↓"
 	if order.reverse {
 		arrow = "↑"
@@ -40,13 +45,51 @@ func (t *topSample) lines(s screen, order topOrder) []string {
 	}
 	lines = append(lines, s.cut(header))
 	for _, topic := range t.Topics {
-		lines = append(lines, topic.line(s, width, t))
+		lines = append(lines, topic.line(s, width, columns))
 	}
 	return lines
 }
 
-// topColumns is how wide a line is beside the topic, with the shortest state.
-const topColumns = 5*8 + 10 + 9 + 2 + len("10 deaf")
+// A topColumn is one between the topic and its state.
+type topColumn struct {
+	name  string
+	width int
+	cell  func(topTopic) string
+}
+
+// enough is how wide a screen is for all columns and those of calls; on another they take the places of those that matter less.
+const enough = 106
+
+func (t *topSample) columns(s screen) []topColumn {
+	rated := func(of func(topTopic) float64) func(topTopic) string {
+		return func(topic topTopic) string {
+			if !t.Rated {
+				return "?"
+			}
+			return rate(of(topic))
+		}
+	}
+	all := []topColumn{
+		{"IN/s", 7, rated(func(t topTopic) float64 { return t.In })},
+		{"OUT/s", 7, rated(func(t topTopic) float64 { return t.Out })},
+		{"FAN/s", 7, rated(func(t topTopic) float64 { return t.Fanout })},
+		{"READY", 7, func(t topTopic) string { return t.Ready.String() }},
+		{"UNACK", 7, func(t topTopic) string { return t.Unacked.String() }},
+		{"SERVERS", 9, topTopic.servers},
+		{"RTT", 8, func(t topTopic) string { return shownOrNone(t.rtt) }},
+	}
+	if !t.Traced {
+		return all
+	}
+	if s.width < enough {
+		all = slices.DeleteFunc(all, func(c topColumn) bool { return c.name == "OUT/s" || c.name == "FAN/s" || c.name == "RTT" })
+	}
+	return append(all,
+		topColumn{"P50", 8, func(t topTopic) string { return shownOrNone(t.Calls.p50) }},
+		topColumn{"P95", 8, func(t topTopic) string { return shownOrNone(t.Calls.p95) }},
+		topColumn{"ERR/s", 7, func(t topTopic) string { return rate(t.Calls.FailedPerSecond) }},
+	)
+}
 
 // alarm is what keeps the broker from working; "" = nothing does.
 func (t *topSample) alarm() string {
@@ -60,30 +103,29 @@ func (t *topSample) alarm() string {
 	return strings.Join(parts, "; ")
 }
 
-func (t topTopic) line(s screen, width int, sample *topSample) string {
+func (t topTopic) line(s screen, width int, columns []topColumn) string {
 	state, paint := t.state()
-	rates := [3]string{"?", "?", "?"}
-	if sample.Rated {
-		rates = [3]string{rate(t.In), rate(t.Out), rate(t.Fanout)}
-	}
-	calls := ""
-	if sample.Traced {
-		calls = fmt.Sprintf(" %8s %8s %7s", shownOrNone(t.Calls.p50), shownOrNone(t.Calls.p95), rate(t.Calls.FailedPerSecond))
-	}
-	servers := strconv.Itoa(t.Servers)
-	if t.Listening != t.Servers {
-		servers = fmt.Sprintf("%d/%d", t.Listening, t.Servers)
-	}
-	name := []rune(t.Topic)
+	name := []rune(plain(t.Topic))
 	if len(name) > width {
 		name = append(name[:width-1], '~')
 	}
-	line := fmt.Sprintf("%-*s %7s %7s %7s %7s %7s %9s %8s%s  %s", width, string(name), rates[0], rates[1], rates[2], t.Ready, t.Unacked, servers, shownOrNone(t.rtt), calls, state)
-	line = s.cut(strings.TrimRight(line, " "))
+	cells := append(make([]string, 0, 1+len(columns)), fmt.Sprintf("%-*s", width, string(name)))
+	for _, c := range columns {
+		cells = append(cells, fmt.Sprintf("%*s", c.width, c.cell(t)))
+	}
+	line := s.cut(strings.TrimRight(strings.Join(cells, " ")+"  "+state, " "))
 	if paint != "" {
 		line = s.paint(paint, line)
 	}
 	return line
+}
+
+// servers is how many there are, and of how many somebody consumes, where those are fewer.
+func (t topTopic) servers() string {
+	if t.Listening != t.Servers {
+		return fmt.Sprintf("%d/%d", t.Listening, t.Servers)
+	}
+	return strconv.Itoa(t.Servers)
 }
 
 func shownOrNone(d time.Duration) string {

@@ -63,6 +63,14 @@ conductor                  12.3k     0.2       0       ?       0         3      
 a-topic-with-a-long-name       0       0       0       0       0         1       2s        -        -       0  1 slow
 compute                      123     120    1.2M      14       3   415/416    4.1ms        -        -       0  1 deaf
 q quits   sort: i)n o)ut f)anout r)eady u)nacked s)ervers l)atency p)95 e)rrors t)opic   space: now`},
+		{"with the firehose, on a terminal of the usual width", topView{sample: traced, order: topOrder{by: "p95"}}, screen{width: 80}, 9, `
+not seen: connections of others
+14:03:05  RabbitMQ 4.3.1, vhost nova: 500 connections, 2000 queues
+TOPIC          IN/s   READY   UNACK   SERVERS      P50     P95↓   ERR/s  STATE
+conductor     12.3k       ?       0         3     40ms     1.5s     0.5
+a-topic-wi~       0       0       0         1        -        -       0  1 slow
+compute         123      14       3   415/416        -        -       0  1 deaf
+q quits   sort: i)n o)ut f)anout r)eady u)nacked s)ervers l)atency p)95 e)rrors`},
 		{"a broker in trouble, and one that cannot be asked", topView{sample: alarmed, order: topOrder{by: "latency"}, notice: "no answer"}, screen{width: 80}, 10, `
 14:03:05  RabbitMQ 4.3.1, vhost nova: 500 connections, 2000 queues
 ALARM: memory of rabbit@a; 12 connections blocked
