@@ -149,7 +149,7 @@ func (s screen) items(all []quorum.Item) string {
 		fmt.Fprintf(&b, "   %s %s\n", marks[item.State], s.wrap(item.Text, 7))
 		if last := i+1 == len(all); last || all[i+1].Command != item.Command {
 			for line := range strings.Lines(item.Command) {
-				b.WriteString("           " + strings.TrimRight(line, "\n") + "\n")
+				b.WriteString("           " + plain(strings.TrimRight(line, "\n")) + "\n")
 			}
 		}
 	}

@@ -270,7 +270,7 @@ func (r *roll) write(b *bytes.Buffer, s screen) {
 	const gap = 2
 	servers, rtts, states := len("SERVER"), len("RTT"), len("STATE")
 	for _, c := range r.Servers {
-		servers = max(servers, len(c.Server))
+		servers = max(servers, len(plain(c.Server)))
 		rtts = max(rtts, len(c.time()))
 		states = max(states, len(stateWords[c.State].word))
 	}
@@ -280,7 +280,7 @@ func (r *roll) write(b *bytes.Buffer, s screen) {
 	for _, c := range r.Servers {
 		word := stateWords[c.State]
 		state := s.paint(word.paint, fmt.Sprintf("%-*s", states, word.word))
-		line := fmt.Sprintf("%-*s  %*s  %s  %s", servers, c.Server, rtts, c.time(), state, s.wrap(c.about(r), indent))
+		line := fmt.Sprintf("%-*s  %*s  %s  %s", servers, plain(c.Server), rtts, c.time(), state, s.wrap(c.about(r), indent))
 		b.WriteString(strings.TrimRight(line, " ") + "\n")
 	}
 	b.WriteString(r.summary() + "\n")

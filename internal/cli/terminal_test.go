@@ -5,7 +5,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/goslo/goslo/internal/doctor"
 	"github.com/goslo/goslo/internal/operator"
+	"github.com/goslo/goslo/internal/probe"
+	"github.com/goslo/goslo/internal/quorum"
 )
 
 func TestTextIsBrokenBetweenWordsToFitTheScreen(t *testing.T) {
@@ -20,6 +23,22 @@ func TestTextIsBrokenBetweenWordsToFitTheScreen(t *testing.T) {
 	} {
 		if got := s.wrap(text, 4); got != want {
 			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
+}
+
+// TestNamesPlayNoTricksWithTheTerminal is about names that others choose, as of queues.
+func TestNamesPlayNoTricksWithTheTerminal(t *testing.T) {
+	t.Parallel()
+	const name = "evil\x1b[31m\a\t"
+	var asked bytes.Buffer
+	(&roll{Servers: []rollCall{{Server: name, State: probe.NoConsumer}}}).write(&asked, screen{width: 80})
+	for _, text := range []string{
+		asked.String(), screen{width: 80}.wrap(name, 0), screen{width: 80}.items([]quorum.Item{{Text: name, Command: name}}),
+		screen{width: 80}.finding(doctor.Finding{Subject: name, Text: name}), topTopic{Load: operator.Load{Topic: name}}.line(screen{width: 80}, 40, nil),
+	} {
+		if strings.ContainsAny(text, "\x1b\a\t") || !strings.Contains(text, `evil\u001b[31m\u0007`) {
+			t.Errorf("%q", text)
 		}
 	}
 }
