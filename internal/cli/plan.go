@@ -147,7 +147,7 @@ func (s screen) items(all []quorum.Item) string {
 	var b strings.Builder
 	for i, item := range all {
 		fmt.Fprintf(&b, "   %s %s\n", marks[item.State], s.wrap(item.Text, 7))
-		if last := i+1 == len(all); last || all[i+1].Command != item.Command {
+		if next := all[i+1:]; len(next) == 0 || next[0].Command != item.Command {
 			for line := range strings.Lines(item.Command) {
 				b.WriteString("           " + plain(strings.TrimRight(line, "\n")) + "\n")
 			}
