@@ -88,7 +88,7 @@ func (c tappedCloud) top(t *testing.T) {
 	}
 	for _, topic := range sample.Topics {
 		calls := topic.Calls
-		if busy := topic.Topic != "cinder-volume"; busy != (calls.PerSecond > 0) || busy && (calls.P50MS < 300 || calls.P95MS < calls.P50MS) || calls.FailedPerSecond != 0 {
+		if busy := topic.Topic != "cinder-volume"; busy != (calls.PerSecond > 0) || busy && (calls.P50MS < 250 || calls.P95MS < calls.P50MS) || calls.FailedPerSecond != 0 {
 			t.Errorf("%+v", topic)
 		}
 	}

@@ -133,6 +133,9 @@ func (r *rollCaller) call(ctx context.Context) (*roll, error) {
 	if result.Unseen == nil {
 		result.Unseen = []string{}
 	}
+	if err := r.decide(ctx, view); err != nil {
+		return nil, err
+	}
 	servers, owners := r.servers(view)
 	if len(servers) == 0 {
 		return nil, r.nobody(view)
@@ -171,6 +174,15 @@ func (r *rollCaller) call(ctx context.Context) (*roll, error) {
 		return cmp.Or(cmp.Compare(slices.Index(rollOrder, a.State), slices.Index(rollOrder, b.State)), strings.Compare(a.Server, b.Server))
 	})
 	return result, nil
+}
+
+// decide has the view know which servers take what they hold.
+func (r *rollCaller) decide(ctx context.Context, view *operator.View) error {
+	if topic := view.Topic(r.topic); topic != nil {
+		defer r.app.whenSlow("watching servers that hold messages")()
+		return r.bus.Decide(ctx, topic.Servers...)
+	}
+	return nil
 }
 
 // servers are those to ask, and what the view has of them, by name.

@@ -237,7 +237,9 @@ func (s *topSampler) ask(ctx context.Context, topics []operator.Topic) error {
 			there[server.Queue.Name] = true
 		}
 		for i := range min(n, s.probes) {
-			servers = append(servers, t.Probe(t.Servers[(s.turns[t.Name]+i)%n], probe.Endpoint{}))
+			if server := t.Servers[(s.turns[t.Name]+i)%n]; !server.Undecided() { // else it is looked at again the next time
+				servers = append(servers, t.Probe(server, probe.Endpoint{}))
+			}
 		}
 		s.turns[t.Name] += min(n, s.probes)
 	}

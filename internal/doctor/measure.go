@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/goslo/goslo/internal/management"
@@ -152,6 +153,17 @@ func (m *measuring) probe(ctx context.Context) {
 	case m.options.NoProbes:
 		f.Why[whyProbes] = "servers were not to be asked"
 		return
+	}
+	var undecided []operator.Server
+	for _, t := range f.View.Topics {
+		undecided = append(undecided, slices.DeleteFunc(slices.Clone(t.Servers), func(s operator.Server) bool { return !s.Undecided() })...)
+	}
+	if len(undecided) > 0 {
+		m.progress("watching %s that hold messages", counted(len(undecided), "server"))
+		if err := m.bus.Decide(ctx, undecided...); err != nil {
+			f.Why[whyProbes] = err.Error()
+			return
+		}
 	}
 	servers := m.servers()
 	if len(servers) == 0 {

@@ -74,6 +74,14 @@ func consumerLost(f *Facts) []Finding {
 		u.delivered += ch.Stats.DeliverGet
 		u.publishes = u.publishes || ch.Confirm || ch.Stats.Publish > 0
 	}
+	// The list of consumers is as of now, and the channels are the last statistics'.
+	for _, q := range f.View.Queues {
+		for _, r := range q.Readers {
+			if u := uses[r.Owner.Connection]; u != nil {
+				u.consumers++
+			}
+		}
+	}
 	var found []Finding
 	for _, c := range f.View.Connections {
 		owner, u := operator.OwnerOf(c), uses[c.Name]

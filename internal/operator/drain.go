@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -153,6 +155,10 @@ func (e *NoQueueError) Error() string {
 // NoQueue returns an error that says that something is not there, and what may have been meant.
 func (v *View) NoQueue(what, name string) error {
 	near, _ := nearest.To(name, v.Names())
+	longer := slices.DeleteFunc(v.Names(), func(n string) bool { return !strings.HasPrefix(n, name) })
+	if len(longer) == 1 && name != "" {
+		near = longer[0]
+	}
 	return &NoQueueError{What: what, Name: name, Vhost: v.Vhost, Near: near}
 }
 
