@@ -110,7 +110,7 @@ func TestPingAllOfAPythonCloud(t *testing.T) {
 			if !regexp.MustCompile("^" + test.text + regexp.QuoteMeta(test.summary) + "\n$").MatchString(text.out) {
 				t.Errorf("%v:\n%s\nwant %s%s", test.args, text.out, test.text, test.summary)
 			}
-			if text.err != "" {
+			if text.err != "" && text.err != "goslo: watching servers that hold messages\n" { // that said when the machine is busy
 				t.Errorf("%v: on standard error: %s", test.args, text.err)
 			}
 			got, summary, unseen := calledOf(t, s.run(t, append(args, "--json")...).want(t, test.code).out)

@@ -69,10 +69,10 @@ round. Up, down, page up and page down move; space asks now; q ends.
 
 func (a *app) runTop(ctx context.Context, topics []string, flags *topFlags) error {
 	return a.look(ctx, flags.at, func(ctx context.Context, bus *operator.Bus) error {
-		s := &topSampler{app: a, bus: bus, topics: topics, probes: flags.probes, verdicts: make(map[string]topVerdict), turns: make(map[string]int)}
+		live := a.terminal() != nil && !a.json && !flags.once
+		s := &topSampler{app: a, bus: bus, topics: topics, probes: flags.probes, live: live, verdicts: make(map[string]topVerdict), turns: make(map[string]int)}
 		defer s.close()
 		order := topOrder{by: flags.sort}
-		live := a.terminal() != nil && !a.json && !flags.once
 		if flags.firehose > 0 {
 			s.calls = a.listenForTop(ctx, flags, live)
 			defer s.calls.close()
@@ -159,6 +159,7 @@ type topSampler struct {
 	bus    *operator.Bus
 	topics []string // none = all
 	probes int
+	live   bool // a screen, which does not wait for anybody
 
 	calls    *topCalls             // nil = the firehose is not wanted
 	prober   *probe.Prober         // nil = not connected
@@ -233,6 +234,11 @@ func (s *topSampler) ask(ctx context.Context, topics []operator.Topic) error {
 	there := make(map[string]bool)
 	for _, t := range topics {
 		n := len(t.Servers)
+		if !s.live && s.probes > 0 {
+			if err := s.bus.Decide(ctx, t.Servers...); err != nil {
+				return err
+			}
+		}
 		for _, server := range t.Servers {
 			there[server.Queue.Name] = true
 		}
