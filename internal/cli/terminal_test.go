@@ -75,7 +75,7 @@ func TestNobodyElseWritesToTheTerminal(t *testing.T) {
 	a.note(evil)
 	a.printUnseen([]string{evil})
 	a.printFailure(failure{Message: "no queue \x1b[2J"})
-	if err := (followed{RequestID: evil, Requests: []branch{{tailed: request}}}).print(a); err != nil {
+	if err := (followed{RequestID: evil, Requests: []branch{{tailed: request}}}).print(a); err != nil { //nolint:forbidigo // It is a method of ours.
 		t.Fatal(err)
 	}
 	for what, text := range map[string]string{

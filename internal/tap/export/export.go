@@ -51,6 +51,9 @@ func Endpoint(text string) (string, error) {
 	if u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
 		return "", fmt.Errorf("export: %s is no collector's address, such as http://localhost:4318", u.Redacted())
 	}
+	if u.User != nil {
+		return "", fmt.Errorf("export: %s has a password, which does not belong there: set OTEL_EXPORTER_OTLP_HEADERS for the collector's headers", u.Redacted())
+	}
 	if u.Port() == "4317" {
 		return "", fmt.Errorf("export: %s is the port for gRPC; OTLP over HTTP has 4318", u.Redacted())
 	}

@@ -22,7 +22,7 @@ func TestEndpoint(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		"localhost": "http://localhost:4318/v1/traces", "localhost:4318": "http://localhost:4318/v1/traces", "http://h:1/": "http://h:1/v1/traces",
-		"https://h/otlp/v1/traces": "https://h/otlp/v1/traces", "localhost:4317": "", "grpc://h": "", "http://": "", "http://a b": "",
+		"https://h/otlp/v1/traces": "https://h/otlp/v1/traces", "localhost:4317": "", "grpc://h": "", "http://": "", "http://a b": "", "http://u:p@h": "",
 	} {
 		if got, err := export.Endpoint(text); got != want || (err == nil) != (want != "") {
 			t.Errorf("%s: %q, %v, want %q", text, got, err, want)
