@@ -115,7 +115,13 @@ func TestChecks(t *testing.T) {
 			"the reply queue is gone", func(f *doctor.Facts) { f.Channels[1].Consumers = 0; f.View.Queues = f.View.Queues[:4] },
 			"B02", doctor.Bad, "nova-api:2214 @ 10.0.0.5", "100 messages were delivered on it",
 		},
-		{"a consumer is gone, of a process that hears replies", func(f *doctor.Facts) { f.Channels[1].Consumers = 0 }, "B02", doctor.Warn, "nova-api:2214 @ 10.0.0.5", "it reads reply_" + hex},
+		{
+			"a consumer is gone, of a process that hears replies", func(f *doctor.Facts) {
+				f.Channels[1].Consumers = 0
+				queue(f, "reply_"+hex).Readers[0].Owner.Connection = "another"
+			},
+			"B02", doctor.Warn, "nova-api:2214 @ 10.0.0.5", "it reads reply_" + hex,
+		},
 		{"transient queues on a durable exchange", func(f *doctor.Facts) { queue(f, "compute.cmp-042").Declared.Durable = false }, "B03", doctor.Bad, "exchange nova", "durable, and 1 of its 2 queues are transient"},
 		{
 			"durable queues on a transient exchange", func(f *doctor.Facts) {
