@@ -119,13 +119,12 @@ func TestComesForTheLastTimeWhileInHand(t *testing.T) {
 			synctest.Wait()
 		}
 		sleep(90 * time.Second)
-		synctest.Wait()
-		if diff := cmp.Diff([]string{"e"}, kept.take()); diff != "" || !strings.Contains(w.log.String(), "hands it over no more") {
-			t.Errorf("kept (-want +got):\n%s\nlog: %s", diff, w.log)
-		}
 		cancel()
 		if err := <-ran; err != nil {
 			t.Error(err)
+		}
+		if diff := cmp.Diff([]string{"e"}, kept.take()); diff != "" || !strings.Contains(w.log.String(), "hands it over no more") {
+			t.Errorf("kept (-want +got):\n%s\nlog: %s", diff, w.log)
 		}
 	})
 }
