@@ -20,8 +20,8 @@ import (
 )
 
 var (
-	notifications       = flag.Int("notifications", 100_000, "how many notifications a contender sends and hears in one round")
-	pythonNotifications = flag.Int("python-notifications", 10_000, "the same for Python, which takes its time")
+	notifications       = flag.Int("notifications", 10_000, "how many notifications a contender sends and hears in one round")
+	pythonNotifications = flag.Int("python-notifications", 1_000, "the same for Python, which takes its time")
 )
 
 const (
