@@ -5,7 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/goslo/goslo/rpc"
 	"github.com/goslo/goslo/transport/memory"
@@ -42,24 +46,44 @@ func BenchmarkCallOverMemory(b *testing.B) {
 			b.Error(err)
 		}
 	})
-	arg := echoArgs{json.RawMessage(`"` + strings.Repeat("x", 198) + `"`)}
-	b.Run("serial", func(b *testing.B) {
+	call := func(b *testing.B, callers, size int) {
+		b.Helper()
+		arg := echoArgs{json.RawMessage(`"` + strings.Repeat("x", size-2) + `"`)}
 		b.ReportAllocs()
-		for b.Loop() {
-			if _, err := echo.Call(ctx, client, arg); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-	b.Run("64callers", func(b *testing.B) {
-		b.ReportAllocs()
-		b.SetParallelism(32)
-		b.RunParallel(func(p *testing.PB) {
-			for p.Next() {
-				if _, err := echo.Call(ctx, client, arg); err != nil {
-					b.Error(err)
+		began := cpuTime(b)
+		var left atomic.Int64
+		left.Store(int64(b.N))
+		var wg sync.WaitGroup
+		for range callers {
+			wg.Go(func() {
+				for left.Add(-1) >= 0 {
+					if _, err := echo.Call(ctx, client, arg); err != nil {
+						b.Error(err)
+						return
+					}
 				}
-			}
-		})
-	})
+			})
+		}
+		wg.Wait()
+		b.ReportMetric(float64(cpuTime(b)-began)/float64(b.N), "cpu-ns/op")
+	}
+	for _, callers := range []int{1, 16, 64, 1024} {
+		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) { call(b, callers, 200) })
+	}
+	for _, size := range []struct {
+		name  string
+		bytes int
+	}{{"64KiB", 64 << 10}, {"1MiB", 1 << 20}, {"8MiB", 8 << 20}} {
+		b.Run("size="+size.name, func(b *testing.B) { call(b, 1, size.bytes) })
+	}
+}
+
+// cpuTime is what this process has used so far.
+func cpuTime(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -56,7 +56,7 @@ type caller struct {
 	run     Func // interceptors around send
 	timeout time.Duration
 	replies *replies
-	timers  sync.Pool // of *time.Timer, stopped
+	waiters sync.Pool // of *pending
 
 	inquiries inquiries
 }
@@ -160,22 +160,33 @@ func (c *Client) do(ctx context.Context, by Mode, d descriptor, args any) (json.
 	if t.Topic == "" {
 		return nil, &TargetError{t, "no topic; set it in the method's target, or use the client's On"}
 	}
-	r := &Request{Target: t, Server: c.server, Method: d.method, Args: raw, Mode: by}
+	o := &outgoing{request: Request{Target: t, Server: c.server, Method: d.method, Args: raw, Mode: by}}
+	o.request.message = &o.message
 	if by == ByCall {
-		r.Monitor = c.monitor
+		o.request.Monitor = c.monitor
 	}
 	if _, ok := ctx.Deadline(); !ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, c.core.timeout)
-		defer cancel()
+		ctx = o.ctx.within(ctx, c.core.timeout)
+		defer o.ctx.release()
 	}
-	return c.core.run(ctx, r)
+	return c.core.run(ctx, &o.request)
+}
+
+// outgoing is what a call or cast needs that may outlive it, in one allocation.
+type outgoing struct {
+	request Request
+	message transport.Message
+	ctx     deadlineContext // unless the caller's has a deadline
 }
 
 // send is the innermost Func of a client.
 func (c *caller) send(ctx context.Context, r *Request) (json.RawMessage, error) {
 	started := time.Now()
-	m := &transport.Message{
+	m := r.message
+	if r.message = nil; m == nil { // an interceptor made a Request of its own
+		m = new(transport.Message)
+	}
+	*m = transport.Message{
 		Method:    r.Method,
 		Namespace: r.Target.Namespace,
 		Version:   r.Target.Version,
@@ -209,11 +220,12 @@ func (c *caller) send(ctx context.Context, r *Request) (json.RawMessage, error) 
 
 // exchange sends the request of a call and waits for its answer.
 func (c *caller) exchange(ctx context.Context, r *Request, m *transport.Message, started time.Time) (*transport.Message, error) {
-	p, err := c.replies.expect(ctx, m, r, started)
-	if err != nil {
+	p := c.waiter(r, started)
+	defer c.waiters.Put(p)
+	if err := c.replies.expect(ctx, m, p); err != nil {
 		return nil, c.sendError(ctx, r, started, err)
 	}
-	err = c.bus.Send(ctx, r.address(), m)
+	err := c.bus.Send(ctx, r.address(), m)
 	switch {
 	case err == nil:
 		return c.wait(ctx, r, p)

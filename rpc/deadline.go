@@ -6,11 +6,10 @@ import (
 	"time"
 )
 
-// A handlerContext is a handler's context: it carries the request, and ends with its caller's deadline. The
-// timer for that is armed only when someone waits for the end, which most handlers never do.
-type handlerContext struct {
+// A deadlineContext ends with its parent and at a deadline. The timer for that is armed only when someone waits for the end, which
+// most handlers and sends never do.
+type deadlineContext struct {
 	context.Context //nolint:containedctx // it is one
-	carried         carried
 	deadline        time.Time
 
 	once   sync.Once
@@ -18,39 +17,40 @@ type handlerContext struct {
 	cancel context.CancelFunc
 }
 
-func (c *handlerContext) Deadline() (time.Time, bool) {
+// within makes c, a zero one, the child of a context without a deadline.
+func (c *deadlineContext) within(parent context.Context, d time.Duration) context.Context {
+	c.Context, c.deadline = parent, time.Now().Add(d)
+	return c
+}
+
+func (c *deadlineContext) Deadline() (time.Time, bool) {
 	if earlier, ok := c.Context.Deadline(); ok && (c.deadline.IsZero() || earlier.Before(c.deadline)) {
 		return earlier, true
 	}
 	return c.deadline, !c.deadline.IsZero()
 }
 
-func (c *handlerContext) Done() <-chan struct{} { return c.arm().Done() }
+func (c *deadlineContext) Done() <-chan struct{} { return c.arm().Done() }
 
-func (c *handlerContext) Err() error {
+func (c *deadlineContext) Err() error {
 	if err := c.Context.Err(); err != nil {
 		return err
 	}
 	if c.over() {
-		return c.arm().Err()
+		return context.DeadlineExceeded // which a timer that was armed may say a moment later
 	}
 	return nil
 }
 
 // over reports whether the deadline has passed.
-func (c *handlerContext) over() bool { return !c.deadline.IsZero() && !time.Now().Before(c.deadline) }
-
-func (c *handlerContext) Value(key any) any {
-	if key == (contextKey{}) {
-		return &c.carried
-	}
-	return c.Context.Value(key)
-}
+func (c *deadlineContext) over() bool { return !c.deadline.IsZero() && !time.Now().Before(c.deadline) }
 
 // AfterFunc is what package context asks of a context that is not its own, to derive others without a goroutine.
-func (c *handlerContext) AfterFunc(f func()) (stop func() bool) { return context.AfterFunc(c.arm(), f) }
+func (c *deadlineContext) AfterFunc(f func()) (stop func() bool) {
+	return context.AfterFunc(c.arm(), f)
+}
 
-func (c *handlerContext) arm() context.Context {
+func (c *deadlineContext) arm() context.Context {
 	c.once.Do(func() {
 		c.armed = c.Context
 		if !c.deadline.IsZero() {
@@ -61,9 +61,35 @@ func (c *handlerContext) arm() context.Context {
 }
 
 // release stops the timer, if there is one.
-func (c *handlerContext) release() {
+func (c *deadlineContext) release() {
 	c.once.Do(func() { c.armed = c.Context })
 	if c.cancel != nil {
 		c.cancel()
 	}
+}
+
+// unarmed is for those who have a timer of their own: the channel tells of every end but the one at Deadline.
+func (c *deadlineContext) unarmed() <-chan struct{} { return c.Context.Done() }
+
+// doneBut returns a channel that is closed when ctx ends, and whether its end at its deadline is left to the caller's own timer.
+func doneBut(ctx context.Context) (done <-chan struct{}, deadline bool) {
+	if c, ok := ctx.(interface{ unarmed() <-chan struct{} }); ok {
+		return c.unarmed(), true
+	}
+	return ctx.Done(), false
+}
+
+// A handlerContext is a handler's context: it carries the request, and ends with its caller's deadline.
+type handlerContext struct {
+	deadlineContext
+
+	carried carried
+	request Request
+}
+
+func (c *handlerContext) Value(key any) any {
+	if key == (contextKey{}) {
+		return &c.carried
+	}
+	return c.Context.Value(key)
 }

@@ -32,11 +32,12 @@ type replies struct {
 	counted Stats // all but Waiting
 }
 
-// pending is one call that waits. Its fields below answer are guarded by replies.mu.
+// pending is one call that waits; calls use it one after the other. Its fields below answer are guarded by replies.mu.
 type pending struct {
 	id      string
 	request *Request
 	started time.Time
+	timer   *time.Timer // stopped
 	answer  chan answer // capacity 1; sent to by whoever removes the call from the map, but for withdraw
 
 	partial  *transport.Message // first part of an old two-part reply (conformance ENV-14)
@@ -58,8 +59,8 @@ func newReplies(bus transport.Transport, log *slog.Logger, late func(LateReply))
 }
 
 // expect registers the call that m is about to make and fills in m's ID and ReplyTo.
-func (r *replies) expect(ctx context.Context, m *transport.Message, q *Request, started time.Time) (*pending, error) {
-	p := &pending{id: wire.NewID(), request: q, started: started, answer: make(chan answer, 1)}
+func (r *replies) expect(ctx context.Context, m *transport.Message, p *pending) error {
+	p.id = wire.NewID()
 	for first := true; ; first = false {
 		r.mu.Lock()
 		addr := r.addr
@@ -68,17 +69,17 @@ func (r *replies) expect(ctx context.Context, m *transport.Message, q *Request, 
 		}
 		if r.pending == nil {
 			r.mu.Unlock()
-			return nil, transport.ErrClosed
+			return transport.ErrClosed
 		}
 		if addr != "" {
 			r.pending[p.id] = p
 			r.mu.Unlock()
 			m.ID, m.ReplyTo = p.id, addr
-			return p, nil
+			return nil
 		}
 		r.mu.Unlock()
 		if err := r.open(ctx); err != nil {
-			return nil, err
+			return err
 		}
 	}
 }

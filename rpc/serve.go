@@ -22,7 +22,7 @@ func (s *Server) serve(base context.Context, d *transport.Delivery) {
 	if s.unacked == nil && !s.acknowledge(base, d) {
 		return
 	}
-	r := &Request{
+	ctx := &handlerContext{request: Request{
 		Target:  Target{Exchange: d.To.Exchange, Topic: s.config.Target.Topic, Namespace: m.Namespace, Version: m.Version},
 		Server:  s.config.Server,
 		Method:  m.Method,
@@ -31,11 +31,10 @@ func (s *Server) serve(base context.Context, d *transport.Delivery) {
 		Monitor: m.Monitor,
 		Headers: m.Headers,
 		ID:      m.ID, Received: time.Now(), Redelivered: d.Redelivered, Known: s.endpoints.knows(m.Method),
-	}
-	ctx := &handlerContext{Context: base, carried: carried{
-		request: r,
-		context: RequestContext{raw: m.Context, arrived: true, monitor: m.Monitor},
 	}}
+	r := &ctx.request
+	ctx.Context = base
+	ctx.carried = carried{request: r, context: RequestContext{raw: m.Context, arrived: true, monitor: m.Monitor}}
 	if m.Expires > 0 {
 		ctx.deadline = r.Received.Add(m.Expires + afterCaller)
 	}

@@ -13,12 +13,16 @@ import (
 // wait blocks until the call is answered, ctx ends, or the server was silent for the monitoring period.
 func (c *caller) wait(ctx context.Context, r *Request, p *pending) (*transport.Message, error) {
 	var due, silence <-chan time.Time
-	if deadline, ok := ctx.Deadline(); ok && c.inspects() {
+	looks := c.inspects()
+	ended, timed := doneBut(ctx)
+	deadline, bounded := ctx.Deadline()
+	if bounded && (looks || timed) {
 		left := time.Until(deadline)
-		timer := c.timer(left - min(left/10, lookWithin))
-		defer c.timers.Put(timer)
-		defer timer.Stop()
-		due = timer.C
+		if looks {
+			left -= min(left/10, lookWithin)
+		}
+		due = p.after(left)
+		defer p.timer.Stop()
 	}
 	heard := time.Now()
 	unheard := func() (left time.Duration) {
@@ -44,8 +48,18 @@ func (c *caller) wait(ctx context.Context, r *Request, p *pending) (*transport.M
 		case a := <-p.answer:
 			return c.answered(ctx, r, p, a)
 		case <-due:
-			if !asking.on() {
-				asking = c.look(ctx, r)
+			if looks {
+				looks = false
+				if !asking.on() {
+					asking = c.look(ctx, r)
+				}
+				if timed {
+					p.timer.Reset(time.Until(deadline))
+				}
+				continue
+			}
+			if ctx.Err() == nil { // the deadline is its parent's, which tells in a moment
+				continue
 			}
 		case <-silence:
 			if left := unheard(); left > 0 {
@@ -56,6 +70,7 @@ func (c *caller) wait(ctx context.Context, r *Request, p *pending) (*transport.M
 			if !asking.on() {
 				asking = c.look(ctx, r)
 			}
+			continue
 		case found = <-asking.found:
 			asking.end()
 			asking = look{}
@@ -71,20 +86,20 @@ func (c *caller) wait(ctx context.Context, r *Request, p *pending) (*transport.M
 				return nil, c.unanswered(r, p, found, r.Monitor)
 			}
 			return c.answered(ctx, r, p, <-p.answer)
-		case <-ctx.Done():
-			if asking.on() {
-				found = <-asking.found
-				asking.end()
-				asking = look{}
-			}
-			switch {
-			case !c.replies.withdraw(p):
-				return c.answered(ctx, r, p, <-p.answer)
-			case !errors.Is(ctx.Err(), context.DeadlineExceeded):
-				return nil, c.sendError(ctx, r, p.started, context.Cause(ctx))
-			}
-			return nil, c.unanswered(r, p, found, 0)
+		case <-ended:
 		}
+		if asking.on() {
+			found = <-asking.found
+			asking.end()
+			asking = look{}
+		}
+		switch {
+		case !c.replies.withdraw(p):
+			return c.answered(ctx, r, p, <-p.answer)
+		case !errors.Is(ctx.Err(), context.DeadlineExceeded):
+			return nil, c.sendError(ctx, r, p.started, context.Cause(ctx))
+		}
+		return nil, c.unanswered(r, p, found, 0)
 	}
 }
 
@@ -95,13 +110,25 @@ func (c *caller) answered(ctx context.Context, r *Request, p *pending, a answer)
 	return a.message, nil
 }
 
-// timer returns one of the timers that calls use one after the other.
-func (c *caller) timer(d time.Duration) *time.Timer {
-	if t, ok := c.timers.Get().(*time.Timer); ok {
-		t.Reset(d)
-		return t
+// waiter returns one of those that calls use one after the other.
+func (c *caller) waiter(r *Request, started time.Time) *pending {
+	p, ok := c.waiters.Get().(*pending)
+	if !ok {
+		p = &pending{answer: make(chan answer, 1)}
 	}
-	return time.NewTimer(d)
+	p.request, p.started = r, started
+	p.partial, p.lastSign = nil, time.Time{}
+	return p
+}
+
+// after returns a channel that tells when d has passed, by the one timer.
+func (p *pending) after(d time.Duration) <-chan time.Time {
+	if p.timer == nil {
+		p.timer = time.NewTimer(d)
+	} else {
+		p.timer.Reset(d)
+	}
+	return p.timer.C
 }
 
 // suggestWithin bounds the search for a topic that the caller may have meant: the error is not to wait for it.
