@@ -12,9 +12,13 @@ BENCHTIME ?= 1s
 COUNT ?= 1
 BASE ?= main
 TOOL = $(GO) tool -modfile=tools.mod
-# What is different in a build with ZeroMQ, which needs cgo and libzmq: these packages, and these tests of the command.
-ZMQ = -tags zmq . ./transport/zmq/...
-ZMQ_COMMAND = -tags zmq -run ZMQ ./cmd/goslo
+# Everything is tested, vetted and linted with ZeroMQ, which needs cgo and libzmq. What is different without it is in this package.
+WITHOUT_ZMQ = .
+# Tests wait more than they compute, for brokers, deadlines and Python: twice as many packages at a time as there are processors,
+# and those first that take longest.
+AT_ONCE ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
+LONGEST = ./cmd/goslo ./transport/rabbit ./interop ./notify ./transport/amqp1 ./internal/chaos ./rest/keystone
+TEST = CGO_ENABLED=1 $(GO) test -race -count=1 -timeout $(TIMEOUT) -p $(AT_ONCE)
 
 .PHONY: help
 help: ## List the targets.
@@ -31,11 +35,10 @@ setup: ## Install what the tests need (root on Debian or Ubuntu), or say what is
 .PHONY: test
 test: setup ## Set up, then build, vet, test everything with the race detector, count conformance.
 	$(GO) build ./...
-	$(GO) vet ./...
+	$(GO) vet $(WITHOUT_ZMQ)
 	$(GO) vet -tags zmq ./...
-	CGO_ENABLED=1 $(GO) test -race -count=1 -timeout $(TIMEOUT) ./...
-	CGO_ENABLED=1 $(GO) test -race -count=1 -timeout $(TIMEOUT) $(ZMQ)
-	CGO_ENABLED=1 $(GO) test -race -count=1 -timeout $(TIMEOUT) $(ZMQ_COMMAND)
+	$(TEST) -vet=off -tags zmq $(LONGEST) ./...
+	$(TEST) -vet=off $(WITHOUT_ZMQ)
 	$(GO) run ./internal/conformance --min 85
 
 .PHONY: check
@@ -50,8 +53,8 @@ plain: ## Build everything without cgo, as a program without ZeroMQ is built.
 
 .PHONY: lint
 lint: setup ## Run the pinned golangci-lint, import arrows and formatting included.
-	$(TOOL) golangci-lint run ./...
 	$(TOOL) golangci-lint run --build-tags zmq ./...
+	$(TOOL) golangci-lint run $(WITHOUT_ZMQ)
 
 .PHONY: fmt
 fmt: ## Format with gofumpt and sort the imports.
@@ -59,8 +62,8 @@ fmt: ## Format with gofumpt and sort the imports.
 
 .PHONY: race
 race: ## Test everything with the race detector, without setting up; RACEFLAGS='-run Name' narrows it.
-	CGO_ENABLED=1 $(GO) test -race -count=1 -timeout $(TIMEOUT) $(RACEFLAGS) ./...
-	CGO_ENABLED=1 $(GO) test -race -count=1 -timeout $(TIMEOUT) $(RACEFLAGS) $(ZMQ)
+	$(TEST) $(RACEFLAGS) -tags zmq $(LONGEST) ./...
+	$(TEST) $(RACEFLAGS) $(WITHOUT_ZMQ)
 
 .PHONY: interop
 interop: setup ## Go and real Python oslo.messaging against each other on RabbitMQ and over AMQP 1.0.
@@ -71,12 +74,13 @@ chaos: setup ## Break brokers and networks under load from Go and Python, 20 min
 	$(GO) test ./internal/chaos -run '^TestChaos$$' -count=1 -timeout 60m -v -chaos.full $(CHAOSFLAGS)
 
 .PHONY: fuzz
-fuzz: ## Fuzz every target for FUZZTIME (60s) each, one after the other.
+fuzz: ## Fuzz every target for FUZZTIME (60s) each.
 	scripts/fuzz $(FUZZTIME)
 
 .PHONY: bench
-bench: setup ## Run the benchmarks; BENCH, BENCHTIME and COUNT narrow them.
-	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) -count $(COUNT) -timeout 60m -tags zmq ./...
+bench: setup ## Run the benchmarks; BENCH, BENCHTIME, COUNT and BENCHFLAGS narrow them.
+	packages=$$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -n1 dirname | sort -u) && \
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) -count $(COUNT) $(BENCHFLAGS) -timeout 60m -tags zmq $$packages
 
 .PHONY: bench-compare
 bench-compare: setup ## Compare the benchmarks of this checkout with those of BASE (main).
