@@ -107,18 +107,20 @@ func (c *Conn) start(ctx context.Context) error {
 
 // newLoop makes the sockets that are there from the start.
 func newLoop(c *Conn) (_ *loop, err error) {
-	l := &loop{
-		sockets: sockets{poller: zmq4.NewPoller()}, conn: c, ended: make(chan struct{}),
-		links: map[*link]struct{}{}, sources: map[*zmq4.Socket]*link{}, sessions: map[string]*session{},
-	}
-	if l.context, err = zmq4.NewContext(); err != nil {
+	l := &loop{conn: c, ended: make(chan struct{}), links: map[*link]struct{}{}, sessions: map[string]*session{}}
+	if l.poller, err = newPoller(); err != nil {
 		return nil, err
 	}
-	var made []*zmq4.Socket
+	l.inbox.ring = l.poller.wake
+	if l.context, err = zmq4.NewContext(); err != nil {
+		return nil, errors.Join(err, l.poller.close())
+	}
+	var router *zmq4.Socket
 	defer func() {
 		if err != nil {
-			for _, s := range made {
-				err = errors.Join(err, s.Close())
+			err = errors.Join(err, l.poller.close())
+			if router != nil {
+				err = errors.Join(err, router.Close())
 			}
 			if l.unguard != nil {
 				err = errors.Join(err, l.unguard())
@@ -130,29 +132,22 @@ func newLoop(c *Conn) (_ *loop, err error) {
 	if l.unguard, err = c.cfg.security.start(l.context); err != nil {
 		return nil, err
 	}
-	for _, s := range []struct {
-		socket **zmq4.Socket
-		kind   zmq4.Type
-	}{{&l.router, zmq4.ROUTER}, {&l.bell, zmq4.PAIR}, {&l.inbox.bell, zmq4.PAIR}} {
-		if *s.socket, err = l.context.NewSocket(s.kind); err != nil {
-			return nil, err
-		}
-		made = append(made, *s.socket)
-	}
-	if err = errors.Join(l.bell.SetLinger(0), l.inbox.bell.SetLinger(0), l.bell.Bind("inproc://bell"), l.inbox.bell.Connect("inproc://bell")); err != nil {
+	if router, err = l.context.NewSocket(zmq4.ROUTER); err != nil {
 		return nil, err
 	}
-	if err = c.cfg.dress(l.router); err != nil {
+	if err = c.cfg.dress(router); err != nil {
 		return nil, err
 	}
-	if err = errors.Join(l.router.SetRouterMandatory(1), l.router.SetRouterHandover(true), l.router.SetBacklog(1024), c.cfg.security.server(l.router)); err != nil {
+	if err = errors.Join(router.SetRouterMandatory(1), router.SetRouterHandover(true), router.SetBacklog(1024), c.cfg.security.server(router)); err != nil {
 		return nil, err
 	}
-	if c.self.Endpoints, err = c.cfg.bind(c.life, l.router, c.self.ID); err != nil {
+	if c.self.Endpoints, err = c.cfg.bind(c.life, router, c.self.ID); err != nil {
 		return nil, err
 	}
-	l.poller.Add(l.bell, zmq4.POLLIN)
-	l.poller.Add(l.router, zmq4.POLLIN)
+	if l.router, err = l.poller.add(router, nil); err != nil {
+		return nil, err
+	}
+	l.heat(l.router)
 	return l, nil
 }
 

@@ -49,7 +49,8 @@ func (l *loop) open(k *link) {
 // connect chooses an endpoint and connects to it.
 func (l *loop) connect(k *link) (err error) {
 	w := &k.wire
-	if w.dealer, err = l.context.NewSocket(zmq4.DEALER); err != nil {
+	dealer, err := l.context.NewSocket(zmq4.DEALER)
+	if err != nil {
 		return err
 	}
 	closeOnError := func(s *zmq4.Socket) {
@@ -57,29 +58,30 @@ func (l *loop) connect(k *link) (err error) {
 			err = errors.Join(err, s.Close())
 		}
 	}
-	defer closeOnError(w.dealer)
-	if err = l.conn.cfg.dress(w.dealer); err != nil {
+	defer closeOnError(dealer)
+	if err = l.conn.cfg.dress(dealer); err != nil {
 		return err
 	}
-	if err = errors.Join(w.dealer.SetIdentity(l.conn.self.ID+k.suffix()), w.dealer.SetImmediate(l.conn.cfg.immediate),
-		w.dealer.SetReconnectIvl(reconnectFirst), w.dealer.SetReconnectIvlMax(reconnectMost)); err != nil {
+	if err = errors.Join(dealer.SetIdentity(l.conn.self.ID+k.suffix()), dealer.SetImmediate(l.conn.cfg.immediate),
+		dealer.SetReconnectIvl(reconnectFirst), dealer.SetReconnectIvlMax(reconnectMost)); err != nil {
 		return err
 	}
-	if err = l.conn.cfg.security.client(w.dealer, k.member.Key); err != nil {
+	if err = l.conn.cfg.security.client(dealer, k.member.Key); err != nil {
 		return err
 	}
 	l.lastID++
 	address := "inproc://monitor-" + strconv.FormatUint(l.lastID, 10)
 	events := zmq4.EVENT_HANDSHAKE_SUCCEEDED | zmq4.EVENT_DISCONNECTED | zmq4.EVENT_CONNECT_RETRIED | zmq4.EVENT_HANDSHAKE_FAILED_AUTH |
 		zmq4.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq4.EVENT_HANDSHAKE_FAILED_NO_DETAIL
-	if err = w.dealer.Monitor(address, events); err != nil {
+	if err = dealer.Monitor(address, events); err != nil {
 		return err
 	}
-	if w.monitor, err = l.context.NewSocket(zmq4.PAIR); err != nil {
+	monitor, err := l.context.NewSocket(zmq4.PAIR)
+	if err != nil {
 		return err
 	}
-	defer closeOnError(w.monitor)
-	if err = errors.Join(w.monitor.SetLinger(0), w.monitor.Connect(address)); err != nil {
+	defer closeOnError(monitor)
+	if err = errors.Join(monitor.SetLinger(0), monitor.Connect(address)); err != nil {
 		return err
 	}
 	reach := l.conn.reach(k.member)
@@ -87,12 +89,17 @@ func (l *loop) connect(k *link) (err error) {
 		return fmt.Errorf("no endpoint of %q can be reached from this host", k.member.Endpoints)
 	}
 	w.endpoint = reach[0]
-	if err = w.dealer.Connect(w.endpoint); err != nil {
+	if err = dealer.Connect(w.endpoint); err != nil {
 		return err
 	}
-	l.poller.Add(w.dealer, zmq4.POLLIN)
-	l.poller.Add(w.monitor, zmq4.POLLIN)
-	l.sources[w.dealer], l.sources[w.monitor] = k, k
+	if w.dealer, err = l.poller.add(dealer, k); err != nil {
+		return err
+	}
+	if w.monitor, err = l.poller.add(monitor, k); err != nil {
+		return errors.Join(err, l.poller.remove(w.dealer))
+	}
+	l.heat(w.dealer)
+	l.heat(w.monitor)
 	return nil
 }
 
@@ -128,7 +135,7 @@ func (l *loop) hello(k *link) {
 	k.lose()
 	k.wire.blocked, k.wire.hailed = false, time.Now()
 	frame := appendHeader(nil, header{kind: kindHello, ack: k.stream.in, number: k.epoch})
-	if _, err := k.wire.dealer.SendBytes(frame, zmq4.DONTWAIT); err != nil {
+	if err := l.send(k, frame); err != nil {
 		l.conn.log.Debug("zmq: say hello", "endpoint", k.wire.endpoint, "error", err)
 	}
 }
@@ -219,9 +226,8 @@ func (l *loop) drop(k *link, code byte, reason string) {
 	k.release(code, reason, everyone)
 	k.doubt(reason)
 	delete(l.links, k)
-	for _, s := range []*zmq4.Socket{k.wire.monitor, k.wire.dealer} {
-		delete(l.sources, s)
-		if err := errors.Join(l.poller.RemoveBySocket(s), s.Close()); err != nil {
+	for _, s := range []*source{k.wire.monitor, k.wire.dealer} {
+		if err := errors.Join(l.poller.remove(s), s.socket.Close()); err != nil {
 			l.conn.log.Error("zmq: close a connection", "endpoint", k.wire.endpoint, "error", err)
 		}
 	}

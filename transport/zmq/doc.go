@@ -1,7 +1,7 @@
 // Package zmq carries RPC, and notifications to those who listen now, over ZeroMQ: "zmq://" URLs. There is no broker: processes
 // connect to each other.
 //
-// Everything in it is behind the build tag zmq, because it needs cgo and libzmq (libzmq3-dev and pkg-config on Debian):
+// Everything in it is behind the build tag zmq, because it needs cgo and libzmq (libzmq3-dev and pkg-config on Debian), and Linux:
 //
 //	go build -tags zmq ./...
 //
@@ -13,7 +13,7 @@
 //	config.go     what there is to configure; options.go the options of [oslo_messaging_zmq]
 //	conn.go       Open and Close
 //	directory.go  what a directory has to tell; directory_*.go those that there are
-//	loop.go       the loop that owns the sockets; inbox.go how others tell it what to do
+//	loop.go       the loop that owns the sockets; poll.go how it waits for them; inbox.go how others tell it what to do
 //	connect.go    connections to servers: made, lost, resumed, given up; link.go one of them; session.go a client's to us
 //	stream.go     frames that arrive once and in order, whatever happens to connections; frame.go their bytes, message.go those of messages
 //	send.go       Send: a request goes to one server after the other until one takes it

@@ -14,8 +14,8 @@ func (c *Conn) BreakConnections() int {
 	n := make(chan int, 1)
 	c.loop.inbox.order(func() {
 		for k := range c.loop.links {
-			_ = k.wire.dealer.Disconnect(k.wire.endpoint)
-			_ = k.wire.dealer.Connect(k.wire.endpoint)
+			_ = k.wire.dealer.socket.Disconnect(k.wire.endpoint)
+			_ = k.wire.dealer.socket.Connect(k.wire.endpoint)
 		}
 		n <- len(c.loop.links)
 	})

@@ -2,11 +2,7 @@
 
 package zmq
 
-import (
-	"sync"
-
-	zmq4 "github.com/pebbe/zmq4"
-)
+import "sync"
 
 // An inbox takes what goroutines want of the loop, which alone may touch the sockets. Whoever puts something in rings when
 // the loop is asleep.
@@ -16,8 +12,7 @@ type inbox struct {
 	asleep bool
 	closed bool
 
-	ringing sync.Mutex // serialises the use of bell; a ring never waits: the socket has room for a thousand, and one is on its way at most
-	bell    *zmq4.Socket
+	ring func() // wakes the loop
 }
 
 // work is what the loop has to do.
@@ -57,10 +52,10 @@ func (i *inbox) put(add func(w *work)) bool {
 		return false
 	}
 	add(&i.work)
-	ring := i.asleep
+	asleep := i.asleep
 	i.asleep = false
 	i.mu.Unlock()
-	if ring {
+	if asleep {
 		i.ring()
 	}
 	return true
@@ -75,12 +70,6 @@ func (i *inbox) putLazily(add func(w *work)) bool {
 	}
 	add(&i.work)
 	return true
-}
-
-func (i *inbox) ring() {
-	i.ringing.Lock()
-	defer i.ringing.Unlock()
-	_, _ = i.bell.SendBytes([]byte{1}, zmq4.DONTWAIT) // it fails only when the loop has closed the other end
 }
 
 func (i *inbox) order(f func()) bool {

@@ -8,8 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	zmq4 "github.com/pebbe/zmq4"
 )
 
 // The states of a link.
@@ -54,7 +52,7 @@ func (l *link) suffix() string {
 
 // A wiring is the sockets of a link.
 type wiring struct {
-	dealer, monitor *zmq4.Socket
+	dealer, monitor *source
 	endpoint        string
 	connected       bool      // as far as libzmq has told
 	hailed          time.Time // when we said hello last

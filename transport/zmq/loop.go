@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -24,8 +25,8 @@ const (
 	leaveTime = time.Second           // how long clients have to say that they send no more
 )
 
-// A loop owns all sockets of a transport: the ROUTER that others connect to, a DEALER and its monitor for each server that we
-// connect to, and one end of a PAIR by which it is woken. No other goroutine touches them.
+// A loop owns all sockets of a transport: the ROUTER that others connect to, and a DEALER and its monitor for each server that we
+// connect to. No other goroutine touches them.
 type loop struct {
 	sockets
 	conn  *Conn
@@ -33,7 +34,7 @@ type loop struct {
 	ended chan struct{}
 
 	links    map[*link]struct{}
-	sources  map[*zmq4.Socket]*link // both sockets of a link
+	hot      []*source // may have something
 	sessions map[string]*session
 	dirty    []*session
 	lastID   uint64
@@ -47,9 +48,8 @@ type loop struct {
 // Sockets are those that are there from the start, and what they need.
 type sockets struct {
 	context *zmq4.Context
-	router  *zmq4.Socket
-	bell    *zmq4.Socket
-	poller  *zmq4.Poller
+	router  *source
+	poller  *poller
 	unguard func() error // ends the check of who connects
 }
 
@@ -65,28 +65,51 @@ func (l *loop) run() {
 		if l.stop {
 			break
 		}
-		timeout := time.Duration(0)
-		soon := l.due || l.deferred.Load() > 0 // before sleep: what is put lazily is there when its request is deferred no more
-		if l.inbox.sleep() {
-			timeout = idleTime
-			if soon {
-				timeout = tickTime
-			}
-		}
-		ready, err := l.poller.Poll(timeout)
-		l.inbox.awake()
-		if err != nil {
-			l.conn.log.Error("zmq: poll", "error", err)
-			break
-		}
-		for _, p := range ready {
-			l.serve(p)
-		}
+		l.poll()
+		l.receive()
 		if now := time.Now(); now.Sub(l.looked) >= tickTime && (l.due || l.deferred.Load() > 0) || now.Sub(l.looked) >= idleTime {
 			l.look(now)
 		}
 	}
 	l.end()
+}
+
+// poll finds out which sockets may have something, and waits for one if there is nothing else to do.
+func (l *loop) poll() {
+	timeout := idleTime
+	if l.due || l.deferred.Load() > 0 { // before sleep: what is put lazily is there when its request is deferred no more
+		timeout = tickTime
+	}
+	l.poller.by(time.Now().Add(timeout)) // before sleep: who finds the loop asleep wakes it
+	if len(l.hot) == 0 && l.inbox.sleep() {
+		l.poller.wait()
+		l.inbox.awake()
+	} else {
+		l.poller.now()
+	}
+	for _, e := range l.poller.events[:l.poller.found] {
+		if s := l.poller.sources[e.Fd]; s != nil {
+			l.heat(s)
+		}
+	}
+}
+
+// heat has the loop receive from a socket.
+func (l *loop) heat(s *source) {
+	if !s.hot {
+		s.hot = true
+		l.hot = append(l.hot, s)
+	}
+}
+
+// receive takes what sockets have.
+func (l *loop) receive() {
+	for _, s := range l.hot {
+		if !s.closed && l.serve(s) {
+			s.hot = false
+		}
+	}
+	l.hot = slices.DeleteFunc(l.hot, func(s *source) bool { return s.closed || !s.hot }) // others may have joined
 }
 
 // yield lets those run whom the last round has woken, so that they add to this one; only once where others take the processors.
@@ -157,10 +180,7 @@ func (l *loop) nextID() uint64 {
 
 func (l *loop) flushLink(k *link) {
 	l.conn.meter.published.Add(uint64(k.fill(l.nextID)))
-	err := k.stream.flush(func(frame []byte) error {
-		_, err := k.wire.dealer.SendBytes(frame, zmq4.DONTWAIT)
-		return err
-	})
+	err := k.stream.flush(func(frame []byte) error { return l.send(k, frame) })
 	if err != nil {
 		k.wire.blocked = true
 		l.due = true
@@ -194,65 +214,61 @@ func (l *loop) sent(s *session, err error) {
 	}
 }
 
-// route sends one frame to a client.
-func (l *loop) route(id string, frame []byte) error {
-	if _, err := l.router.Send(id, zmq4.SNDMORE|zmq4.DONTWAIT); err != nil {
-		return err
-	}
-	_, err := l.router.SendBytes(frame, zmq4.DONTWAIT)
+// send sends one frame to a server.
+func (l *loop) send(k *link, frame []byte) error {
+	l.heat(k.wire.dealer)
+	_, err := k.wire.dealer.socket.SendBytes(frame, zmq4.DONTWAIT)
 	return err
 }
 
-// serve takes what a socket has.
-func (l *loop) serve(p zmq4.Polled) {
-	switch k := l.sources[p.Socket]; {
-	case p.Socket == l.bell:
-		for {
-			if _, err := l.bell.RecvBytes(zmq4.DONTWAIT); err != nil {
-				return
-			}
-		}
-	case p.Socket == l.router:
-		for range burst {
-			id, err := l.router.RecvBytes(zmq4.DONTWAIT)
+// route sends one frame to a client.
+func (l *loop) route(id string, frame []byte) error {
+	l.heat(l.router)
+	if _, err := l.router.socket.Send(id, zmq4.SNDMORE|zmq4.DONTWAIT); err != nil {
+		return err
+	}
+	_, err := l.router.socket.SendBytes(frame, zmq4.DONTWAIT)
+	return err
+}
+
+// serve takes what a socket has, and returns whether that was all.
+func (l *loop) serve(s *source) (all bool) {
+	k := s.link
+	for range burst {
+		switch {
+		case k == nil:
+			id, err := s.socket.RecvBytes(zmq4.DONTWAIT)
 			if err != nil {
-				return
+				return true
 			}
-			frame, err := l.router.RecvBytes(zmq4.DONTWAIT)
+			frame, err := s.socket.RecvBytes(zmq4.DONTWAIT)
 			if err != nil {
-				return
+				return true
 			}
 			l.fromClient(string(id), frame)
-			for more, err := l.router.GetRcvmore(); more && err == nil; more, err = l.router.GetRcvmore() {
-				if _, err := l.router.RecvBytes(zmq4.DONTWAIT); err != nil { // not one of ours
-					return
+			for more, err := s.socket.GetRcvmore(); more && err == nil; more, err = s.socket.GetRcvmore() {
+				if _, err := s.socket.RecvBytes(zmq4.DONTWAIT); err != nil { // not one of ours
+					return true
 				}
 			}
-		}
-	case k == nil: // closed in this round
-	case p.Socket == k.wire.monitor:
-		for {
-			event, _, value, err := k.wire.monitor.RecvEvent(zmq4.DONTWAIT)
+		case s == k.wire.monitor:
+			event, _, value, err := s.socket.RecvEvent(zmq4.DONTWAIT)
 			if err != nil {
-				return
+				return true
 			}
 			l.happened(k, event, value)
-			if l.sources[p.Socket] == nil {
-				return
-			}
-		}
-	default:
-		for range burst {
-			frame, err := k.wire.dealer.RecvBytes(zmq4.DONTWAIT)
+		default:
+			frame, err := s.socket.RecvBytes(zmq4.DONTWAIT)
 			if err != nil {
-				return
+				return true
 			}
 			l.fromServer(k, frame)
-			if l.sources[p.Socket] == nil {
-				return
-			}
+		}
+		if s.closed {
+			return true
 		}
 	}
+	return false
 }
 
 // look is at everything that time changes.
@@ -269,7 +285,7 @@ func (l *loop) look(now time.Time) {
 			l.flushLink(k)
 		}
 		if k.stream.owes() {
-			if _, err := k.wire.dealer.SendBytes(k.stream.ackFrame(), zmq4.DONTWAIT); err != nil {
+			if err := l.send(k, k.stream.ackFrame()); err != nil {
 				l.due = true
 			}
 		}
@@ -430,10 +446,7 @@ func (l *loop) end() {
 	for k := range l.links {
 		l.drop(k, outcomeClosed, "the transport was closed")
 	}
-	err := errors.Join(l.router.Close(), l.bell.Close())
-	l.inbox.ringing.Lock()
-	err = errors.Join(err, l.inbox.bell.Close())
-	l.inbox.ringing.Unlock()
+	err := errors.Join(l.router.socket.Close(), l.poller.close())
 	if err := errors.Join(err, l.unguard(), l.context.Term()); err != nil {
 		l.conn.log.Error("zmq: close", "error", err)
 	}
