@@ -1,7 +1,7 @@
 // Package brokertest starts private, real brokers for tests, and breaks them.
 //
 // [Rabbit] is a rabbitmq-server that the tests of one binary share; [NewRabbit] is one of a test's own,
-// which it may kill, pause and restart; [NewCluster] is several that are one. With [AMQP1Plugin] they speak
+// which it may kill, pause and restart, and [BorrowRabbit] one that the next test gets; [NewCluster] is several that are one. With [AMQP1Plugin] they speak
 // AMQP 1.0 as well, and [RabbitAMQP1] shares one that does. [NewNATS], [NewProton] and [NewRedis] start a
 // nats-server, the AMQP 1.0 broker of Apache Qpid Proton, and a redis-server, each of a test's own. [Keystone] is OpenStack's
 // identity service, which the tests of one binary share. [NewProxy]

@@ -459,8 +459,11 @@ type shared struct {
 	ends []func() error
 
 	plain, amqp1, managed sharedRabbit
+	idle                  []*RabbitNode // of those that tests borrow
 	keystone              *KeystoneNode // nil = none yet
 }
+
+var errNoMain = errors.New("brokertest: nobody would end the shared broker: call brokertest.Main from TestMain")
 
 // A sharedRabbit starts on the first use, once: a second attempt would fail as the first did.
 type sharedRabbit struct {
@@ -504,7 +507,7 @@ func (s *shared) start(r *sharedRabbit, o RabbitOptions) (*RabbitNode, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.main {
-		return nil, errors.New("brokertest: nobody would end the shared broker: call brokertest.Main from TestMain")
+		return nil, errNoMain
 	}
 	return r.start(o)
 }
@@ -529,6 +532,10 @@ func (s *shared) stop() error {
 	s.plain.discard()
 	s.amqp1.discard()
 	s.managed.discard()
+	for _, n := range s.idle {
+		n.discard()
+	}
+	s.idle = nil
 	if s.keystone != nil {
 		s.keystone.discard()
 		s.keystone = nil

@@ -52,7 +52,7 @@ func config(t testing.TB, url string) amqp1.Config {
 }
 
 func TestContractOnRabbitMQ(t *testing.T) { //nolint:paralleltest // One case counts goroutines.
-	node := brokertest.NewRabbit(t, brokertest.RabbitOptions{Plugins: []string{brokertest.AMQP1Plugin}})
+	node := brokertest.BorrowRabbit(t, brokertest.RabbitOptions{Plugins: []string{brokertest.AMQP1Plugin}})
 	transporttest.Run(t, transporttest.Config{
 		Open:  func(t testing.TB) transport.Transport { return dial(t, node.AMQP1URL()) },
 		Lacks: transporttest.Topics | transporttest.Pools | transporttest.TemporaryPools,

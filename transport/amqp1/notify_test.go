@@ -198,7 +198,7 @@ func TestNoPools(t *testing.T) {
 // On RabbitMQ the first notification makes its queue, which outlives the broker's restart as the notification does.
 func TestNotificationOutlivesRabbitMQ(t *testing.T) {
 	t.Parallel()
-	node := brokertest.NewRabbit(t, brokertest.RabbitOptions{Plugins: []string{brokertest.AMQP1Plugin}})
+	node := brokertest.BorrowRabbit(t, brokertest.RabbitOptions{Plugins: []string{brokertest.AMQP1Plugin}})
 	bus := open(t, node.AMQP1URL())
 	if s, err := bus.Inspect(testContext(t), notified("n.info")); err != nil || s.Exists {
 		t.Fatalf("before anything was sent: %+v, %v", s, err)

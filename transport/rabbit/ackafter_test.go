@@ -123,8 +123,9 @@ func TestAckAfterOverLostConnections(t *testing.T) {
 // A handler that outlives the broker's consumer_timeout loses its channel, again and again, and nothing else.
 func TestAckAfterOverConsumerTimeout(t *testing.T) {
 	t.Parallel()
-	node := brokertest.NewRabbit(t, brokertest.RabbitOptions{Config: "consumer_timeout = 1000\n"})
-	node.Eval(t, "application:set_env(rabbit, channel_tick_interval, 200)") // how often channels look at it; default: a minute
+	node := brokertest.BorrowRabbit(t, brokertest.RabbitOptions{Config: "consumer_timeout = 1000\n"})
+	node.Eval(t, "application:set_env(rabbit, channel_tick_interval, 200)") // how often channels look at it
+	t.Cleanup(func() { node.Eval(t, "application:set_env(rabbit, channel_tick_interval, 60000)") })
 	const n = 2
 	var log lines
 	b, stop := openTill(t, node.URL(), n, 20*time.Second, &log)

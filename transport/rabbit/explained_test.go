@@ -252,12 +252,12 @@ func TestTimeoutsAreExplained(t *testing.T) {
 }
 
 // A call whose bus is blocked when its deadline passes is told so, and so is one that could not even be sent. The broker
-// tells of its alarm when the next message comes; on a slow machine that may be too late for a call, and one with more time tells.
+// tells of its alarm when the next message comes; on a slow machine that, or the answer to the question why, may be too late for a call, and one with more time tells.
 //
 // conforms: ODD-41
 func TestTimeoutsNameTheAlarm(t *testing.T) {
 	t.Parallel()
-	node := brokertest.NewRabbit(t, brokertest.RabbitOptions{})
+	node := brokertest.BorrowRabbit(t, brokertest.RabbitOptions{})
 	s := openShop(t, node.URL(), node.URL(), rpc.ClientConfig{})
 	for within := 4 * time.Second; ; within *= 3 {
 		inTime := false
@@ -268,7 +268,7 @@ func TestTimeoutsNameTheAlarm(t *testing.T) {
 				inTime = s.namesTheAlarm(t)
 			}
 		})
-		if inTime {
+		if inTime && (e.Phase == rpc.BusBlocked || within > time.Minute) {
 			wantPhase(t, e, rpc.BusBlocked, false, "low on memory")
 			break
 		}

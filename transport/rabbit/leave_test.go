@@ -64,7 +64,7 @@ func TestLeftForGood(t *testing.T) {
 // Without a connection there is no consumer that would have to be ended.
 func TestLeaveWhileTheBrokerIsAway(t *testing.T) {
 	t.Parallel()
-	node := brokertest.NewRabbit(t, brokertest.RabbitOptions{})
+	node := brokertest.BorrowRabbit(t, brokertest.RabbitOptions{})
 	var log lines
 	bus := openURL(t, node.URL(), rabbit.Config{Logger: log.logger()})
 	l := listen(t, bus, server("stock"))

@@ -65,8 +65,9 @@ func TestRoutesAreBounded(t *testing.T) {
 // limit below that of a probe is an error as for any message.
 func TestBrokerWithoutFrameLimit(t *testing.T) {
 	t.Parallel()
-	node := brokertest.NewRabbit(t, brokertest.RabbitOptions{})
+	node := brokertest.BorrowRabbit(t, brokertest.RabbitOptions{})
 	node.Eval(t, `application:set_env(rabbit, frame_max, 0).`)
+	t.Cleanup(func() { node.Eval(t, `application:set_env(rabbit, frame_max, 131072).`) })
 	u, err := transport.ParseURL(node.URL())
 	if err != nil {
 		t.Fatal(err)

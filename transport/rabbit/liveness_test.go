@@ -81,7 +81,7 @@ func TestNetworkReturns(t *testing.T) {
 // A broker that is frozen for longer than it takes to suspect it keeps its connections.
 func TestPausedBrokerIsNotLeft(t *testing.T) {
 	t.Parallel()
-	node := brokertest.NewRabbit(t, brokertest.RabbitOptions{})
+	node := brokertest.BorrowRabbit(t, brokertest.RabbitOptions{})
 	s := newStation(t, node.URL())
 	peer := openURL(t, node.URL(), rabbit.Config{})
 	s.hears(t, peer)
@@ -109,9 +109,9 @@ func TestPausedBrokerIsNotLeft(t *testing.T) {
 // conforms: RMQ-CONN-15
 func TestBlockedBrokerIsNotLeft(t *testing.T) {
 	t.Parallel()
-	node := brokertest.NewRabbit(t, brokertest.RabbitOptions{})
+	node := brokertest.BorrowRabbit(t, brokertest.RabbitOptions{})
 	var log lines
-	bus := openURL(t, node.URL()+"?heartbeat_timeout_threshold=2", rabbit.Config{Logger: log.logger()})
+	bus := openURL(t, node.URL()+"?heartbeat_timeout_threshold=4", rabbit.Config{Logger: log.logger()})
 	l := listen(t, bus, server("stock"))
 	receives(t, bus, l, server("stock"))
 	node.SetAlarm(t, true)
@@ -121,7 +121,7 @@ func TestBlockedBrokerIsNotLeft(t *testing.T) {
 		go func() { sent <- bus.Send(t.Context(), server("stock"), &transport.Message{Method: "m", Args: args}) }()
 	}
 	brokertest.Await(t, "the alarm", func() bool { return log.count("the broker takes no messages") == 1 })
-	end := time.Now().Add(8 * time.Second)
+	end := time.Now().Add(10 * time.Second)
 	brokertest.Await(t, "some time to pass", func() bool { return time.Now().After(end) })
 	node.SetAlarm(t, false)
 	for range cap(sent) {
@@ -140,7 +140,7 @@ func TestBlockedBrokerIsNotLeft(t *testing.T) {
 // conforms: RMQ-CONN-07
 func TestHeartbeatsMissed(t *testing.T) {
 	t.Parallel()
-	node := brokertest.NewRabbit(t, brokertest.RabbitOptions{})
+	node := brokertest.BorrowRabbit(t, brokertest.RabbitOptions{})
 	var log lines
 	bus := openURL(t, node.URL()+"?heartbeat_timeout_threshold=4", rabbit.Config{Logger: log.logger()})
 	l := listen(t, bus, server("stock"))

@@ -14,7 +14,7 @@ import (
 // opens and closes only with the broker's answer.
 func TestTryingOnAnotherChannelEndsWithItsContext(t *testing.T) {
 	t.Parallel()
-	node := brokertest.NewRabbit(t, brokertest.RabbitOptions{})
+	node := brokertest.BorrowRabbit(t, brokertest.RabbitOptions{})
 	u, err := transport.ParseURL(node.URL())
 	if err != nil {
 		t.Fatal(err)

@@ -190,7 +190,7 @@ func TestNotificationsTakeQueuesAsTheyAre(t *testing.T) {
 // Confirmed notifications in durable queues are there after a broker was killed, those sent meanwhile too.
 func TestNotificationsOutliveTheBroker(t *testing.T) {
 	t.Parallel()
-	node := brokertest.NewRabbit(t, brokertest.RabbitOptions{})
+	node := brokertest.BorrowRabbit(t, brokertest.RabbitOptions{})
 	bus := openURL(t, node.URL()+"?amqp_durable_queues=true", rabbit.Config{})
 	l := listen(t, bus, notified("stock", "pool"))
 	var sent []string

@@ -194,8 +194,9 @@ func TestNackIsTriedOnAnotherChannel(t *testing.T) {
 // conforms: RMQ-PUB-08
 func TestRefusedMessageTakesNoOtherDown(t *testing.T) {
 	t.Parallel()
-	node := brokertest.NewRabbit(t, brokertest.RabbitOptions{})
+	node := brokertest.BorrowRabbit(t, brokertest.RabbitOptions{})
 	node.Eval(t, `application:set_env(rabbit, max_message_size, 2000).`)
+	t.Cleanup(func() { node.Eval(t, `application:set_env(rabbit, max_message_size, 134217728).`) })
 	node.AddUser(t, "limited", "secret")
 	node.SetPermissions(t, "limited", "/", ".*", "^(openstack|stock.*)$", ".*")
 	var log lines
@@ -432,7 +433,7 @@ func TestSenderWaitsForAQueueBeingRebuilt(t *testing.T) {
 // conforms: ODD-41
 func TestBlockedIsNamed(t *testing.T) {
 	t.Parallel()
-	node := brokertest.NewRabbit(t, brokertest.RabbitOptions{})
+	node := brokertest.BorrowRabbit(t, brokertest.RabbitOptions{})
 	both := openURL(t, node.URL(), rabbit.Config{})
 	listen(t, both, server("stock"))
 	sender := openURL(t, node.URL(), rabbit.Config{})

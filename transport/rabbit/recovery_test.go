@@ -49,7 +49,7 @@ func receives(t *testing.T, bus transport.Transport, l transport.Listener, to tr
 // conforms: RMQ-CONS-09, RMQ-PUB-13, RMQ-REPLY-07
 func TestNodeDiesAndComesBack(t *testing.T) {
 	t.Parallel()
-	node := brokertest.NewRabbit(t, brokertest.RabbitOptions{})
+	node := brokertest.BorrowRabbit(t, brokertest.RabbitOptions{})
 	var log lines
 	bus := openURL(t, node.URL(), rabbit.Config{Logger: log.logger()})
 	l := listen(t, bus, server("stock"))
@@ -128,7 +128,7 @@ func TestExchangeDeletedUnderSender(t *testing.T) {
 // A broker that blocks publishers makes senders wait, and their error says what they waited for.
 func TestBlockedBroker(t *testing.T) {
 	t.Parallel()
-	node := brokertest.NewRabbit(t, brokertest.RabbitOptions{})
+	node := brokertest.BorrowRabbit(t, brokertest.RabbitOptions{})
 	bus := openURL(t, node.URL(), rabbit.Config{})
 	l := listen(t, bus, server("stock"))
 	node.SetAlarm(t, true)
@@ -175,7 +175,7 @@ func TestClosedFromTheBrokersSide(t *testing.T) {
 // is there again, and the delivery comes again.
 func TestChannelClosedByTheBroker(t *testing.T) {
 	t.Parallel()
-	node := brokertest.NewRabbit(t, brokertest.RabbitOptions{Config: "consumer_timeout = 1000\n"})
+	node := brokertest.BorrowRabbit(t, brokertest.RabbitOptions{Config: "consumer_timeout = 1000\n"})
 	var log lines
 	bus := openURL(t, node.URL(), rabbit.Config{Logger: log.logger()})
 	l := listen(t, bus, server("stock"))

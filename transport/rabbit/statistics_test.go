@@ -69,7 +69,7 @@ func TestStatisticsOfMessages(t *testing.T) {
 
 func TestStatisticsOfABlockedBroker(t *testing.T) {
 	t.Parallel()
-	node := brokertest.NewRabbit(t, brokertest.RabbitOptions{})
+	node := brokertest.BorrowRabbit(t, brokertest.RabbitOptions{})
 	bus := openURL(t, node.URL(), rabbit.Config{})
 	l := listen(t, bus, server("blocked"))
 	receives(t, bus, l, topic("blocked"))
