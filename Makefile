@@ -35,7 +35,7 @@ setup: ## Install what the tests need (root on Debian or Ubuntu), or say what is
 .PHONY: test
 test: setup ## Set up, then build, vet, test everything with the race detector, count conformance.
 	$(GO) build ./...
-	$(GO) vet $(WITHOUT_ZMQ)
+	$(GO) vet $(WITHOUT_ZMQ) ./compare
 	$(GO) vet -tags zmq ./...
 	$(TEST) -vet=off -tags zmq $(LONGEST) ./...
 	$(TEST) -vet=off $(WITHOUT_ZMQ)
@@ -81,6 +81,10 @@ fuzz: ## Fuzz every target for FUZZTIME (60s) each.
 bench: setup ## Run the benchmarks; BENCH, BENCHTIME, COUNT and BENCHFLAGS narrow them.
 	packages=$$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -n1 dirname | sort -u) && \
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) -count $(COUNT) $(BENCHFLAGS) -timeout 60m -tags zmq $$packages
+
+.PHONY: compare
+compare: setup ## Measure Goslo beside its peers and write docs/benchmarks.md, 20 minutes; GROUPS='rabbit zmq' narrows it.
+	CGO_ENABLED=1 $(GO) test -tags zmq ./compare -run '^TestCompare$$' -count=1 -timeout 40m -v -compare.full -compare.groups '$(GROUPS)' $(COMPAREFLAGS)
 
 .PHONY: bench-compare
 bench-compare: setup ## Compare the benchmarks of this checkout with those of BASE (main).

@@ -1,3 +1,3 @@
-// Package benchmarks measures calls and casts over every bus, and side by side with what they are compared with: a
-// bare client of the same broker, and Python's oslo.messaging. It holds tests only; docs/benchmarks.md has the figures.
+// Package benchmarks measures a call and a cast over every bus, for changes to be compared by (make bench-compare). What Goslo is compared
+// with is in package compare; docs/benchmarks.md has the figures of both. It holds tests only.
 package benchmarks

@@ -1,8 +1,8 @@
-package benchmarks_test
+package compare_test
 
 import (
 	"context"
-	"encoding/json"
+	"fmt"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -11,7 +11,7 @@ import (
 
 	"github.com/Azure/go-amqp"
 
-	"github.com/goslo/goslo/transport"
+	"github.com/goslo/goslo/internal/workload"
 	"github.com/goslo/goslo/wire"
 )
 
@@ -30,32 +30,29 @@ type bareAMQP1 struct {
 
 	next    atomic.Int64
 	mu      sync.Mutex
-	pending map[string]chan struct{}
+	pending map[string]chan any // bodies of replies
 }
 
 // newBareAMQP1 starts one on a broker; name tells it from others there. replyTo is the address of the replies, or ""
 // for one that the broker makes.
-func newBareAMQP1(b *testing.B, url, name, replyTo string, guarantees bool) *bareAMQP1 {
-	b.Helper()
+func newBareAMQP1(tb testing.TB, url, name, replyTo string, guarantees bool) *bareAMQP1 {
+	tb.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	e := &bareAMQP1{guarantees: guarantees, address: "bare." + name, unique: wire.NewID(), pending: map[string]chan struct{}{}}
-	e.request = string(must(wire.AppendAMQP1(nil, &transport.Message{
-		Method: "echo", Version: "1.0", Args: sampleArgs(b), Context: requestContext(b).JSON(), ID: wire.NewID(), ReplyTo: "there",
-	}))(b))
-	e.reply = string(must(wire.AppendAMQP1(nil, &transport.Message{
-		Result: must(json.Marshal(payload.Arg))(b), Ending: true, ID: wire.NewID(),
-	}))(b))
-	client, server := must(amqp.Dial(ctx, url, nil))(b), must(amqp.Dial(ctx, url, nil))(b)
-	session := func(c *amqp.Conn) *amqp.Session { return must(c.NewSession(ctx, nil))(b) }
-	in := must(session(server).NewReceiver(ctx, e.address, &amqp.ReceiverOptions{Credit: 100}))(b)
-	out := must(session(client).NewReceiver(ctx, replyTo, &amqp.ReceiverOptions{Credit: 200, DynamicAddress: replyTo == ""}))(b)
-	e.requests = must(session(client).NewSender(ctx, e.address, nil))(b)
+	e := &bareAMQP1{guarantees: guarantees, address: "bare." + name, unique: wire.NewID(), pending: map[string]chan any{}}
+	q, r := workload.Request(tb), workload.Reply(tb)
+	q.ID, q.ReplyTo, r.ID = wire.NewID(), "there", wire.NewID()
+	e.request, e.reply = string(must(wire.AppendAMQP1(nil, q))(tb)), string(must(wire.AppendAMQP1(nil, r))(tb))
+	client, server := must(amqp.Dial(ctx, url, nil))(tb), must(amqp.Dial(ctx, url, nil))(tb)
+	session := func(c *amqp.Conn) *amqp.Session { return must(c.NewSession(ctx, nil))(tb) }
+	in := must(session(server).NewReceiver(ctx, e.address, &amqp.ReceiverOptions{Credit: 100}))(tb)
+	out := must(session(client).NewReceiver(ctx, replyTo, &amqp.ReceiverOptions{Credit: 200, DynamicAddress: replyTo == ""}))(tb)
+	e.requests = must(session(client).NewSender(ctx, e.address, nil))(tb)
 	e.replyTo = out.Address()
-	back := must(session(server).NewSender(ctx, e.replyTo, nil))(b)
+	back := must(session(server).NewSender(ctx, e.replyTo, nil))(tb)
 	var loops sync.WaitGroup
-	loops.Go(func() { e.serve(ctx, b, in, back) })
+	loops.Go(func() { e.serve(ctx, tb, in, back) })
 	loops.Go(func() { e.collect(ctx, out) })
-	b.Cleanup(func() {
+	tb.Cleanup(func() {
 		cancel()
 		_ = client.Close()
 		_ = server.Close()
@@ -65,8 +62,8 @@ func newBareAMQP1(b *testing.B, url, name, replyTo string, guarantees bool) *bar
 }
 
 // serve answers requests until ctx ends.
-func (e *bareAMQP1) serve(ctx context.Context, b *testing.B, in *amqp.Receiver, back *amqp.Sender) {
-	b.Helper()
+func (e *bareAMQP1) serve(ctx context.Context, tb testing.TB, in *amqp.Receiver, back *amqp.Sender) {
+	tb.Helper()
 	for {
 		m, err := in.Receive(ctx, nil)
 		if err == nil {
@@ -77,7 +74,7 @@ func (e *bareAMQP1) serve(ctx context.Context, b *testing.B, in *amqp.Receiver, 
 		}
 		if err != nil {
 			if ctx.Err() == nil {
-				b.Error(err)
+				tb.Error(err)
 			}
 			return
 		}
@@ -99,7 +96,7 @@ func (e *bareAMQP1) collect(ctx context.Context, out *amqp.Receiver) {
 		waiting := e.pending[id]
 		delete(e.pending, id)
 		e.mu.Unlock()
-		waiting <- struct{}{}
+		waiting <- m.Value
 	}
 }
 
@@ -110,7 +107,7 @@ func (e *bareAMQP1) message(body, to string, p *amqp.MessageProperties) *amqp.Me
 
 func (e *bareAMQP1) call() error {
 	id := strconv.FormatInt(e.next.Add(1), 10)
-	answered := make(chan struct{}, 1)
+	answered := make(chan any, 1)
 	e.mu.Lock()
 	e.pending[id] = answered
 	e.mu.Unlock()
@@ -123,6 +120,8 @@ func (e *bareAMQP1) call() error {
 	if err := e.requests.Send(context.Background(), m, &amqp.SendOptions{Settled: !e.guarantees}); err != nil {
 		return err
 	}
-	<-answered
+	if got := <-answered; got != e.reply {
+		return fmt.Errorf("the echo was %.100q, want %.100q", got, e.reply)
+	}
 	return nil
 }

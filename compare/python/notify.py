@@ -1,10 +1,12 @@
-"""The benchmarks' notifier and listener on the real oslo.messaging.
+"""A notifier and a listener on the real oslo.messaging.
 
-notify.py URL BYTES: for each line on its input, prints notifications per second.
+notify.py URL BYTES: for each line on its input, prints what it did as JSON.
 
-publish COUNT THREADS: sends so many, with a payload of so many bytes, confirmed as the driver does it.
-listen COUNT BATCH: hears so many, one by one where BATCH is 1.
+publish SECONDS THREADS MULTIPLE: sends for so long, with a payload of so many bytes, confirmed as the driver does it;
+and then some more, until it has sent a multiple of that many.
+listen COUNT BATCH: hears so many, one by one where BATCH is 1. The rate counts from the first on.
 """
+import json
 import sys
 import threading
 import time
@@ -20,23 +22,25 @@ class Counter:
 
     def __init__(self, count):
         self.left = count
+        self.first = 0
         self.all = count
         self.begun = self.ended = None
         self.done = threading.Event()
         self.lock = threading.Lock()
 
-    def took(self, n):
+    def took(self, messages):
         with self.lock:
             now = time.monotonic()
             if self.begun is None:
                 self.begun = now
-            self.left -= n
+                self.first = messages
+            self.left -= messages
             if self.left <= 0:
                 self.ended = now
                 self.done.set()
 
     def rate(self):
-        return self.all / (self.ended - self.begun)
+        return (self.all - self.first) / max(self.ended - self.begun, 1e-6)
 
 
 class One:
@@ -55,20 +59,29 @@ class Many:
         self.counter.took(len(messages))
 
 
-def publish(bus, count, threads, payload):
-    notifier = oslo_messaging.Notifier(bus, driver="messagingv2", publisher_id="compute.host-1", topics=[TOPIC])
-
-    def work():
-        for _ in range(count // threads):
-            notifier.info({}, "compute.instance.create.end", payload)
-
-    workers = [threading.Thread(target=work) for _ in range(threads)]
+def publish(notifier, payload, seconds, threads, multiple):
     started = time.monotonic()
+    spent = [[] for _ in range(threads)]
+
+    def work(mine):
+        ended = time.monotonic()
+        while not mine or ended < started + seconds:
+            began = ended
+            notifier.info({}, "compute.instance.create.end", payload)
+            ended = time.monotonic()
+            mine.append(ended - began)
+
+    workers = [threading.Thread(target=work, args=(mine,)) for mine in spent]
     for w in workers:
         w.start()
     for w in workers:
         w.join()
-    return count // threads * threads / (time.monotonic() - started)
+    took = time.monotonic() - started
+    every = sorted(x for mine in spent for x in mine)
+    for _ in range(-len(every) % multiple):
+        notifier.info({}, "compute.instance.create.end", payload)
+    return {"count": len(every), "per_second": len(every) / took, "queued": len(every) + -len(every) % multiple,
+            "p50": every[len(every) // 2], "p99": every[len(every) * 99 // 100]}
 
 
 def listen(bus, count, batch):
@@ -83,18 +96,20 @@ def listen(bus, count, batch):
     counter.done.wait()
     listener.stop()
     listener.wait()
-    return counter.rate()
+    return {"count": count, "per_second": counter.rate()}
 
 
 if __name__ == "__main__":
     conf = cfg.CONF
     conf([])
     bus = oslo_messaging.get_notification_transport(conf, url=sys.argv[1])
+    notifier = oslo_messaging.Notifier(bus, driver="messagingv2", publisher_id="compute.host-1", topics=[TOPIC])
     payload = {"instance": "x" * (int(sys.argv[2]) - len('{"instance": ""}'))}
     print("ready", flush=True)
     for line in sys.stdin:
-        what, count, how = line.split()
+        what, *how = line.split()
         if what == "publish":
-            print(publish(bus, int(count), int(how), payload), flush=True)
+            did = publish(notifier, payload, float(how[0]), int(how[1]), int(how[2]))
         else:
-            print(listen(bus, int(count), int(how)), flush=True)
+            did = listen(bus, int(how[0]), int(how[1]))
+        print(json.dumps(did), flush=True)

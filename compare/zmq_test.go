@@ -1,10 +1,9 @@
 //go:build zmq
 
-package benchmarks_test
+package compare_test
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -15,48 +14,37 @@ import (
 
 	zmq4 "github.com/pebbe/zmq4"
 
-	"github.com/goslo/goslo/transport"
-	"github.com/goslo/goslo/transport/zmq"
-	"github.com/goslo/goslo/wire"
+	"github.com/goslo/goslo/internal/workload"
 )
 
-// BenchmarkCallZMQSideBySide alternates Goslo and a bare DEALER and ROUTER of pebbe/zmq4 that echo the same bytes without any
-// guarantee, from many callers through the one goroutine that owns the DEALER. An iteration is a round of both; the figures are
-// medians over the rounds. Run it with -benchtime 5x or more.
-func BenchmarkCallZMQSideBySide(b *testing.B) {
-	for _, network := range []string{"tcp", "ipc"} {
-		b.Run(network, func(b *testing.B) {
-			goslo := newPair(b, openZMQ(b, network))
-			sideBySide(b, nil, inProcess("goslo", goslo.call), inProcess("bare", newBareZMQ(b, network).call))
-		})
+// startZMQ has Goslo over ZeroMQ, a bare DEALER and ROUTER of pebbe/zmq4 that echo the same bytes without any guarantee, from many
+// callers through the one goroutine that owns the DEALER, and gRPC, which needs no broker either.
+func startZMQ(t *testing.T, m *machine) []contest {
+	t.Helper()
+	major, minor, patch := zmq4.Version()
+	m.module("grpc-go", "google.golang.org/grpc")
+	m.module("pebbe/zmq4", "github.com/pebbe/zmq4")
+	m.note("libzmq", fmt.Sprintf("%d.%d.%d", major, minor, patch))
+	port := freePort(t)
+	others := fmt.Sprintf("zmq://127.0.0.1:%d/?rpc_zmq_bind_address=127.0.0.1&rpc_zmq_ipc_dir=%s", port, t.TempDir())
+	server := fmt.Sprintf("%s&rpc_zmq_min_port=%d&rpc_zmq_max_port=%d", others, port, port+1)
+	local := "zmq:///?rpc_zmq_ipc_dir=" + t.TempDir()
+	return []contest{
+		{work: "call over TCP", callers: allCallers(), contenders: []contender{
+			inProcess("goslo", workload.NewPairAt(t, server, others).Call),
+			inProcess("bare", newBareZMQ(t, "tcp").call),
+			inProcess("grpc", newGRPC(t).call),
+		}},
+		{work: "call over ipc", callers: allCallers(), contenders: []contender{
+			inProcess("goslo", workload.NewPair(t, local).Call),
+			inProcess("bare", newBareZMQ(t, "ipc").call),
+		}},
 	}
 }
 
-// openZMQ opens a server's transport first, and then others.
-func openZMQ(b *testing.B, network string) func(testing.TB) transport.Transport {
-	b.Helper()
-	server, others := "zmq:///?rpc_zmq_ipc_dir="+b.TempDir(), ""
-	if network == "tcp" {
-		port := freePort(b)
-		others = fmt.Sprintf("zmq://127.0.0.1:%d/?rpc_zmq_bind_address=127.0.0.1&rpc_zmq_ipc_dir=%s", port, b.TempDir())
-		server = fmt.Sprintf("%s&rpc_zmq_min_port=%d&rpc_zmq_max_port=%d", others, port, port+1)
-	}
-	return func(tb testing.TB) transport.Transport {
-		tb.Helper()
-		bus, err := zmq.Open(tb.Context(), zmq.Config{URL: parse(tb, server)})
-		if err != nil {
-			tb.Fatal(err)
-		}
-		if others != "" {
-			server = others
-		}
-		return closing(tb, bus)
-	}
-}
-
-func freePort(b *testing.B) int {
-	b.Helper()
-	l := must(net.Listen("tcp", "127.0.0.1:0"))(b)
+func freePort(tb testing.TB) int {
+	tb.Helper()
+	l := must(net.Listen("tcp", "127.0.0.1:0"))(tb)
 	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port
 }
@@ -64,31 +52,25 @@ func freePort(b *testing.B) int {
 // A bareZMQ does what a call does with pebbe/zmq4 alone. Callers append to a slice, and wake the goroutine that owns the DEALER
 // only when the slice was empty.
 type bareZMQ struct {
-	request []byte
+	request, reply []byte
 
 	mu      sync.Mutex
 	waiting [][]byte
-	pending map[uint64]chan struct{}
+	pending map[uint64]chan []byte // replies
 	next    uint64
 	ended   bool
 	bell    *zmq4.Socket
 }
 
-func newBareZMQ(b *testing.B, network string) *bareZMQ {
-	b.Helper()
-	e := &bareZMQ{pending: map[uint64]chan struct{}{}}
-	e.request = must(wire.AppendEnvelope(nil, &transport.Message{
-		Method: "echo", Version: "1.0", Args: sampleArgs(b), Context: requestContext(b).JSON(),
-		ID: wire.NewID(), ReplyTo: "reply_" + wire.NewID(), UniqueID: wire.NewID(),
-	}))(b)
-	reply := must(wire.AppendEnvelope(nil, &transport.Message{
-		Result: must(json.Marshal(payload.Arg))(b), Ending: true, ID: wire.NewID(), UniqueID: wire.NewID(),
-	}))(b)
-	z := must(zmq4.NewContext())(b)
+func newBareZMQ(tb testing.TB, network string) *bareZMQ {
+	tb.Helper()
+	e := &bareZMQ{pending: map[uint64]chan []byte{}}
+	e.request, e.reply = envelopes(tb)
+	z := must(zmq4.NewContext())(tb)
 	socket := func(kind zmq4.Type) *zmq4.Socket {
-		s := must(z.NewSocket(kind))(b)
+		s := must(z.NewSocket(kind))(tb)
 		if err := s.SetLinger(0); err != nil {
-			b.Fatal(err)
+			tb.Fatal(err)
 		}
 		return s
 	}
@@ -96,20 +78,20 @@ func newBareZMQ(b *testing.B, network string) *bareZMQ {
 	e.bell = socket(zmq4.PAIR)
 	address := "tcp://127.0.0.1:*"
 	if network == "ipc" {
-		address = "ipc://" + filepath.Join(b.TempDir(), "bare")
+		address = "ipc://" + filepath.Join(tb.TempDir(), "bare")
 	}
 	err := errors.Join(router.Bind(address), bell.Bind("inproc://bell"), e.bell.Connect("inproc://bell"))
 	if err == nil {
-		err = dealer.Connect(must(router.GetLastEndpoint())(b))
+		err = dealer.Connect(must(router.GetLastEndpoint())(tb))
 	}
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
 	stop := make(chan struct{})
 	var loops sync.WaitGroup
-	loops.Go(func() { echoZMQ(b, router, reply, stop) })
-	loops.Go(func() { e.own(b, dealer, bell) })
-	b.Cleanup(func() {
+	loops.Go(func() { echoZMQ(tb, router, e.reply, stop) })
+	loops.Go(func() { e.own(tb, dealer, bell) })
+	tb.Cleanup(func() {
 		close(stop)
 		e.mu.Lock()
 		e.ended = true
@@ -117,15 +99,15 @@ func newBareZMQ(b *testing.B, network string) *bareZMQ {
 		e.mu.Unlock()
 		loops.Wait()
 		if err := errors.Join(err, router.Close(), dealer.Close(), bell.Close(), e.bell.Close(), z.Term()); err != nil {
-			b.Error(err)
+			tb.Error(err)
 		}
 	})
 	return e
 }
 
 // echoZMQ answers each request: eight bytes that say which, and the rest.
-func echoZMQ(b *testing.B, router *zmq4.Socket, reply []byte, stop chan struct{}) {
-	b.Helper()
+func echoZMQ(tb testing.TB, router *zmq4.Socket, reply []byte, stop chan struct{}) {
+	tb.Helper()
 	poller := zmq4.NewPoller()
 	poller.Add(router, zmq4.POLLIN)
 	var buffer []byte
@@ -152,7 +134,7 @@ func echoZMQ(b *testing.B, router *zmq4.Socket, reply []byte, stop chan struct{}
 				_, err = router.SendBytes(buffer, 0)
 			}
 			if err != nil {
-				b.Error(err)
+				tb.Error(err)
 				return
 			}
 		}
@@ -160,8 +142,8 @@ func echoZMQ(b *testing.B, router *zmq4.Socket, reply []byte, stop chan struct{}
 }
 
 // own is the goroutine that owns the DEALER.
-func (e *bareZMQ) own(b *testing.B, dealer, bell *zmq4.Socket) {
-	b.Helper()
+func (e *bareZMQ) own(tb testing.TB, dealer, bell *zmq4.Socket) {
+	tb.Helper()
 	poller := zmq4.NewPoller()
 	poller.Add(dealer, zmq4.POLLIN)
 	poller.Add(bell, zmq4.POLLIN)
@@ -176,7 +158,7 @@ func (e *bareZMQ) own(b *testing.B, dealer, bell *zmq4.Socket) {
 				continue
 			}
 			if _, err := bell.RecvBytes(0); err != nil {
-				b.Error(err)
+				tb.Error(err)
 				return
 			}
 			e.mu.Lock()
@@ -185,7 +167,7 @@ func (e *bareZMQ) own(b *testing.B, dealer, bell *zmq4.Socket) {
 			e.mu.Unlock()
 			for _, request := range waiting {
 				if _, err := dealer.SendBytes(request, 0); err != nil {
-					b.Error(err)
+					tb.Error(err)
 				}
 			}
 			if ended {
@@ -206,12 +188,12 @@ func (e *bareZMQ) answered(dealer *zmq4.Socket) {
 		waiting := e.pending[id]
 		delete(e.pending, id)
 		e.mu.Unlock()
-		waiting <- struct{}{}
+		waiting <- reply[8:]
 	}
 }
 
 func (e *bareZMQ) call() error {
-	answered := make(chan struct{}, 1)
+	answered := make(chan []byte, 1)
 	e.mu.Lock()
 	e.next++
 	e.pending[e.next] = answered
@@ -224,6 +206,5 @@ func (e *bareZMQ) call() error {
 	if err != nil {
 		return err
 	}
-	<-answered
-	return nil
+	return sameBytes(<-answered, e.reply)
 }

@@ -1,8 +1,9 @@
-package benchmarks_test
+package compare_test
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
+	"fmt"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -10,6 +11,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"github.com/goslo/goslo/internal/workload"
 	"github.com/goslo/goslo/transport"
 	"github.com/goslo/goslo/wire"
 )
@@ -24,9 +26,11 @@ type bareEcho struct {
 	casts          *amqp.Channel // with confirms
 	key, sinkKey   string
 
-	next    atomic.Int64
+	next       atomic.Int64
+	sent, sunk atomic.Int64 // casts
+
 	mu      sync.Mutex
-	pending map[string]chan struct{}
+	pending map[string]chan []byte // bodies of replies
 }
 
 // promises are what a bareEcho keeps of those that a call has.
@@ -38,41 +42,35 @@ const (
 	same                 // as safe, but a request is acknowledged before it is answered, over another connection
 )
 
-func newBareEcho(b *testing.B, url string, p promises) *bareEcho {
-	b.Helper()
-	e := &bareEcho{promises: p, pending: map[string]chan struct{}{}}
-	e.request = must(wire.AppendEnvelope(nil, &transport.Message{
-		Method: "echo", Version: "1.0", Args: sampleArgs(b), Context: requestContext(b).JSON(),
-		ID: wire.NewID(), ReplyTo: "reply_" + wire.NewID(), UniqueID: wire.NewID(),
-	}))(b)
-	e.reply = must(wire.AppendEnvelope(nil, &transport.Message{
-		Result: must(json.Marshal(payload.Arg))(b), Ending: true, ID: wire.NewID(), UniqueID: wire.NewID(),
-	}))(b)
+func newBareEcho(tb testing.TB, url string, p promises) *bareEcho {
+	tb.Helper()
+	e := &bareEcho{promises: p, pending: map[string]chan []byte{}}
+	e.request, e.reply = envelopes(tb)
 
-	client, server := dial(b, url), dial(b, url)
+	client, server := dial(tb, url), dial(tb, url)
 	answering := server
 	if p == same {
-		answering = dial(b, url)
+		answering = dial(tb, url)
 	}
-	answers := must(client.Channel())(b)
-	e.requests, e.casts = must(client.Channel())(b), must(client.Channel())(b)
+	answers := must(client.Channel())(tb)
+	e.requests, e.casts = must(client.Channel())(tb), must(client.Channel())(tb)
 	if err := e.casts.Confirm(false); err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
-	work, back := must(server.Channel())(b), must(answering.Channel())(b)
+	work, back := must(server.Channel())(tb), must(answering.Channel())(tb)
 	queue := func(ch *amqp.Channel) string {
-		return must(ch.QueueDeclare("", false, true, false, false, nil))(b).Name
+		return must(ch.QueueDeclare("", false, true, false, false, nil))(tb).Name
 	}
 	e.replyTo = queue(answers)
 	served := queue(work)
-	in := must(work.Consume(served, "", p == none, false, false, false, nil))(b)
-	out := must(answers.Consume(e.replyTo, "", p == none, false, false, false, nil))(b)
+	in := must(work.Consume(served, "", p == none, false, false, false, nil))(tb)
+	out := must(answers.Consume(e.replyTo, "", p == none, false, false, false, nil))(tb)
 	sunk := queue(work)
-	sink := must(work.Consume(sunk, "", true, false, false, false, nil))(b)
+	sink := must(work.Consume(sunk, "", true, false, false, false, nil))(tb)
 	e.key, e.sinkKey = served, sunk
 	for _, q := range []string{served, sunk} {
 		if err := work.QueueBind(q, q, "amq.topic", false, nil); err != nil {
-			b.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	var loops sync.WaitGroup
@@ -85,7 +83,7 @@ func newBareEcho(b *testing.B, url string, p promises) *bareEcho {
 			}
 			if err := back.PublishWithContext(context.Background(), "", d.ReplyTo, false, false,
 				publishing(e.reply, d.CorrelationId, "")); err != nil {
-				b.Error(err)
+				tb.Error(err)
 			}
 		}
 	})
@@ -96,14 +94,15 @@ func newBareEcho(b *testing.B, url string, p promises) *bareEcho {
 			waiting := e.pending[d.CorrelationId]
 			delete(e.pending, d.CorrelationId)
 			e.mu.Unlock()
-			waiting <- struct{}{}
+			waiting <- d.Body
 		}
 	})
 	loops.Go(func() {
 		for range sink { // as a server takes them
+			e.sunk.Add(1)
 		}
 	})
-	b.Cleanup(func() {
+	tb.Cleanup(func() {
 		_ = client.Close()
 		_ = server.Close()
 		_ = answering.Close() // it may be the server's
@@ -127,7 +126,7 @@ func (e *bareEcho) acknowledge(d amqp.Delivery) {
 
 func (e *bareEcho) call() error {
 	id := strconv.FormatInt(e.next.Add(1), 10)
-	answered := make(chan struct{}, 1)
+	answered := make(chan []byte, 1)
 	e.mu.Lock()
 	e.pending[id] = answered
 	e.mu.Unlock()
@@ -142,8 +141,7 @@ func (e *bareEcho) call() error {
 	if e.promises != none {
 		confirm.Wait()
 	}
-	<-answered
-	return nil
+	return sameBytes(<-answered, e.reply)
 }
 
 func (e *bareEcho) cast() error {
@@ -152,22 +150,37 @@ func (e *bareEcho) cast() error {
 		return err
 	}
 	confirm.Wait()
+	e.sent.Add(1)
 	return nil
 }
 
-func dial(b *testing.B, url string) *amqp.Connection {
-	b.Helper()
-	u := parse(b, url)
-	return must(amqp.Dial("amqp://guest:guest@" + u.Hosts[0].Hostname + ":" + strconv.Itoa(u.Hosts[0].Port) + "/"))(b)
+// settled says whether each cast has arrived.
+func (e *bareEcho) settled() bool { return e.sunk.Load() >= e.sent.Load() }
+
+func dial(tb testing.TB, url string) *amqp.Connection {
+	tb.Helper()
+	u := parse(tb, url)
+	return must(amqp.Dial("amqp://guest:guest@" + u.Hosts[0].Hostname + ":" + strconv.Itoa(u.Hosts[0].Port) + "/"))(tb)
 }
 
-// must(f())(b) is f's value; its error fails b.
-func must[T any](v T, err error) func(testing.TB) T {
-	return func(tb testing.TB) T {
-		tb.Helper()
-		if err != nil {
-			tb.Fatal(err)
-		}
-		return v
+func parse(tb testing.TB, s string) *transport.URL {
+	tb.Helper()
+	return must(transport.ParseURL(s))(tb)
+}
+
+// envelopes are a request and its reply as they are on the wire, for all that is no AMQP 1.0.
+func envelopes(tb testing.TB) (request, reply []byte) {
+	tb.Helper()
+	q, r := workload.Request(tb), workload.Reply(tb)
+	q.ID, q.ReplyTo, q.UniqueID = wire.NewID(), "reply_"+wire.NewID(), wire.NewID()
+	r.ID, r.UniqueID = wire.NewID(), wire.NewID()
+	return must(wire.AppendEnvelope(nil, q))(tb), must(wire.AppendEnvelope(nil, r))(tb)
+}
+
+// sameBytes refuses an answer that is not the one that was given.
+func sameBytes(got, want []byte) error {
+	if !bytes.Equal(got, want) {
+		return fmt.Errorf("the echo was %.100q, want %.100q", got, want)
 	}
+	return nil
 }
