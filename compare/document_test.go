@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -85,7 +86,7 @@ func rendered(path string, r results) (string, error) {
 		if !ok || !closed {
 			return "", fmt.Errorf("%s has no part between %q and %q", path, strings.TrimSpace(begin), strings.TrimSpace(end))
 		}
-		text = before + begin + "\n" + strings.TrimSpace(part(name, r)) + "\n\n" + end + after
+		text = before + begin + "\n" + strings.Trim(part(name, r), "\n") + "\n\n" + end + after
 	}
 	return text, nil
 }
@@ -99,7 +100,7 @@ func groupPart(g group, r results) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "    make compare GROUPS=%s\n\n%s", g.name, found.Started.Format("2006-01-02 15:04 UTC"))
 	if len(found.Series) > 0 {
-		fmt.Fprintf(&b, "; medians of %d rounds of %.1f s for each contender", found.Rounds, found.Seconds)
+		fmt.Fprintf(&b, "; medians of %d rounds of %.1f s for each contender, intervals of %.1f %% confidence", found.Rounds, found.Seconds, 100*confidence(found.Rounds, cut(found.Rounds)))
 	}
 	fmt.Fprintf(&b, "; load averages before the run %s.\n\n", found.Machine.Load)
 	if f := found.Figures; f != nil {
@@ -109,10 +110,12 @@ func groupPart(g group, r results) string {
 		fmt.Fprintf(&b, "![%s](benchmarks/%s.svg)\n", g.title, g.name)
 	}
 	for _, work := range found.works() {
-		fmt.Fprintf(&b, "\n### %s%s\n\n%s", strings.ToUpper(work[:1]), work[1:], workTable(found.of(work)))
+		fmt.Fprintf(&b, "\n### %s\n\n%s", capital(work), workTable(found.of(work)))
 	}
 	return b.String()
 }
+
+func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
 // works are the contests of a group.
 func (g groupResult) works() []string {
@@ -158,21 +161,21 @@ func workTable(all []series) string {
 		return !slices.ContainsFunc(all, func(s series) bool { return median(c.values(s)) > 0 })
 	})
 	var b strings.Builder
-	b.WriteString("| at a time | who | per second | Goslo's rate by this one's | 95 % interval |")
+	b.WriteString("| at a time | who | per second | Goslo / this | interval |")
 	for _, c := range shown {
 		fmt.Fprintf(&b, " %s |", c.title)
 	}
 	b.WriteString("\n|---|---|---|---|---|" + strings.Repeat("---|", len(shown)) + "\n")
 	var goslo series
 	for _, s := range all {
-		ratio, interval, at := "", "", ""
+		ratio, interval, at, who := "", "", "", display(s.Contender)
 		if s.Contender == "goslo" {
-			goslo, at = s, fmt.Sprint(s.Callers)
+			goslo, at, who = s, fmt.Sprint(s.Callers), "**"+who+"**"
 		} else {
 			e := estimated(ratios(goslo.PerSecond, s.PerSecond))
 			ratio, interval = plain(e.Median), plain(e.Low)+" to "+plain(e.High)
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |", at, display(s.Contender), thousands(median(s.PerSecond)), ratio, interval)
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |", at, who, thousands(median(s.PerSecond)), ratio, interval)
 		for _, c := range shown {
 			v := ""
 			if m := median(c.values(s)); m > 0 {
@@ -189,7 +192,7 @@ func workTable(all []series) string {
 func display(contender string) string {
 	switch contender {
 	case "goslo":
-		return "**Goslo**"
+		return "Goslo"
 	case "python":
 		return "Python"
 	case "grpc":
@@ -244,22 +247,21 @@ func machineList(r results) string {
 
 // readme is what README.md says of it.
 func readme(r results) string {
-	g, _ := r.group("rabbit")
-	versions := map[string]string{}
-	for _, v := range g.Machine.Versions {
-		versions[v.Name] = v.Version
+	g, ok := r.group("rabbit")
+	if !ok {
+		return "Not measured yet: `make compare`."
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "Medians of %d alternating rounds on one RabbitMQ %s (%s), with client, server and broker on the same %d cores, a 200-byte\nargument and a request context of ten keys:\n\n",
-		g.Rounds, versions["RabbitMQ"], g.Started.Format("2006-01-02"), g.Machine.Cores)
-	fmt.Fprintf(&b, "| callers | Goslo | Python oslo.messaging %s | bare amqp091-go, no guarantee | bare, a call's guarantees |\n|---|---|---|---|---|\n", versions["oslo.messaging"])
-	for _, n := range []int{1, 16, 64} {
+	fmt.Fprintf(&b, "Medians of %d alternating rounds on one RabbitMQ %s (%s), with client, server and broker on the same %d cores, a 200-byte\nargument and a request context of ten keys (`make compare`):\n\n",
+		g.Rounds, g.Machine.version("RabbitMQ"), g.Started.Format(time.DateOnly), g.Machine.Cores)
+	fmt.Fprintf(&b, "| callers | Goslo | Python oslo.messaging %s | bare amqp091-go, no guarantee | bare, a call's guarantees |\n|---|---|---|---|---|\n", g.Machine.version("oslo.messaging"))
+	for _, n := range numbers(g.of("call")) {
+		goslo, _ := g.find("call", n, "goslo")
 		cell := func(contender, format string) string {
 			s, _ := g.find("call", n, contender)
-			ratio := rateOf("rabbit", "call", n, contender)(r)
-			return fmt.Sprintf(format, thousands(median(s.PerSecond)), ratio.Median)
+			return fmt.Sprintf(format, thousands(median(s.PerSecond)), rateOf("rabbit", "call", n, contender)(r).Median)
 		}
-		fmt.Fprintf(&b, "| %d | %s | %s | %s | %s |\n", n, cell("goslo", "%[1]s calls/s"), cell("python", "%s (Goslo %.1fx)"), cell("bare", "%s (%.2fx)"), cell("bare-same", "%s (%.2fx)"))
+		fmt.Fprintf(&b, "| %d | %s calls/s | %s | %s | %s |\n", n, thousands(median(goslo.PerSecond)), cell("python", "%s (Goslo %.1fx)"), cell("bare", "%s (%.2fx)"), cell("bare-same", "%s (%.2fx)"))
 	}
 	b.WriteString("\nThe same call by 64 callers, beside others:\n\n| bus | Goslo | beside | |\n|---|---|---|---|\n")
 	for _, x := range []struct{ bus, group, work, other, name string }{
@@ -271,9 +273,11 @@ func readme(r results) string {
 		{"in memory", "memory", "call", "grpc", "gRPC-go"},
 	} {
 		g, _ := r.group(x.group)
-		goslo, _ := g.find(x.work, 64, "goslo")
+		goslo, ok := g.find(x.work, 64, "goslo")
 		other, _ := g.find(x.work, 64, x.other)
-		fmt.Fprintf(&b, "| %s | %s calls/s | %s %s | %.2fx |\n", x.bus, thousands(median(goslo.PerSecond)), x.name, thousands(median(other.PerSecond)), rateOf(x.group, x.work, 64, x.other)(r).Median)
+		if ok {
+			fmt.Fprintf(&b, "| %s | %s calls/s | %s %s | %.2fx |\n", x.bus, thousands(median(goslo.PerSecond)), x.name, thousands(median(other.PerSecond)), rateOf(x.group, x.work, 64, x.other)(r).Median)
+		}
 	}
 	return b.String()
 }
@@ -292,10 +296,10 @@ func charts(g groupResult) ([]byte, error) {
 			for _, n := range numbers(all) {
 				columns = append(columns, fmt.Sprintf("%d at a time", n))
 			}
-			figures = append(figures, bars(w, columns, all)...)
+			figures = append(figures, bars(capital(w), columns, all)...)
 		}
 	} else {
-		figures = bars(g.Group, works, g.Series)
+		figures = bars(capital(g.Group), works, g.Series)
 	}
 	var b bytes.Buffer
 	if err := chart.Write(&b, figures...); err != nil {
@@ -320,17 +324,20 @@ func bars(title string, columns []string, all []series) []chart.Figure {
 	rates := chart.Bars{Title: title + ": rate", Unit: "per second", Groups: columns}
 	cpu := chart.Bars{Title: title + ": CPU of client and server", Unit: "us each", Groups: columns}
 	draw := func(b *chart.Bars, s series, values []float64) {
-		i := slices.IndexFunc(b.Series, func(x chart.Series) bool { return x.Name == s.Contender })
+		name := display(s.Contender)
+		i := slices.IndexFunc(b.Series, func(x chart.Series) bool { return x.Name == name })
 		if i < 0 {
 			i = len(b.Series)
-			b.Series = append(b.Series, chart.Series{Name: s.Contender})
+			b.Series = append(b.Series, chart.Series{Name: name})
 		}
 		e, x := estimated(values), &b.Series[i]
 		x.Values, x.Low, x.High = append(x.Values, e.Median), append(x.Low, e.Low), append(x.High, e.High)
 	}
 	for _, s := range all {
 		draw(&rates, s, s.PerSecond)
-		draw(&cpu, s, s.CPU)
+		if s.Contender != "python" { // beside which nothing else can be seen
+			draw(&cpu, s, s.CPU)
+		}
 	}
 	return []chart.Figure{rates, cpu}
 }

@@ -50,7 +50,7 @@ func goals() []goal {
 		goal{"call on ZeroMQ, TCP, 64 callers", "bare pebbe/zmq4", "rate", 0.70, true, plain, rateOf("zmq", "call over TCP", 64, "bare")},
 		goal{"call over AMQP 1.0 on RabbitMQ, 64 callers", "bare go-amqp", "rate", 0.80, true, plain, rateOf("amqp1", "call on RabbitMQ", 64, "bare")},
 		goal{"call over AMQP 1.0 on Proton's broker, 64 callers", "bare go-amqp", "rate", 0.80, true, plain, rateOf("amqp1", "call on Proton's broker", 64, "bare")},
-		goal{"call in memory, 1 caller", "", "time", 5, false, micros, func(r results) estimate { return memory(r, series.microseconds) }},
+		goal{"call in memory, 1 caller", "", "time", 5, false, micros, func(r results) estimate { return memory(r, microseconds) }},
 		goal{"", "", "allocations, both sides", 25, false, whole, func(r results) estimate { return memory(r, func(s series) []float64 { return s.Allocations }) }},
 		goal{"1,000 idle servers in one process", "", "memory of each", 64 << 10, false, kibibytes, idle("bytes")},
 		goal{"", "", "goroutines of each", 3, false, plain, idle("goroutines")},
@@ -69,7 +69,7 @@ func count(n int, what string) string {
 }
 
 // microseconds are the time between two operations that end.
-func (s series) microseconds() []float64 {
+func microseconds(s series) []float64 {
 	out := make([]float64, len(s.PerSecond))
 	for i, rate := range s.PerSecond {
 		out[i] = 1e6 / rate
@@ -122,7 +122,7 @@ func (g goal) reached(v float64) bool {
 // goalsTable is the table of all goals.
 func goalsTable(r results) string {
 	var b strings.Builder
-	b.WriteString("| work | beside | what | goal | measured | 95 % interval | |\n|---|---|---|---|---|---|---|\n")
+	b.WriteString("| work | beside | what | goal | measured | interval | |\n|---|---|---|---|---|---|---|\n")
 	reached, measured := 0, 0
 	for _, g := range goals() {
 		sign, e := "<=", g.find(r)

@@ -36,6 +36,16 @@ func (m *machine) note(name, v string) { m.Versions = append(m.Versions, version
 // module adds the version of a Go module.
 func (m *machine) module(name, path string) { m.note(name, m.modules[path]) }
 
+// version is that of what has this name, "" where it took no part.
+func (m *machine) version(name string) string {
+	for _, v := range m.Versions {
+		if v.Name == name {
+			return v.Version
+		}
+	}
+	return ""
+}
+
 // thisMachine is the machine as it is now. Versions of modules are those of go.mod: test binaries are built without them.
 func thisMachine(tb testing.TB) machine {
 	tb.Helper()

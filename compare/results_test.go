@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"math"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 )
@@ -78,13 +79,16 @@ func load(path string) (results, error) {
 }
 
 // save writes the results, a series to a line.
-func (r results) save(path string) error {
+func (r *results) save(path string) error {
 	b, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}
 	for _, begin := range []string{`{"group":`, `{"work":`} {
 		b = bytes.ReplaceAll(b, []byte(begin), []byte("\n"+begin))
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		return err
 	}
 	return os.WriteFile(path, append(b, '\n'), 0o644)
 }
@@ -101,7 +105,7 @@ func order(name string) int {
 	return slices.IndexFunc(groups(), func(g group) bool { return g.name == name })
 }
 
-func (r results) group(name string) (groupResult, bool) {
+func (r *results) group(name string) (groupResult, bool) {
 	i := slices.IndexFunc(r.Groups, func(g groupResult) bool { return g.Group == name })
 	if i < 0 {
 		return groupResult{}, false

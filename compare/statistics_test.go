@@ -19,11 +19,17 @@ func estimated(values []float64) estimate {
 	if len(sorted) == 0 {
 		return estimate{math.NaN(), math.NaN(), math.NaN()}
 	}
+	n := cut(len(sorted))
+	return estimate{median(sorted), sorted[n], sorted[len(sorted)-1-n]}
+}
+
+// cut is how many of n values may be left out at either end.
+func cut(n int) int {
 	cut := 0
-	for confidence(len(sorted), cut+1) >= 0.95 {
+	for confidence(n, cut+1) >= 0.95 {
 		cut++
 	}
-	return estimate{median(sorted), sorted[cut], sorted[len(sorted)-1-cut]}
+	return cut
 }
 
 // confidence is how probable it is that the median of a distribution lies between the values of a sample that are left when so many are cut
