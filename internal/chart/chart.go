@@ -113,6 +113,16 @@ func (b Bars) check() error {
 				return fmt.Errorf("bars %q: series %q: %v for %s cannot be drawn", b.Title, s.Name, v, b.Groups[i])
 			}
 		}
+		for i := range s.Low {
+			if math.IsInf(s.Low[i], 0) || math.IsInf(s.High[i], 0) {
+				return fmt.Errorf("bars %q: series %q: an interval from %v to %v for %s cannot be drawn", b.Title, s.Name, s.Low[i], s.High[i], b.Groups[i])
+			}
+		}
+	}
+	for _, m := range b.Marks {
+		if bad(m.At, false) {
+			return fmt.Errorf("bars %q: mark %q at %v cannot be drawn", b.Title, m.Text, m.At)
+		}
 	}
 	return nil
 }

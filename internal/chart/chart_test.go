@@ -228,6 +228,29 @@ func TestFiguresStandBelowEachOther(t *testing.T) {
 	}
 }
 
+// However narrow the values lie, an axis says where they are, and no two of its labels are the same.
+func TestAxesAreLabelled(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		figure chart.Figure
+		labels []string
+	}{
+		"nothing but zeros":      {chart.Bars{Groups: []string{"g"}, Series: []chart.Series{{Name: "s", Values: []float64{0}}}}, []string{"0", "0.2", "0.4", "0.6", "0.8", "1"}},
+		"between two log labels": {chart.Lines{Y: chart.Axis{Log: true}, Lines: []chart.Line{{Points: []chart.Point{{X: 0, Y: 2.1}, {X: 1, Y: 4.9}}}}}, []string{"2", "5"}},
+		"around one log label":   {chart.Lines{Y: chart.Axis{Log: true}, Lines: []chart.Line{{Points: []chart.Point{{X: 0, Y: 90}, {X: 1, Y: 110}}}}}, []string{"50", "100", "200"}},
+	} {
+		var labels []string
+		for _, e := range drawn(t, c.figure) {
+			if e.name == "text" && e.attrs["text-anchor"] == "end" {
+				labels = append(labels, e.text)
+			}
+		}
+		if diff := cmp.Diff(c.labels, labels); diff != "" {
+			t.Errorf("%s: labels -want +got:\n%s", name, diff)
+		}
+	}
+}
+
 func TestTheSameInputGivesTheSameBytes(t *testing.T) {
 	t.Parallel()
 	figure := chart.Lines{
@@ -251,6 +274,9 @@ func TestWhatCannotBeDrawnIsAnError(t *testing.T) {
 		"a value missing": {chart.Bars{Groups: []string{"a", "b"}, Series: []chart.Series{{Values: []float64{1}}}}},
 		"half a whisker":  {chart.Bars{Groups: []string{"a"}, Series: []chart.Series{{Values: []float64{1}, Low: []float64{1}}}}},
 		"below zero":      {chart.Bars{Groups: []string{"a"}, Series: []chart.Series{{Values: []float64{-1}}}}},
+		"endless mark":    {chart.Bars{Groups: []string{"a"}, Series: []chart.Series{{Values: []float64{1}}}, Marks: []chart.Tick{{At: math.Inf(1)}}}},
+		"no mark":         {chart.Bars{Groups: []string{"a"}, Series: []chart.Series{{Values: []float64{1}}}, Marks: []chart.Tick{{At: math.NaN()}}}},
+		"endless whisker": {chart.Bars{Groups: []string{"a"}, Series: []chart.Series{{Values: []float64{1}, Low: []float64{0}, High: []float64{math.Inf(1)}}}}},
 		"no points":       {chart.Lines{Lines: []chart.Line{{Name: "a"}}}},
 		"log of zero":     {chart.Lines{X: chart.Axis{Log: true}, Lines: []chart.Line{{Points: []chart.Point{{X: 0, Y: 1}}}}}},
 		"not a number":    {chart.Lines{Lines: []chart.Line{{Points: []chart.Point{{X: 0, Y: math.NaN()}}}}}},

@@ -14,17 +14,24 @@ type scale struct {
 	ticks    []Tick
 }
 
-// newScale makes one that reaches from the least to the greatest value, and to the ends of a linear axis in round numbers.
+// newScale makes one that reaches from the least to the greatest value, and to the ends of a linear axis in round numbers; so does a logarithmic one
+// that has no two of them otherwise.
 func newScale(a Axis, least, most, from, to float64) scale {
 	s := scale{log: a.Log, min: least, max: most, from: from, to: to, ticks: a.Ticks}
 	if !a.Log {
 		s.min = 0
-		s.max = max(most, math.SmallestNonzeroFloat32)
+		if s.max < math.SmallestNonzeroFloat32 {
+			s.max = 1
+		}
 	} else if s.min == s.max {
 		s.min, s.max = s.min/2, s.max*2
 	}
 	if s.ticks == nil {
 		s.ticks = s.round()
+		if a.Log && len(s.ticks) < 2 {
+			s.min, s.max = stepBelow(s.min), roundStep(s.max)
+			s.ticks = s.round()
+		}
 		if !a.Log {
 			s.max = max(s.max, s.ticks[len(s.ticks)-1].At)
 		}
@@ -82,6 +89,17 @@ func roundStep(v float64) float64 {
 		}
 	}
 	return 10 * power
+}
+
+// stepBelow is the greatest of 1, 2 or 5 times a power of ten that is not above v.
+func stepBelow(v float64) float64 {
+	power := math.Pow(10, math.Floor(math.Log10(v)))
+	for _, f := range []float64{5, 2} {
+		if f*power <= v*(1+1e-9) {
+			return f * power
+		}
+	}
+	return power
 }
 
 // Number is a value for people: three significant digits, or all of an integer's, with commas.
