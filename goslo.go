@@ -41,8 +41,8 @@
 //	    2    an id, and a place to wait for its reply       rpc/replies.go      one reply listener for each client
 //	    3    Transport.Send(ctx, Address, *Message)         transport/X/send.go the bus confirms, or says that nobody listens
 //	    4    encode, arguments spliced in                   wire/append.go
-//	server   decode; Listener.Next                          transport/X/listen.go
-//	    5    acknowledge, drop duplicates, take a worker    rpc/server.go, rpc/serve.go
+//	server   decode; a worker in Listener.Next              transport/X/listen.go, rpc/workers.go
+//	    5    acknowledge, drop duplicates                   rpc/serve.go
 //	    6    interceptors, then the endpoint that matches   rpc/endpoint.go     namespace, version, method
 //	    7    your func(ctx, args) runs
 //	    8    result or failure goes to the reply address    rpc/serve.go        signs of life meanwhile, if asked for

@@ -114,13 +114,11 @@ func (s *Server) admit(base context.Context, d *transport.Delivery) bool {
 		s.log.Debug("duplicate of a running request held", "method", m.Method, "unique_id", m.UniqueID)
 	case hasRunBefore:
 		s.log.Debug("duplicate request dropped", "method", m.Method, "unique_id", m.UniqueID)
-		s.workers.Go(func() { // not here: it may have to wait for the connection
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(base), settleWithin)
-			defer cancel()
-			if err := d.Ack(ctx); err != nil {
-				s.log.Debug("duplicate request not acknowledged; it will come again", "method", m.Method, "unique_id", m.UniqueID, "error", err)
-			}
-		})
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(base), settleWithin)
+		defer cancel()
+		if err := d.Ack(ctx); err != nil {
+			s.log.Debug("duplicate request not acknowledged; it will come again", "method", m.Method, "unique_id", m.UniqueID, "error", err)
+		}
 	}
 	return false
 }
@@ -147,6 +145,6 @@ func (s *Server) settle(base context.Context, d *transport.Delivery) {
 // release gives back a request that has not run to its end, and its copies.
 func (s *Server) release(base context.Context, d *transport.Delivery) {
 	for _, c := range append(s.unacked.end(d.Message.UniqueID), d) {
-		s.giveBack(base, c, true)
+		s.giveBack(base, c)
 	}
 }

@@ -85,6 +85,10 @@ type handlerContext struct {
 
 	carried carried
 	request Request
+
+	// Guarded by lifetime.mu.
+	prev, next *handlerContext // of those that run
+	first      bool            // it ran when its server left the topic
 }
 
 func (c *handlerContext) Value(key any) any {

@@ -14,9 +14,9 @@
 // The package owns deadlines, the pairing of replies with calls, signs of life of monitored calls,
 // duplicates, versions and errors. It knows no bus: sockets, reconnection and topology belong to the
 // [transport.Transport] it is given. What it starts: a Client, one goroutine from its first call to Close, and
-// one for a call that is about to time out, which asks the bus why and ends with the call; a Server, up to Workers goroutines
-// that run handlers, one per monitored call while it runs, and with AckAfter one per duplicate until it is acknowledged; Run
-// waits for them.
+// one for a call that is about to time out, which asks the bus why and ends with the call, and, on a bus that pushes replies, one per late
+// reply while that is told; a Server, up to Workers goroutines that take requests and run handlers, and one per monitored call while
+// it runs; Run waits for them.
 //
 // The request context (user, project, request id) travels inside context.Context: see [RequestContext].
 package rpc

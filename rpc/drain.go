@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -50,7 +49,7 @@ func (s *Server) Leave(ctx context.Context) error {
 }
 
 // drain ends the subscription and the workers, in stages; see Run. Follow says whether the listener works.
-func (s *Server) drain(base context.Context, left *transport.Delivery, follow bool, cancel context.CancelCauseFunc) error {
+func (s *Server) drain(base context.Context, follow bool, cancel context.CancelCauseFunc) error {
 	until, over := context.WithTimeout(base, max(s.config.Drain, 0))
 	defer over()
 	s.mu.Lock()
@@ -61,10 +60,8 @@ func (s *Server) drain(base context.Context, left *transport.Delivery, follow bo
 	s.mu.Unlock()
 	began := time.Now()
 	var errs []error
-	if follow && until.Err() == nil && s.busy.Load() > 0 {
-		var err error
-		left, err = s.lameDuck(until, base, left)
-		errs = append(errs, err)
+	if follow && until.Err() == nil && s.pool.busy.Load() > 0 {
+		errs = append(errs, s.lameDuck(until, base))
 	}
 	within := closeWithin
 	if end, _ := until.Deadline(); until.Err() == nil {
@@ -74,14 +71,9 @@ func (s *Server) drain(base context.Context, left *transport.Delivery, follow bo
 	defer done()
 	defer context.AfterFunc(until, func() { time.AfterFunc(closeWithin, done) })() // when Abort ends the drain
 	errs = append(errs, s.listener.Close(closing))
-	if left != nil {
-		s.giveBack(base, left, false) // only now, so that it does not come here again
-		s.finished()
-	}
-	close(s.work)
 	finished := make(chan struct{})
 	go func() {
-		s.workers.Wait()
+		s.pool.workers.Wait()
 		close(finished)
 	}()
 	select {
@@ -108,48 +100,47 @@ const afterwards = time.Minute
 
 // lameDuck leaves the topic and serves what is sent to the server itself until nothing runs any more. What comes without end does not
 // keep it: it would be begun up to the last moment of Drain, and cut off, and a Drain without end has none. So it takes nothing more
-// when three quarters of Drain have passed, or a minute since what ran at first has ended. It returns what waits for a worker then.
-func (s *Server) lameDuck(until, base context.Context, left *transport.Delivery) (*transport.Delivery, error) {
+// when three quarters of Drain have passed, or a minute since what ran at first has ended.
+func (s *Server) lameDuck(until, base context.Context) error {
 	l, ok := s.listener.(transport.Leaver)
 	if !ok {
-		return left, nil
+		return nil
 	}
 	if err := l.Leave(until); err != nil {
 		if !errors.Is(err, errors.ErrUnsupported) {
 			s.log.Warn("topic not left before the stop: what is sent to this server now waits", "topic", s.config.Target.Topic, "server", s.config.Server, "error", err)
 		}
-		return left, nil
+		return nil
 	}
-	s.log.Info("server has left its topic and ends what runs", "topic", s.config.Target.Topic, "server", s.config.Server, "running", s.busy.Load())
-	if left != nil && left.To.Kind == transport.Topic && left.To.Server == "" {
-		s.giveBack(base, left, false)
-		s.finished()
-		left = nil
-	}
+	s.log.Info("server has left its topic and ends what runs", "topic", s.config.Target.Topic, "server", s.config.Server, "running", s.pool.busy.Load())
 	ctx, idle := context.WithTimeout(until, s.config.Drain/4*3)
 	defer idle()
 	stop := func() { idle() }
-	s.idle.Store(&stop)
+	s.pool.idle.Store(&stop)
 	enough := time.AfterFunc(s.config.Drain, idle)
 	defer enough.Stop()
 	s.outlive(func() { enough.Reset(afterwards) })
 	defer s.outlive(nil)
-	if s.busy.Load() == 0 {
+	if s.pool.busy.Load() == 0 {
 		idle()
 	}
-	return s.accept(ctx, base, left)
+	return s.accept(ctx, base)
 }
 
 // outlive has f called when the requests that run now have ended; nil = nothing is called.
 func (s *Server) outlive(f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.outlived, s.first = f, maps.Clone(s.running)
+	s.outlived, s.first = f, 0
+	for c := s.running; c != nil; c = c.next {
+		c.first = true
+		s.first++
+	}
 }
 
 // giveBack returns a delivery to the bus, for another server. Where the bus cannot take it back (a plain NATS request), its
 // caller is told what became of it. A fanout was this server's own copy, and its queue goes with the server.
-func (s *Server) giveBack(ctx context.Context, d *transport.Delivery, begun bool) {
+func (s *Server) giveBack(ctx context.Context, d *transport.Delivery) {
 	m := d.Message
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleWithin)
 	defer cancel()
@@ -166,16 +157,12 @@ func (s *Server) giveBack(ctx context.Context, d *transport.Delivery, begun bool
 		s.log.Info("request not given back at the stop; the bus delivers it again by itself", "method", m.Method, "id", m.ID, "error", err)
 		return
 	}
-	s.log.Warn("request dropped at the stop", "method", m.Method, "id", m.ID, "begun", begun, "error", err)
+	s.log.Warn("request dropped at the stop", "method", m.Method, "id", m.ID, "error", err)
 	if answerable(m) {
-		when := "before"
-		if begun {
-			when = "while"
-		}
 		ctx, cancel := context.WithTimeout(ctx, lateReplyWithin) // the drain waits for it
 		defer cancel()
 		s.reply(ctx, &Request{Method: m.Method, ID: m.ID}, m, nil,
-			classDeliveryFailure.Errorf("server %s stopped %s %s ran; send it again", s.config.Server, when, m.Method))
+			classDeliveryFailure.Errorf("server %s stopped while %s ran; send it again", s.config.Server, m.Method))
 	}
 }
 
@@ -215,8 +202,8 @@ func (r RunningRequest) String() string {
 func (s *Server) Running() []RunningRequest {
 	now := time.Now()
 	s.mu.Lock()
-	all := make([]RunningRequest, 0, len(s.running))
-	for c := range s.running {
+	var all []RunningRequest
+	for c := s.running; c != nil; c = c.next {
 		r := c.carried.request
 		all = append(all, RunningRequest{Request: r, Context: c.carried.context, For: now.Sub(r.Received)})
 	}

@@ -20,6 +20,9 @@ type replies struct {
 	log  *slog.Logger
 	late func(LateReply) // may be nil
 
+	oneByOne sync.Mutex     // held while late is called
+	telling  sync.WaitGroup // of late replies; added to under mu, until it is closed
+
 	opening  chan struct{} // holds one token; whoever has it may open or close the listener
 	listener transport.Listener
 	stop     context.CancelFunc
@@ -145,7 +148,12 @@ func (r *replies) fail(err error) {
 	r.pending = nil
 }
 
+// loop ends with the listener. A listener that pushes calls take instead of returning replies here.
 func (r *replies) loop(ctx context.Context, l transport.Listener) {
+	defer r.telling.Wait()
+	if p, ok := l.(transport.Pusher); ok {
+		p.Push(func(d *transport.Delivery) { r.take(d, true) })
+	}
 	for {
 		d, err := l.Next(ctx)
 		if err != nil {
@@ -154,30 +162,49 @@ func (r *replies) loop(ctx context.Context, l transport.Listener) {
 		}
 		// The caller goes first: an acknowledgement may have to wait for the connection, and a lost one only
 		// means that the reply comes twice, and the second finds nobody waiting.
-		if late, ok := r.take(d); ok {
-			after := time.Since(late.at)
-			r.log.Warn("late reply", "method", late.method, "target", late.target, "after_giving_up", after, "id", d.Message.ID)
-			if r.late != nil {
-				r.late(LateReply{late.topic, late.method, after})
-			}
-		}
+		r.take(d, false)
 		if err := d.Ack(ctx); err != nil {
 			r.log.Debug("reply not acknowledged", "id", d.Message.ID, "error", err)
 		}
 	}
 }
 
-// take hands a delivery to the call that waits for it. When the delivery is the answer to a call that was given up, it
+// take hands a delivery to the call that waits for it.
+func (r *replies) take(d *transport.Delivery, pushed bool) {
+	late, ok := r.match(d)
+	switch {
+	case !ok:
+	case pushed: // who pushes is not to wait for those who are told
+		go r.tell(late, d.Message.ID)
+	default:
+		r.tell(late, d.Message.ID)
+	}
+}
+
+// tell is for who wants to know of late replies. It counts as telling from match on.
+func (r *replies) tell(late givenUp, id string) {
+	defer r.telling.Done()
+	after := time.Since(late.at)
+	r.log.Warn("late reply", "method", late.method, "target", late.target, "after_giving_up", after, "id", id)
+	if r.late != nil {
+		r.oneByOne.Lock()
+		defer r.oneByOne.Unlock()
+		r.late(LateReply{late.topic, late.method, after})
+	}
+}
+
+// match hands a delivery to the call that waits for it. When the delivery is the answer to a call that was given up, it
 // returns that call and true.
-func (r *replies) take(d *transport.Delivery) (givenUp, bool) {
+func (r *replies) match(d *transport.Delivery) (givenUp, bool) {
 	m := d.Message
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p, ok := r.pending[m.ID]
 	if !ok {
 		late, ok := r.gone.calls[m.ID]
-		ok = ok && d.Undelivered == nil && (m.Ending || len(m.Failure) > 0)
+		ok = ok && d.Undelivered == nil && (m.Ending || len(m.Failure) > 0) && r.pending != nil
 		if ok {
+			r.telling.Add(1)
 			delete(r.gone.calls, m.ID) // one that comes twice is late once
 			r.counted.Late++
 		}

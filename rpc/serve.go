@@ -83,7 +83,7 @@ func (s *Server) conclude(ctx *handlerContext, r *Request, d *transport.Delivery
 		s.release(ctx.Context, d)
 		return
 	}
-	if ctx.over() && errors.Is(err, context.DeadlineExceeded) {
+	if err != nil && errors.Is(err, context.DeadlineExceeded) && ctx.over() {
 		// Its caller has given up by its own clock, or is about to; that is the error it shall see.
 		s.log.Info("request given up with its caller's deadline", "method", r.Method, "id", r.ID, "after", time.Since(r.Received))
 	} else {
@@ -130,11 +130,11 @@ const (
 )
 
 func (s *Server) reply(ctx context.Context, r *Request, request *transport.Message, result json.RawMessage, err error) {
-	within := replyWithin
-	if ctx.Err() != nil {
+	within, ended := replyWithin, ctx.Err() != nil
+	if ended {
 		within = lateReplyWithin
 	}
-	if _, bounded := ctx.Deadline(); !bounded || ctx.Err() != nil {
+	if _, bounded := ctx.Deadline(); !bounded || ended {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), within)
 		defer cancel()
@@ -247,15 +247,29 @@ func (s *Server) logFailure(ctx context.Context, r *Request, err error) {
 func (s *Server) track(c *handlerContext) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.running[c] = struct{}{}
+	c.next = s.running
+	if c.next != nil {
+		c.next.prev = c
+	}
+	s.running = c
 }
 
 func (s *Server) untrack(c *handlerContext) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.running, c)
-	delete(s.first, c)
-	if s.outlived != nil && len(s.first) == 0 {
+	if c.prev == nil {
+		s.running = c.next
+	} else {
+		c.prev.next = c.next
+	}
+	if c.next != nil {
+		c.next.prev = c.prev
+	}
+	c.prev, c.next = nil, nil
+	if c.first {
+		s.first--
+	}
+	if s.outlived != nil && s.first == 0 {
 		s.outlived()
 		s.outlived = nil
 	}

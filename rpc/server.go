@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/goslo/goslo/transport"
@@ -53,8 +52,8 @@ type Server struct {
 	unacked   *unacknowledged // nil unless AckAfter
 
 	listener transport.Listener // written by Listen, under mu
+	pool     pool
 	lifetime
-	pool
 }
 
 // A lifetime is how far a server is.
@@ -63,19 +62,10 @@ type lifetime struct {
 	ran      bool
 	draining bool
 	aborted  bool
-	abort    func() // ends the drain that is going on
-	running  map[*handlerContext]struct{}
-	first    map[*handlerContext]struct{} // those that ran when the topic was left
-	outlived func()                       // called when they have ended; nil = nobody asks
-}
-
-// A pool is a server's workers.
-type pool struct {
-	work    chan *transport.Delivery // to a worker that is idle
-	workers sync.WaitGroup
-	made    int                    // workers; accept's
-	busy    atomic.Int64           // deliveries in hand or running
-	idle    atomic.Pointer[func()] // called when there are none any more; nil = nobody asks
+	abort    func()          // ends the drain that is going on
+	running  *handlerContext // the last that began; each knows the next
+	first    int             // of them, those that ran when the topic was left
+	outlived func()          // called when they have ended; nil = nobody asks
 }
 
 // duplicatesKept is how many requests a server remembers: what one process can have in flight on a reconnect, with room.
@@ -98,10 +88,10 @@ func NewServer(bus transport.Transport, c ServerConfig, endpoints ...Endpoint) *
 	}
 	s := &Server{
 		bus: bus, config: c, log: c.Logger,
-		seen:     newDuplicates(duplicatesKept),
-		lifetime: lifetime{running: map[*handlerContext]struct{}{}},
-		pool:     pool{work: make(chan *transport.Delivery)},
+		seen: newDuplicates(duplicatesKept),
 	}
+	s.pool.most = c.Workers
+	s.pool.left = sync.NewCond(&s.pool.mu)
 	s.endpoints, s.invalid = newDispatcher(c.Target, endpoints)
 	switch {
 	case c.Target.Topic == "":
@@ -142,6 +132,7 @@ func (s *Server) Listen(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	s.listener = l
+	_, s.pool.shared = l.(transport.Sharer)
 	s.mu.Unlock()
 	return nil
 }
@@ -194,75 +185,6 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	base, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
-	left, err := s.accept(ctx, base, nil)
-	return errors.Join(err, s.drain(base, left, err == nil, cancel))
-}
-
-// accept hands deliveries to workers, left first, until ctx ends, which is not an error, or the listener fails, as when its bus is
-// closed. It returns the delivery for which no worker was free before the end.
-func (s *Server) accept(ctx, base context.Context, left *transport.Delivery) (*transport.Delivery, error) {
-	for d := left; ; d = nil {
-		if d == nil {
-			if ctx.Err() != nil {
-				return nil, nil //nolint:nilerr // and a listener that has more is not asked for it
-			}
-			var err error
-			if d, err = s.listener.Next(ctx); err != nil {
-				if ctx.Err() != nil {
-					return nil, nil //nolint:nilerr // the end was asked for
-				}
-				return nil, fmt.Errorf("rpc: serve %s as %s: %w", s.config.Target.Topic, s.config.Server, err)
-			}
-			if s.unacked != nil && !s.admit(base, d) {
-				continue
-			}
-			s.busy.Add(1)
-		}
-		select {
-		case s.work <- d:
-			continue
-		default:
-		}
-		if s.made < s.config.Workers {
-			s.made++
-			s.workers.Go(func() { s.worker(base, d) })
-			continue
-		}
-		select {
-		case s.work <- d:
-		case <-ctx.Done():
-			return d, nil
-		}
-	}
-}
-
-// worker serves d, if it is not nil, and what follows.
-func (s *Server) worker(base context.Context, d *transport.Delivery) {
-	ended := false
-	defer func() {
-		if !ended { // by a handler's runtime.Goexit, which nothing stops; another takes its place
-			s.workers.Go(func() { s.worker(base, nil) })
-		}
-	}()
-	for ok := true; ok; d, ok = <-s.work {
-		if d != nil {
-			s.serveOne(base, d)
-		}
-	}
-	ended = true
-}
-
-func (s *Server) serveOne(base context.Context, d *transport.Delivery) {
-	defer s.finished()
-	s.serve(base, d)
-}
-
-// finished counts a delivery that is neither in hand nor running any more.
-func (s *Server) finished() {
-	if s.busy.Add(-1) > 0 {
-		return
-	}
-	if idle := s.idle.Load(); idle != nil {
-		(*idle)()
-	}
+	err := s.accept(ctx, base)
+	return errors.Join(err, s.drain(base, err == nil, cancel))
 }

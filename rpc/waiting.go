@@ -24,15 +24,18 @@ func (c *caller) wait(ctx context.Context, r *Request, p *pending) (*transport.M
 		due = p.after(left)
 		defer p.timer.Stop()
 	}
-	heard := time.Now()
+	var (
+		monitor *time.Timer
+		heard   time.Time
+	)
 	unheard := func() (left time.Duration) {
 		if last := c.replies.lastSign(p); last.After(heard) {
 			heard = last
 		}
 		return r.Monitor - time.Since(heard)
 	}
-	var monitor *time.Timer
 	if r.Monitor > 0 {
+		heard = time.Now()
 		monitor = time.NewTimer(r.Monitor)
 		defer monitor.Stop()
 		silence = monitor.C

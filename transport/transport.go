@@ -69,7 +69,7 @@ func (o ListenOptions) Check(from Address) error {
 	return nil
 }
 
-// A Listener is a live subscription. Next is for one goroutine; Close may be called from any.
+// A Listener is a live subscription. Next is for one goroutine, but for a [Sharer]'s; Close may be called from any.
 type Listener interface {
 	// Addr is what a peer needs to send here: for a Reply listener the value for Message.ReplyTo,
 	// otherwise the topic and server for people to read.
@@ -84,6 +84,20 @@ type Listener interface {
 	// unsettled goes back to the bus where the bus can take it back. Deliveries that Next has returned
 	// may still be settled, and replied to, until the transport is closed.
 	Close(ctx context.Context) error
+}
+
+// A Sharer is a Listener whose Next several goroutines may call at a time. Each delivery goes straight to one of them, which a
+// goroutine between them and the bus would have to wake.
+type Sharer interface {
+	// SharesNext does nothing: to have it is to be shared.
+	SharesNext()
+}
+
+// A Pusher is a Listener that hands over its deliveries by itself, so that no goroutine has to be woken that waits for them only to wake another.
+type Pusher interface {
+	// Push has take called with each delivery from now on, and Next, which is called afterwards, waits for the end alone. take is called from
+	// several goroutines at a time, and neither blocks nor calls the transport; the delivery is acknowledged when it returns.
+	Push(take func(*Delivery))
 }
 
 // A Readier is a Listener that knows whether messages reach it. A connection that is up does not tell: a queue,

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 
@@ -21,16 +20,15 @@ type listener struct {
 	bus       *Bus
 	addr      string
 	prefetch  int
-	ready     chan struct{} // holds a token from hand or close until the Next that waits takes it
-	leave     func()        // takes the listener off the topology
+	leave     func() // takes the listener off the topology
 
 	// Guarded by bus.mu.
 	queues      []*queue
-	shared      *queue    // of a topic, until it was left
-	turn        int       // index of the queue to ask first
-	outstanding int       // handed over and not settled
-	idle        bool      // Next waits, and ready is empty
-	handed      *delivery // for the Next that waits
+	shared      *queue                    // of a topic, until it was left
+	turn        int                       // index of the queue to ask first
+	outstanding int                       // handed over and not settled
+	push        func(*transport.Delivery) // takes everything; nil = Next does
+	waiters     []*waiter                 // calls of Next, the last of which is the next to be handed something
 	closed      bool
 }
 
@@ -39,6 +37,9 @@ func (t *Transport) Listen(ctx context.Context, from transport.Address, o transp
 	l, err := t.listen(ctx, from, o)
 	if err != nil {
 		return nil, fmt.Errorf("memory: listen at %s: %w", from, err)
+	}
+	if from.Kind == transport.Reply {
+		return replyListener{l}, nil
 	}
 	return l, nil
 }
@@ -53,7 +54,7 @@ func (t *Transport) listen(ctx context.Context, from transport.Address, o transp
 	if err := o.Check(from); err != nil {
 		return nil, err
 	}
-	l := &listener{transport: t, bus: t.bus, prefetch: cmp.Or(o.Prefetch, defaultPrefetch), ready: make(chan struct{}, 1)}
+	l := &listener{transport: t, bus: t.bus, prefetch: cmp.Or(o.Prefetch, defaultPrefetch)}
 	t.bus.mu.Lock()
 	defer t.bus.mu.Unlock()
 	if t.closed {
@@ -108,6 +109,15 @@ func (t *Transport) listen(ctx context.Context, from transport.Address, o transp
 // Addr is a reply address, topic.server, or the topic of notifications.
 func (l *listener) Addr() string { return l.addr }
 
+// A waiter is a Next that waits; calls of Next use it one after the other.
+type waiter struct {
+	ready chan struct{} // of capacity one: a token tells that it is among the waiters no more
+	got   *delivery     // nil: the listener was closed
+}
+
+// SharesNext implements [transport.Sharer].
+func (l *listener) SharesNext() {}
+
 // Next takes the next message from the bus.
 func (l *listener) Next(ctx context.Context) (*transport.Delivery, error) {
 	if err := ctx.Err(); err != nil {
@@ -115,20 +125,25 @@ func (l *listener) Next(ctx context.Context) (*transport.Delivery, error) {
 	}
 	l.bus.mu.Lock()
 	d := l.pick()
-	waits := d == nil && !l.closed
-	l.idle = waits
-	l.bus.mu.Unlock()
-	if waits {
-		var err error
+	if d == nil && !l.closed {
+		w, ok := l.bus.waiters.Get().(*waiter)
+		if !ok {
+			w = &waiter{ready: make(chan struct{}, 1)}
+		}
+		l.waiters = append(l.waiters, w)
+		l.bus.mu.Unlock()
 		select {
-		case <-l.ready:
+		case <-w.ready:
 		case <-ctx.Done():
-			err = ctx.Err()
+			if l.desist(w) {
+				return nil, ctx.Err()
+			}
+			<-w.ready
 		}
-		d = l.take()
-		if d == nil && err != nil {
-			return nil, err
-		}
+		d, w.got = w.got, nil
+		l.bus.waiters.Put(w)
+	} else {
+		l.bus.mu.Unlock()
 	}
 	if d == nil {
 		return nil, fmt.Errorf("memory: listen at %s: %w", l.addr, transport.ErrClosed)
@@ -136,18 +151,16 @@ func (l *listener) Next(ctx context.Context) (*transport.Delivery, error) {
 	return &d.Delivery, nil
 }
 
-// take ends a wait. It returns what was handed over, and leaves ready empty.
-func (l *listener) take() *delivery {
+// desist takes w off the waiters, unless it is none any more.
+func (l *listener) desist(w *waiter) bool {
 	l.bus.mu.Lock()
 	defer l.bus.mu.Unlock()
-	d := l.handed
-	l.handed, l.idle = nil, false
-	// Whoever handed over did so under the lock, so the token, unless Next has it, is there by now.
-	select {
-	case <-l.ready:
-	default:
+	i := slices.Index(l.waiters, w)
+	if i < 0 {
+		return false
 	}
-	return d
+	l.waiters = slices.Delete(l.waiters, i, i+1)
+	return true
 }
 
 // pick takes a message from one of the queues, each in its turn, if there is room and there is one.
@@ -165,45 +178,63 @@ func (l *listener) pick() *delivery {
 	return nil
 }
 
-// fill hands over a message if Next waits, there is room again, and there is one.
+// fill hands messages over while Nexts wait, there is room again, and there are some.
 func (l *listener) fill() {
-	if !l.idle {
-		return
+	for len(l.waiters) > 0 {
+		d := l.pick()
+		if d == nil {
+			return
+		}
+		l.wake(d)
 	}
-	if d := l.pick(); d != nil {
-		l.handed = d
-		l.wake()
-	}
-}
-
-// hand gives a message to the Next that waits.
-func (l *listener) hand(q *queue, w waiting) {
-	l.handed = l.deliver(q, w)
-	l.wake()
 }
 
 // deliver makes the delivery of a message.
 func (l *listener) deliver(q *queue, w waiting) *delivery {
-	d := &delivery{message: w.message, listener: l, queue: q, stored: w.stored}
-	d.message.Headers = maps.Clone(w.message.Headers) // others may get the same message
-	if n := w.message.Event; n != nil {
-		own := *n
-		d.message.Event = &own
-	}
-	d.Delivery = transport.Delivery{Message: &d.message, To: w.to, Redelivered: w.deliveries > 0, Deliveries: w.deliveries + 1, Settler: d}
-	if w.to.Exchange == l.transport.exchange {
-		d.To.Exchange = ""
-	}
+	d := w.delivery()
+	d.queue = q
+	l.address(d, w)
 	l.transport.unsettled.add(d)
 	l.outstanding++
 	return d
 }
 
-// wake ends the wait of Next. The send cannot block, although a lock is held: ready has room for one, and
-// is empty while the listener is idle.
-func (l *listener) wake() {
-	l.idle = false
-	l.ready <- struct{}{}
+// address says on a delivery what is known beside the message.
+func (l *listener) address(d *delivery, w waiting) {
+	d.listener = l
+	d.To, d.Redelivered, d.Deliveries, d.Settler = w.to, w.deliveries > 0, w.deliveries+1, d
+	if w.to.Exchange == l.transport.exchange {
+		d.To.Exchange = ""
+	}
+}
+
+// A replyListener has replies handed over by those who send them, if it is asked to.
+type replyListener struct{ *listener }
+
+// Push implements [transport.Pusher].
+func (l replyListener) Push(take func(*transport.Delivery)) {
+	l.bus.mu.Lock()
+	l.push = take
+	var before []*delivery
+	for d := l.pick(); d != nil; d = l.pick() {
+		if d.settle() == nil {
+			before = append(before, d)
+		}
+	}
+	l.bus.mu.Unlock()
+	for _, d := range before {
+		take(&d.Delivery)
+	}
+}
+
+// wake ends the wait of a Next. The send cannot block, although a lock is held: a waiter has room for one, and gets one.
+func (l *listener) wake(d *delivery) {
+	last := len(l.waiters) - 1
+	w := l.waiters[last]
+	l.waiters[last] = nil
+	l.waiters = l.waiters[:last]
+	w.got = d
+	w.ready <- struct{}{}
 }
 
 // Leave gives up the topic's queue; see transport.Leaver. It never waits, so ctx does not matter.
@@ -238,15 +269,8 @@ func (l *listener) close() {
 		q.leave(l)
 	}
 	l.leave()
-	if d := l.handed; d != nil {
-		l.handed = nil
-		l.outstanding--
-		l.transport.unsettled.remove(d)
-		d.giveBack()
-		d.queue.dispatch()
-	}
-	if l.idle {
-		l.wake()
+	for len(l.waiters) > 0 {
+		l.wake(nil)
 	}
 }
 
@@ -254,7 +278,6 @@ func (l *listener) close() {
 type delivery struct {
 	transport.Delivery
 
-	message  transport.Message // the receiver's own copy
 	listener *listener
 	queue    *queue
 	stored   *stored

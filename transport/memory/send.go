@@ -32,7 +32,7 @@ func (t *Transport) send(ctx context.Context, to transport.Address, m *transport
 	if err := transport.CheckNotification(to, m); err != nil {
 		return err
 	}
-	s := &stored{message: *m, to: to}
+	s := stored{message: *m, to: to}
 	s.message.Headers = maps.Clone(m.Headers) // the sender may go on with its own
 	if m.Event != nil {
 		own := *m.Event
@@ -45,37 +45,54 @@ func (t *Transport) send(ctx context.Context, to transport.Address, m *transport
 	if m.Expires > 0 {
 		s.deadline = time.Now().Add(m.Expires)
 	}
+	take, d, err := t.put(to, s)
+	if take != nil {
+		take(d)
+	}
+	return err
+}
 
+// put has the bus keep a message, or hand it over. A reply that is pushed is returned with who is to be called with it, once the bus is free.
+func (t *Transport) put(to transport.Address, m stored) (take func(*transport.Delivery), d *transport.Delivery, err error) {
 	t.bus.mu.Lock()
 	defer t.bus.mu.Unlock()
 	if t.closed {
-		return transport.ErrClosed
+		return nil, nil, transport.ErrClosed
 	}
 	switch to.Kind {
 	case transport.Topic, transport.Reply:
-		q := t.bus.find(s.to.Exchange, to)
+		q := t.bus.find(m.to.Exchange, to)
 		if q == nil {
-			return transport.ErrNoListener
+			return nil, nil, transport.ErrNoListener
 		}
-		q.pushBack(waiting{stored: s})
+		p := pack(m)
+		if to.Kind == transport.Reply && q.listeners[0].push != nil {
+			d := p.stored.delivery()
+			d.settled = true
+			q.listeners[0].address(d, waiting{stored: &p.stored})
+			return q.listeners[0].push, &d.Delivery, nil
+		}
+		q.pushBack(waiting{stored: &p.stored})
 		q.dispatch()
 	case transport.Fanout:
 		if topic := t.bus.topics[t.name(to)]; topic != nil {
+			shared := m
 			for _, q := range topic.fanouts {
-				q.pushBack(waiting{stored: s})
+				q.pushBack(waiting{stored: &shared})
 				q.dispatch()
 			}
 		}
 	case transport.Notification:
-		s.to.Pool = ""
+		shared := m
+		shared.to.Pool = ""
 		for _, q := range t.bus.declareNotified(t.name(to)) {
-			q.pushBack(waiting{stored: s})
+			q.pushBack(waiting{stored: &shared})
 			q.dispatch()
 		}
 	default:
-		return fmt.Errorf("%w: the address is of no known kind", transport.ErrRejected)
+		return nil, nil, fmt.Errorf("%w: the address is of no known kind", transport.ErrRejected)
 	}
-	return nil
+	return nil, nil, nil
 }
 
 var errSettled = errors.New("it was settled before")

@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -10,6 +11,8 @@ import (
 
 // A Bus is an isolated message bus. Make one with [NewBus]; it needs no closing.
 type Bus struct {
+	waiters sync.Pool // of *waiter
+
 	mu        sync.Mutex // guards everything reachable from here, listeners and deliveries included
 	topics    map[topicName]*topic
 	replies   map[string]*queue // by reply address
@@ -111,6 +114,38 @@ type stored struct {
 	message  transport.Message
 	to       transport.Address // with the exchange's real name
 	deadline time.Time         // zero = kept for ever
+	first    *delivery         // the first delivery, ready, of a message that is in one queue alone
+}
+
+// A parcel is a message that is in one queue alone, with its first delivery and the receiver's copy, in one allocation.
+type parcel struct {
+	stored
+	delivery
+	copied transport.Message
+}
+
+// pack makes a parcel.
+func pack(m stored) *parcel {
+	p := &parcel{stored: m}
+	p.first = &p.delivery
+	p.delivery.stored = &p.stored
+	p.Message = &p.copied
+	return p
+}
+
+// delivery returns one that nobody has had, with a copy of the message.
+func (s *stored) delivery() *delivery {
+	d := s.first
+	if s.first = nil; d == nil {
+		d = &delivery{stored: s, Delivery: transport.Delivery{Message: new(transport.Message)}}
+	}
+	*d.Message = s.message
+	d.Message.Headers = maps.Clone(s.message.Headers)
+	if n := s.message.Event; n != nil {
+		own := *n
+		d.Message.Event = &own
+	}
+	return d
 }
 
 func (s *stored) expired() bool { return !s.deadline.IsZero() && !time.Now().Before(s.deadline) }
@@ -175,7 +210,7 @@ func (q *queue) dispatch() {
 		if !ok {
 			return
 		}
-		l.hand(q, w)
+		l.wake(l.deliver(q, w))
 	}
 }
 
@@ -183,7 +218,7 @@ func (q *queue) dispatch() {
 func (q *queue) idle() *listener {
 	for i := range q.listeners {
 		at := (q.turn + i) % len(q.listeners)
-		if l := q.listeners[at]; l.idle && l.outstanding < l.prefetch {
+		if l := q.listeners[at]; len(l.waiters) > 0 && l.outstanding < l.prefetch {
 			q.turn = at + 1
 			return l
 		}

@@ -1,0 +1,175 @@
+package rpc
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/goslo/goslo/transport"
+)
+
+// A pool is a server's workers, which take requests from the listener themselves: a goroutine that took them for the workers would
+// have to wake one for each. Those without work ask the listener together where it can be shared. Where not, the one with the lead asks,
+// and gives the lead on, to the one that has waited least, before it serves what it got. While fewer than Workers are made there is
+// always one that asks or is about to; a request is taken only by who can serve it.
+type pool struct {
+	most   int  // Workers
+	shared bool // the listener is a transport.Sharer; written by Listen
+
+	workers sync.WaitGroup
+	busy    atomic.Int64           // deliveries in hand or running
+	idle    atomic.Pointer[func()] // called when there are none any more; nil = nobody asks
+
+	mu     sync.Mutex
+	shift  *shift // nil: nothing is to be taken
+	made   int    // workers
+	asking int    // of them, who are in Next or wait for the lead
+	left   *sync.Cond
+	led    bool            // somebody has the lead
+	queue  []chan struct{} // who wait for it
+}
+
+// A shift is a time in which requests are taken.
+type shift struct {
+	ctx  context.Context //nolint:containedctx // by it the end is told
+	err  error           // what the listener said at the end; guarded by pool.mu
+	over chan struct{}   // closed when the listener has failed, or said that ctx has ended
+}
+
+// accept has workers take requests until ctx ends, which is not an error, or the listener fails, as when its bus is closed. When it
+// returns none is being taken any more.
+func (s *Server) accept(ctx, base context.Context) error {
+	p := &s.pool
+	sh := &shift{ctx: ctx, over: make(chan struct{})}
+	p.mu.Lock()
+	p.shift = sh
+	if p.made < p.most {
+		p.made++
+		s.pool.workers.Go(func() { s.worker(base) })
+	}
+	p.mu.Unlock()
+	select {
+	case <-ctx.Done():
+	case <-sh.over:
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.end(sh, nil)
+	for p.asking > 0 {
+		p.left.Wait()
+	}
+	if ctx.Err() != nil || sh.err == nil {
+		return nil //nolint:nilerr // the end was asked for
+	}
+	return fmt.Errorf("rpc: serve %s as %s: %w", s.config.Target.Topic, s.config.Server, sh.err)
+}
+
+// end ends a shift that has not ended, with p.mu held.
+func (p *pool) end(sh *shift, err error) {
+	if p.shift != sh {
+		return
+	}
+	p.shift, sh.err = nil, err
+	close(sh.over)
+	for _, waits := range p.queue {
+		waits <- struct{}{}
+	}
+	p.queue = nil
+}
+
+// worker serves until there is nothing to be taken any more.
+func (s *Server) worker(base context.Context) {
+	ended := false
+	defer func() {
+		if !ended { // by a handler's runtime.Goexit, which nothing stops; another takes its place
+			s.pool.workers.Go(func() { s.worker(base) })
+		}
+	}()
+	lead := make(chan struct{}, 1)
+	for {
+		d := s.take(base, lead)
+		if d == nil {
+			break
+		}
+		s.serveOne(base, d)
+	}
+	ended = true
+}
+
+// take returns the next delivery, counted as busy, or nil when the worker is to end. Lead is the worker's own, empty and with room for one.
+func (s *Server) take(base context.Context, lead chan struct{}) *transport.Delivery {
+	p := &s.pool
+	p.mu.Lock()
+	sh := p.shift
+	if sh == nil {
+		p.made--
+		p.mu.Unlock()
+		return nil
+	}
+	p.asking++
+	follows := !p.shared && p.led
+	if follows {
+		p.queue = append(p.queue, lead)
+	} else {
+		p.led = true
+	}
+	p.mu.Unlock()
+	if follows {
+		<-lead
+	}
+	var d *transport.Delivery
+	err := context.Canceled
+	select {
+	case <-sh.over:
+	default:
+		d, err = s.listener.Next(sh.ctx)
+	}
+
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.asking--
+	if err != nil {
+		p.led = false
+		p.made--
+		p.end(sh, err)
+		if p.asking == 0 {
+			p.left.Broadcast()
+		}
+		return nil
+	}
+	s.pool.busy.Add(1)
+	switch n := len(p.queue); {
+	case n > 0:
+		p.queue[n-1] <- struct{}{}
+		p.queue = p.queue[:n-1]
+	case p.asking == 0 && p.made < p.most && p.shift != nil:
+		p.led = false
+		p.made++
+		s.pool.workers.Go(func() { s.worker(base) })
+	default:
+		p.led = false
+	}
+	if p.shift == nil && p.asking == 0 {
+		p.left.Broadcast()
+	}
+	return d
+}
+
+// serveOne serves what take returned.
+func (s *Server) serveOne(base context.Context, d *transport.Delivery) {
+	defer s.finished()
+	if s.unacked == nil || s.admit(base, d) {
+		s.serve(base, d)
+	}
+}
+
+// finished counts a delivery that is neither in hand nor running any more.
+func (s *Server) finished() {
+	if s.pool.busy.Add(-1) > 0 {
+		return
+	}
+	if idle := s.pool.idle.Load(); idle != nil {
+		(*idle)()
+	}
+}
