@@ -16,7 +16,7 @@ var (
 	fullFlag   = flag.Bool("compare.full", false, "rounds that are long enough to mean something, one group after the other, and docs/benchmarks.md written anew; without it a short version")
 	groupsFlag = flag.String("compare.groups", "", "names of the groups, separated by blanks or commas; default: all")
 	roundsFlag = flag.Int("compare.rounds", 9, "rounds of each contender in a full run")
-	roundFlag  = flag.Duration("compare.round", 900*time.Millisecond, "length of a round in a full run")
+	roundFlag  = flag.Duration("compare.round", 800*time.Millisecond, "length of a round in a full run")
 	jsonFlag   = flag.String("compare.json", "", "file for what this run found, as JSON")
 	writeFlag  = flag.Bool("compare.write", false, "have TestDocument write the generated parts anew from docs/benchmarks/results.json, without measuring")
 )
