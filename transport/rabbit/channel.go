@@ -27,6 +27,7 @@ type channel struct {
 	confirming bool
 	published  uint64      // messages, since confirming
 	waiting    []confirmer // for confirms of the last of them, in order; nil = confirmed
+	heard      int         // of waiting, from its start: confirmed
 }
 
 // A confirmer hears, in the connection's reader, which must not wait for it, that the broker has confirmed its
@@ -73,9 +74,17 @@ func (c *channel) put(p *publication, to confirmer) error {
 	}
 	if c.confirming {
 		c.published++
-		c.waiting = append(c.waiting, to)
+		c.await(to)
 	}
 	return nil
+}
+
+// await has to hear of the message that was published last. The room of those that were confirmed is used again.
+func (c *channel) await(to confirmer) {
+	if len(c.waiting) == cap(c.waiting) && 2*c.heard >= len(c.waiting) {
+		c.waiting, c.heard = c.waiting[:copy(c.waiting, c.waiting[c.heard:])], 0
+	}
+	c.waiting = append(c.waiting, to)
 }
 
 // settled deals with a confirm.
@@ -84,23 +93,21 @@ func (c *channel) settled(in *cursor, ok bool) error {
 	m := c.mux
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	first := c.published - uint64(len(c.waiting)) + 1
+	first := c.published - uint64(len(c.waiting)-c.heard) + 1
 	if in.bad || tag < first && !multiple || tag > c.published {
 		return fmt.Errorf("%w: confirm of message %d of %d", errSyntax, tag, c.published)
 	}
-	i := int(tag - first)
+	last := c.heard + int(tag-first)
 	if multiple {
-		for j := range i + 1 {
-			c.tell(j, ok)
+		for i := c.heard; i <= last; i++ {
+			c.tell(i, ok)
 		}
 	} else {
-		c.tell(i, ok)
+		c.tell(last, ok)
 	}
-	n := 0
-	for n < len(c.waiting) && c.waiting[n] == nil {
-		n++
+	for c.heard < len(c.waiting) && c.waiting[c.heard] == nil {
+		c.heard++
 	}
-	c.waiting = c.waiting[n:]
 	return nil
 }
 

@@ -188,7 +188,7 @@ func TestPublishedFramesDoNotMixWithTheLibrarys(t *testing.T) {
 		for _, n := range sizes {
 			answer := &confirmation{done: make(chan bool, 1)}
 			body := bytes.Repeat([]byte{'a' + byte(round)}, n)
-			if err := ours.publish(&publication{key: queue, mandatory: true, expiration: "60000", body: body}, answer); err != nil {
+			if err := ours.publish(&publication{key: queue, mandatory: true, expires: time.Minute, body: body}, answer); err != nil {
 				t.Fatal(err)
 			}
 			d := receive(t, in, "the message")

@@ -35,7 +35,7 @@ type session struct {
 	why  error         // written before gone is closed
 
 	limit    atomic.Int64 // the most bytes of a body that the broker takes
-	declared sync.Map     // names of exchanges, and routes of queues, that this session has declared for publishing
+	declared declarations // by this session, for publishing
 	running  sync.WaitGroup
 }
 

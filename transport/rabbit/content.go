@@ -3,6 +3,7 @@ package rabbit
 import (
 	"fmt"
 	"slices"
+	"sync"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 )
@@ -17,6 +18,9 @@ type content struct {
 	body     []byte
 	headed   bool // the header was read
 	texts    texts
+
+	expiration lastText
+	deliveries deliveries
 }
 
 // firstBody is the most room made for a body before its bytes are there. It doubles with those that are.
@@ -24,8 +28,8 @@ const firstBody = 1 << 20
 
 // deliver begins with a basic.deliver, after the consumer tag.
 func (c *content) deliver(in *cursor, to *consumer) error {
-	c.to = to
-	c.delivery = &amqp.Delivery{
+	c.to, c.delivery = to, c.deliveries.get()
+	*c.delivery = amqp.Delivery{
 		DeliveryTag: in.longlong(),
 		Redelivered: in.octet()&1 != 0,
 		Exchange:    c.texts.text(in.shortstr()),
@@ -95,7 +99,7 @@ func (c *content) properties(in *cursor) {
 		d.ReplyTo = string(in.shortstr())
 	}
 	if has(hasExpiration) {
-		d.Expiration = string(in.shortstr())
+		d.Expiration = c.expiration.text(in.shortstr())
 	}
 	if has(hasMessageID) {
 		d.MessageId = string(in.shortstr())
@@ -167,4 +171,30 @@ func (t *texts) text(b []byte) string {
 		t.known[s] = s
 	}
 	return s
+}
+
+// A lastText keeps one text that is often the same as the last time.
+type lastText string
+
+func (t *lastText) text(b []byte) string {
+	if string(b) != string(*t) {
+		*t = lastText(b)
+	}
+	return string(*t)
+}
+
+// deliveries are used one after the other.
+type deliveries struct{ pool sync.Pool }
+
+func (s *deliveries) get() *amqp.Delivery {
+	if d, ok := s.pool.Get().(*amqp.Delivery); ok {
+		return d
+	}
+	return new(amqp.Delivery)
+}
+
+// put takes one back that nobody uses any more. Its texts and its body may still be in use.
+func (s *deliveries) put(d *amqp.Delivery) {
+	*d = amqp.Delivery{}
+	s.pool.Put(d)
 }

@@ -143,3 +143,37 @@ func bindingKeys(wants, has, key string) []string {
 	}
 	return nil
 }
+
+// declarations are exchanges, and queues with their exchanges; a route without a key is an exchange alone.
+type declarations struct {
+	mu    sync.RWMutex
+	known map[route]struct{}
+}
+
+func (d *declarations) has(what route) bool {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	_, ok := d.known[what]
+	return ok
+}
+
+func (d *declarations) add(what route) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.known == nil {
+		d.known = make(map[route]struct{})
+	}
+	d.known[what] = struct{}{}
+}
+
+func (d *declarations) forget(what route) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.known, what)
+}
+
+func (d *declarations) clear() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	clear(d.known)
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"slices"
+	"strconv"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -132,7 +133,7 @@ func appendPublish(dst []byte, channel uint16, most int, p *publication) []byte 
 // appendProperties appends those of every message of ours, the same bytes as upstream's (RMQ-PUB-02).
 func appendProperties(dst []byte, p *publication) []byte {
 	flags := uint16(hasContentType | hasContentEncoding | hasHeaders | hasDeliveryMode | hasPriority)
-	if p.expiration != "" {
+	if p.expires > 0 {
 		flags |= hasExpiration
 	}
 	if p.probe != "" {
@@ -143,13 +144,21 @@ func appendProperties(dst []byte, p *publication) []byte {
 	dst = appendShort(dst, "utf-8")
 	dst = appendHeaders(dst, p)
 	dst = append(dst, amqp.Persistent, 0)
-	if p.expiration != "" {
-		dst = appendShort(dst, p.expiration)
+	if p.expires > 0 {
+		dst = appendExpiration(dst, p.expires)
 	}
 	if p.probe != "" {
 		dst = appendShort(dst, p.probe)
 		dst = appendShort(dst, probeType)
 	}
+	return dst
+}
+
+// appendExpiration appends the property of that name (RMQ-PUB-03): milliseconds, truncated.
+func appendExpiration(dst []byte, d time.Duration) []byte {
+	start := len(dst)
+	dst = strconv.AppendInt(append(dst, 0), d.Milliseconds(), 10)
+	dst[start] = byte(len(dst) - start - 1)
 	return dst
 }
 

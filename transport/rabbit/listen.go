@@ -168,7 +168,9 @@ func (l *listener) Next(ctx context.Context) (*transport.Delivery, error) {
 			l.strayed(i)
 		}
 		if m := l.read(l.sub, d); m != nil {
-			return l.hand(l.sub, i, d, m), nil
+			out := l.hand(l.sub, i, d, m)
+			l.sub.ch.incoming.deliveries.put(d)
+			return out, nil
 		}
 	}
 }

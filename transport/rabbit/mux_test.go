@@ -147,7 +147,7 @@ for headers, more in (({}, {}), ({}, {"expiration": "60000"}), ({"compression": 
 		t.Fatalf("%v; install it with: apt-get install python3-oslo.messaging", err)
 	}
 	lines := strings.Fields(string(out))
-	publications := []publication{{}, {expiration: "60000"}, {compression: "gzip"}, {headers: map[string]string{"traceparent": "00-1-2-01"}}}
+	publications := []publication{{}, {expires: time.Minute}, {compression: "gzip"}, {headers: map[string]string{"traceparent": "00-1-2-01"}}}
 	if len(lines) != len(publications) {
 		t.Fatalf("python printed %q", out)
 	}

@@ -74,16 +74,15 @@ func (l *link) forget(at route) {
 	s := l.live
 	l.mu.Unlock()
 	if s != nil {
-		s.declared.Delete(at)
+		s.declared.forget(at)
 	}
 }
 
 // has says which queue, or else which exchange, p needs, and whether it was declared in this session.
-func (s *session) has(p *publication) (key any, declared bool) {
-	key = p.exchange.name
+func (s *session) has(p *publication) (what route, declared bool) {
+	what.exchange = p.exchange.name
 	if p.queue != nil {
-		key = route{p.exchange.name, p.key}
+		what.key = p.key
 	}
-	_, declared = s.declared.Load(key)
-	return key, declared
+	return what, s.declared.has(what)
 }

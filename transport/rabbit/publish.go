@@ -65,7 +65,7 @@ func (p *publisher) run(s *session) {
 			o.why = <-o.closes
 			if o.why != nil && o.why.Code == amqp.NotFound {
 				// An exchange was deleted, as an auto-delete one is with its last queue. All who send declare theirs again.
-				s.declared.Clear()
+				s.declared.clear()
 			}
 			p.link.update(func() { p.cur = nil })
 			close(o.gone)
@@ -119,9 +119,9 @@ type publication struct {
 	exchange    exchange // name "" = the default one, which need not be declared
 	key         string
 	mandatory   bool
-	queue       *queue // to be declared with the exchange; nil = none
-	expiration  string // milliseconds
-	probe       string // the id of a probe; "" for all else
+	queue       *queue        // to be declared with the exchange; nil = none
+	expires     time.Duration // 0 = never
+	probe       string        // the id of a probe; "" for all else
 	body        []byte
 	buf         *[]byte            // body's, from bodies; nil when it belongs to somebody else
 	compression string             // of body; "" = none
@@ -154,15 +154,7 @@ func (c *confirmations) get() *confirmation {
 
 func (c *confirmations) put(heard *confirmation) { c.pool.Put(heard) }
 
-// expiration is the property of that name (RMQ-PUB-03): milliseconds, truncated; "" for none.
-func expiration(d time.Duration) string {
-	if d <= 0 {
-		return ""
-	}
-	return strconv.FormatInt(d.Milliseconds(), 10)
-}
-
-// expires reads the property back; anything but a number of milliseconds is no expiration to RabbitMQ either.
+// expires reads the property expiration (see appendExpiration); anything but a number of milliseconds is no expiration to RabbitMQ either.
 func expires(property string) time.Duration {
 	if property == "" {
 		return 0

@@ -104,7 +104,7 @@ func (t *Transport) send(ctx context.Context, to transport.Address, m *transport
 		}
 		p.mandatory = true
 		if m.ReplyTo != "" {
-			p.expiration = expiration(m.Expires)
+			p.expires = max(m.Expires, 0)
 		}
 		return t.request(ctx, &p)
 	case transport.Fanout:
@@ -266,22 +266,27 @@ func (t *Transport) ready(ctx context.Context, o *outlet, p *publication) error 
 	if p.exchange.name == "" {
 		return nil
 	}
-	if _, ok := o.session.has(p); ok {
+	what, ok := o.session.has(p)
+	if ok {
 		return nil
 	}
-	return o.session.do(ctx, func(su *setup) error {
-		what, ok := o.session.has(p)
-		if ok {
+	return t.prepare(ctx, o.session, what, p.exchange, p.queue)
+}
+
+// prepare declares the queue or, where it is nil, the exchange. It is not given the publication, which so stays on its sender's stack.
+func (t *Transport) prepare(ctx context.Context, s *session, what route, x exchange, q *queue) error {
+	return s.do(ctx, func(su *setup) error {
+		if s.declared.has(what) {
 			return nil // by another sender, while this one waited for its turn
 		}
 		var err error
-		if p.queue != nil {
-			err = t.declarer.queue(su, *p.queue)
+		if q != nil {
+			err = t.declarer.queue(su, *q)
 		} else {
-			err = t.declarer.exchange(su, p.exchange)
+			err = t.declarer.exchange(su, x)
 		}
 		if err == nil {
-			o.session.declared.Store(what, true)
+			s.declared.add(what)
 		}
 		return err
 	})
