@@ -23,8 +23,9 @@ type content struct {
 	deliveries deliveries
 }
 
-// firstBody is the most room made for a body before its bytes are there. It doubles with those that are.
-const firstBody = 1 << 20
+// firstBody is the most room made for a body before its bytes are there; beyond, it doubles with those that are. It is the longest body
+// that RabbitMQ takes by default, from 4.0 on: room that grows is copied and cleared again each time.
+const firstBody = 16 << 20
 
 // deliver begins with a basic.deliver, after the consumer tag.
 func (c *content) deliver(in *cursor, to *consumer) error {

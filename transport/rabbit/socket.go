@@ -20,8 +20,10 @@ const (
 	backlogLimit = 1 << 20
 	// sharedFor is how long senders leave the writing to the goroutine after several sent at a time.
 	sharedFor = 100 * time.Millisecond
-	// keepBuffer is the largest write buffer kept for the next round.
+	// keepBuffer is the largest write buffer kept for the next round, and keepLarge the largest that is kept after a round that has used
+	// a quarter of it or more: so the next small message, or heartbeat, lets it go.
 	keepBuffer = 1 << 20
+	keepLarge  = 4 << 20
 )
 
 // A socket is a net.Conn whose Write only takes the bytes; one goroutine hands them to the kernel. So the
@@ -252,7 +254,7 @@ func (s *socket) round(by *direct) (last bool) {
 	switch {
 	case err == nil && n < len(buf):
 		s.pending = append(buf[n:], s.pending...)
-	case cap(buf) <= keepBuffer:
+	case cap(buf) <= keepBuffer, cap(buf) <= keepLarge && len(buf) >= cap(buf)/4:
 		s.spare = buf
 	}
 	if err == nil && n == len(buf) {
