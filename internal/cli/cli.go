@@ -45,8 +45,11 @@ func Run(ctx context.Context, args []string, s Streams, lookup func(string) (str
 	if err == nil {
 		return 0
 	}
-	if errors.Is(err, errFound) {
+	switch {
+	case errors.Is(err, errFound):
 		return codeFound // what it found is on standard output
+	case errors.Is(err, errCutShort):
+		return codeInterrupted
 	}
 	if !a.started {
 		err = &usageError{cause: err}
@@ -138,6 +141,7 @@ func (a *app) root() *cobra.Command {
 		{"See what is the matter with a RabbitMQ bus, and change nothing:", []*cobra.Command{
 			a.doctor(), a.why(), a.ls(), a.describe(), a.who(), a.top(), a.tail(), a.trace(), a.plan(),
 		}},
+		{"Measure a bus:", []*cobra.Command{a.bench()}},
 		{"Clear up queues:", []*cobra.Command{a.orphans(), a.drainQueue(), a.purge()}},
 		{"Build and configure services:", []*cobra.Command{a.new(), a.flow(), a.config(), a.zmq()}},
 	} {

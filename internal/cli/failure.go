@@ -42,6 +42,9 @@ var kinds = map[int]string{
 // not read the result. It is not printed.
 var errFound = errors.New("something bad was found")
 
+// errCutShort ends a command that was interrupted, and has printed its result so far. It is not printed.
+var errCutShort = errors.New("interrupted")
+
 // messagingTimeout is how a server says that time ran out over there: its handler's deadline, which is the
 // caller's and can pass on either side first, or a call that the handler made.
 var messagingTimeout = rpc.ErrorClass{Module: "oslo_messaging.exceptions", Name: "MessagingTimeout"}
