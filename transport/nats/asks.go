@@ -1,42 +1,33 @@
 package nats
 
 import (
+	"bytes"
 	"context"
 	"strconv"
-	"strings"
 	"sync"
-
-	"github.com/nats-io/nats.go"
 )
 
 // asks pairs what we ask of servers and of other clients with what they answer. One subscription serves all.
 type asks struct {
 	conn   *Conn
-	prefix string        // of the subjects that answers come to
-	ended  chan struct{} // the subscription's goroutine is gone
+	prefix string // of the subjects that answers come to
 
 	mu      sync.Mutex
 	last    uint64
 	looped  loop
-	waiting map[uint64]chan<- *nats.Msg
+	waiting map[uint64]chan<- message
 }
 
-func (a *asks) start(c *Conn) error {
+func (a *asks) start(c *Conn) {
 	a.conn = c
 	a.prefix = c.prefix + replyToken + "." + newToken() + "."
-	a.waiting = map[uint64]chan<- *nats.Msg{}
-	a.ended = make(chan struct{})
-	sub, err := c.nc.Subscribe(a.prefix+"*", a.answer)
-	if err != nil {
-		return err
-	}
-	onEnd(sub, func() { close(a.ended) })
-	return sub.SetPendingLimits(-1, -1)
+	a.waiting = map[uint64]chan<- message{}
+	c.subscriptions.add(&subscription{subject: a.prefix + "*", receive: a.answer})
 }
 
-// answer runs on the subscription's goroutine and never blocks: an answer too many is dropped.
-func (a *asks) answer(m *nats.Msg) {
-	id, err := strconv.ParseUint(strings.TrimPrefix(m.Subject, a.prefix), 36, 64)
+// answer never blocks: an answer too many is dropped.
+func (a *asks) answer(m message) {
+	id, err := strconv.ParseUint(string(bytes.TrimPrefix(m.subject, []byte(a.prefix))), 36, 64)
 	if err != nil {
 		return
 	}
@@ -53,42 +44,39 @@ func (a *asks) answer(m *nats.Msg) {
 	}
 }
 
-// open returns the subject to have answers sent to; they come to ch, as many as it holds, until done is called.
-func (a *asks) open(ch chan<- *nats.Msg) (subject string, done func()) {
+// open returns the subject to have answers sent to; they come to ch, as many as it holds, until done is called with the id.
+func (a *asks) open(ch chan<- message) (subject []byte, id uint64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.last++
-	id := a.last
-	a.waiting[id] = ch
-	return a.subject(id), func() {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		delete(a.waiting, id)
-	}
+	a.waiting[a.last] = ch
+	return a.subject(a.last), a.last
 }
 
-func (a *asks) subject(id uint64) string { return a.prefix + strconv.FormatUint(id, 36) }
+func (a *asks) done(id uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.waiting, id)
+}
 
-// ask sends m and waits for one answer. The error is ctx's, nats.go's, or errLinkLost.
-func (a *asks) ask(ctx context.Context, l *link, m *nats.Msg) (*nats.Msg, error) {
-	ch := make(chan *nats.Msg, 1)
-	reply, done := a.open(ch)
-	defer done()
-	m.Reply = reply
-	if err := a.conn.nc.PublishMsg(m); err != nil {
-		return nil, err
+func (a *asks) subject(id uint64) []byte {
+	return strconv.AppendUint(append(make([]byte, 0, len(a.prefix)+13), a.prefix...), id, 36)
+}
+
+// ask sends a message and waits for one answer. The error is ctx's, that of Conn.hand, or errLinkLost.
+func (a *asks) ask(ctx context.Context, l *link, subject []byte, h header, body []byte) (message, error) {
+	ch := make(chan message, 1)
+	reply, id := a.open(ch)
+	defer a.done(id)
+	if err := a.conn.hand(subject, reply, h, body); err != nil {
+		return message{}, err
 	}
 	select {
 	case answer := <-ch:
 		return answer, nil
 	case <-l.lost:
-		return nil, errLinkLost
+		return message{}, errLinkLost
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return message{}, context.Cause(ctx)
 	}
-}
-
-// noResponders says whether m is the server's word that nobody listens.
-func noResponders(m *nats.Msg) bool {
-	return len(m.Data) == 0 && m.Header.Get("Status") == "503"
 }

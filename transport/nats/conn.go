@@ -50,6 +50,8 @@ type Conn struct {
 	asks   asks
 	keeper keeper
 
+	subscriptions subscriptions
+
 	counters counters
 	notified sync.Map // subjects of notifications to the *link on which their streams were made
 
@@ -149,11 +151,7 @@ func Open(ctx context.Context, cfg Config) (*Conn, error) {
 		return nil, fmt.Errorf("nats: connect to %s: %w", strings.Join(cfg.Servers, ", "), err)
 	}
 	c.up(c.nc, false)
-	if err := c.asks.start(c); err != nil {
-		c.nc.Close()
-		<-c.gone
-		return nil, fmt.Errorf("nats: subscribe: %w", err)
-	}
+	c.asks.start(c)
 	c.keeper.start(ctx, c)
 	return c, nil
 }
@@ -170,17 +168,7 @@ func (c *Conn) connect(ctx context.Context) error {
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	c.endDials = end
 	stop := context.AfterFunc(ctx, end)
-	d := &dialer{dial: func(network, address string) (net.Conn, error) {
-		ctx, cancel := context.WithTimeout(life, connectTimeout)
-		defer cancel()
-		conn, err := c.cfg.Dial(ctx, network, address)
-		if err != nil {
-			return nil, err
-		}
-		s := newSocket(conn)
-		c.socket.Store(s)
-		return s, nil
-	}}
+	d := &dialer{conn: c, life: life}
 	urls := make([]string, len(c.cfg.Servers))
 	for i, s := range c.cfg.Servers {
 		urls[i] = "nats://" + s
@@ -193,6 +181,7 @@ func (c *Conn) connect(ctx context.Context) error {
 		identity,
 		nats.Name(fmt.Sprintf("%s:%d", c.cfg.Program, os.Getpid())),
 		nats.SetCustomDialer(d),
+		nats.SkipHostLookup(), // the dialer does, and checks certificates by name
 		nats.Timeout(timeout),
 		nats.PingInterval(pingInterval),
 		nats.MaxPingsOutstanding(maxPingsOut),
@@ -229,32 +218,6 @@ func (c *Conn) connect(ctx context.Context) error {
 		return explain(c.cfg, d.last(err))
 	}
 	return nil
-}
-
-// A dialer remembers why it failed: nats.go does not say.
-type dialer struct {
-	dial func(network, address string) (net.Conn, error)
-	mu   sync.Mutex
-	err  error
-}
-
-// Dial implements nats.CustomDialer.
-func (d *dialer) Dial(network, address string) (net.Conn, error) {
-	conn, err := d.dial(network, address)
-	d.mu.Lock()
-	d.err = err
-	d.mu.Unlock()
-	return conn, err
-}
-
-// last is the reason behind err.
-func (d *dialer) last(err error) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if errors.Is(err, nats.ErrNoServers) && d.err != nil {
-		return d.err
-	}
-	return err
 }
 
 // explain adds what to do.
@@ -367,7 +330,7 @@ func (c *Conn) whileLinked(ctx context.Context, step func(context.Context) error
 		case err == nil, ctx.Err() != nil:
 			return err
 		case l.isLost():
-		case errors.Is(err, nats.ErrReconnectBufExceeded):
+		case errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, errAway):
 			if err := c.rest(ctx, callbackPause); err != nil {
 				return err
 			}
@@ -423,7 +386,6 @@ func (c *Conn) Close(ctx context.Context) error {
 	c.endDials() // or Close waits for a dial in progress
 	c.nc.Close()
 	<-c.gone
-	<-c.asks.ended
 	for _, l := range listeners {
 		l.end()
 	}

@@ -53,7 +53,10 @@
 // # Goroutines
 //
 // Per connection: those of nats.go, one for its callbacks, one that writes to the socket, and one keeper, which
-// rebuilds queues after the connection came back, renews the claim on unsettled casts, and re-opens pulls. Per topic listener: five
-// of nats.go, one for each subscription, which put messages into the listener's backlog and never block.
+// rebuilds queues after the connection came back, renews the claim on unsettled casts, and re-opens pulls. Listeners have none:
+// what comes in for them is put into their backlogs, without blocking, by the goroutine in which nats.go reads.
 // [Conn.Close] waits for all of them.
+//
+// nats.go connects, says who we are, keeps the connection alive, and asks JetStream to make streams and consumers. Messages pass it by: package
+// files reader.go, socket.go and subscribe.go, and docs/adr/0033.
 package nats

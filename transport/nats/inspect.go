@@ -97,11 +97,10 @@ func (c *Conn) inspect(ctx context.Context, at transport.Address, s *transport.A
 // subscribed and do not answer, as when their process is stopped or the network has just lost them.
 func (c *Conn) probe(ctx context.Context, l *link, at transport.Address) ([]string, error) {
 	at.Server = ""
-	answers := make(chan *nats.Msg, probeLimit)
-	reply, done := c.asks.open(answers)
-	defer done()
-	err := c.nc.PublishMsg(&nats.Msg{Subject: c.subject(fanoutToken, at), Reply: reply, Header: nats.Header{headerProbe: {"1"}}})
-	if err != nil {
+	answers := make(chan message, probeLimit)
+	reply, id := c.asks.open(answers)
+	defer c.asks.done(id)
+	if err := c.hand([]byte(c.subject(fanoutToken, at)), reply, header(nil).add(headerProbe, "1"), nil); err != nil {
 		return nil, c.publishError(err, 0)
 	}
 	patience := probePatience
@@ -117,7 +116,7 @@ func (c *Conn) probe(ctx context.Context, l *link, at transport.Address) ([]stri
 			if noResponders(m) {
 				return []string{}, nil
 			}
-			names = append(names, string(m.Data))
+			names = append(names, string(m.data))
 			quiet.Reset(probeQuiet)
 		case <-quiet.C:
 			return names, nil

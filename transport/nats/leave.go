@@ -36,43 +36,40 @@ func (l *topicListener) Close(ctx context.Context) error {
 
 // unsubscribe ends some subscriptions, and gives back what came from them and was not returned by Next.
 func (l *topicListener) unsubscribe(ctx context.Context, what string, which func(*subscription) bool, from func(arrival) bool) error {
-	leave := (*nats.Subscription).Drain
-	if l.conn.link.Load() == nil {
-		leave = (*nats.Subscription).Unsubscribe // draining would wait for a server that is away
-	}
 	for _, sub := range l.subs {
-		if !which(sub) {
-			continue
-		}
-		// A subscription that has ended already, with the connection or by an earlier Close, needs neither.
-		if err := leave(sub.Subscription); err != nil && !errors.Is(err, nats.ErrBadSubscription) && !errors.Is(err, nats.ErrConnectionClosed) {
-			l.conn.log.Debug("nats: unsubscribe", "subject", sub.Subject, "error", err)
+		if which(sub) {
+			l.conn.subscriptions.leave(sub)
 		}
 	}
-	var err error
+	err := l.flush(ctx) // what the server has sent before it heard of that is received by then
 	for _, sub := range l.subs {
-		if !which(sub) {
-			continue
-		}
-		select {
-		case <-sub.ended:
-		case <-ctx.Done():
-			err = context.Cause(ctx)
+		if which(sub) {
+			l.conn.subscriptions.forget(sub)
 		}
 	}
 	l.giveBack(ctx, from)
 	if l.isDone() {
 		l.forget()
 	}
-	if err == nil && l.conn.link.Load() != nil {
-		if err = flush(ctx, l.conn.nc); errors.Is(err, nats.ErrConnectionClosed) {
-			err = nil
-		}
+	if err == nil {
+		err = l.flush(ctx)
 	}
 	if err != nil {
 		return fmt.Errorf("nats: %s %s: %w", what, l.Addr(), err)
 	}
 	return nil
+}
+
+// flush waits until the server has read what was written, if it is there.
+func (l *topicListener) flush(ctx context.Context) error {
+	if l.conn.link.Load() == nil {
+		return nil
+	}
+	err := flush(ctx, l.conn.nc)
+	if errors.Is(err, nats.ErrConnectionClosed) {
+		return nil
+	}
+	return err
 }
 
 // giveBack returns what Next never returned: casts to their queues, calls to the topic's other servers. Where there are none
@@ -88,45 +85,45 @@ func (l *topicListener) giveBack(ctx context.Context, which func(arrival) bool) 
 			continue
 		}
 		if a.queue != nil {
-			delete(l.held, a.msg.Reply)
+			delete(l.held, a.ack)
 		} else {
-			l.bytes -= len(a.msg.Data)
+			l.bytes -= len(a.data)
 		}
 		back = append(back, a)
 	}
 	l.mu.Unlock()
 	deserted := map[string]bool{}
 	for _, a := range back {
-		nobody, asked := deserted[a.msg.Subject]
+		nobody, asked := deserted[string(a.subject)]
 		if !asked && a.queue == nil && a.kind == transport.Topic {
-			nobody = l.deserted(ctx, a.msg.Subject)
-			deserted[a.msg.Subject] = nobody
+			nobody = l.deserted(ctx, a.subject)
+			deserted[string(a.subject)] = nobody
 		}
 		if !nobody {
 			l.giveBackLate(a)
-		} else if err := l.conn.nc.PublishMsg(&nats.Msg{Subject: a.msg.Reply, Header: nats.Header{"Status": {"503"}}}); err != nil {
-			l.conn.log.Error("nats: call dropped: nobody listens any more, and the caller cannot be told", "subject", a.msg.Subject, "error", err)
+		} else if err := l.conn.hand(a.reply, nil, header(nobodyThere), nil); err != nil {
+			l.conn.log.Error("nats: call dropped: nobody listens any more, and the caller cannot be told", "subject", string(a.subject), "error", err)
 		}
 	}
 }
 
 // deserted says that nobody listens on the subject of calls, as far as can be found out. The server tells that to who makes
 // a request, which is not the one who sends it again.
-func (l *topicListener) deserted(ctx context.Context, subject string) bool {
+func (l *topicListener) deserted(ctx context.Context, subject []byte) bool {
 	up := l.conn.link.Load()
 	if up == nil {
 		return false
 	}
 	ctx, cancel := context.WithTimeout(ctx, probePatience)
 	defer cancel()
-	m, err := l.conn.asks.ask(ctx, up, &nats.Msg{Subject: subject, Header: nats.Header{headerProbe: {"1"}}})
+	m, err := l.conn.asks.ask(ctx, up, subject, header(nil).add(headerProbe, "1"), nil)
 	return err == nil && noResponders(m)
 }
 
 // giveBackLate returns what came before its subscription ended, and has nobody to tell but the log.
 func (l *topicListener) giveBackLate(a arrival) {
 	if err := l.giveBackOne(a); err != nil {
-		l.conn.log.Error("nats: message not given back", "subject", a.msg.Subject, "error", err)
+		l.conn.log.Error("nats: message not given back", "subject", string(a.subject), "error", err)
 	}
 }
 
@@ -134,21 +131,21 @@ func (l *topicListener) giveBackLate(a arrival) {
 // whose caller has gone.
 func (l *topicListener) giveBackOne(a arrival) error {
 	if a.queue != nil {
-		return l.conn.nc.Publish(a.msg.Reply, []byte("-NAK"))
+		return l.conn.hand(a.reply, nil, nil, []byte("-NAK"))
 	}
 	if a.kind != transport.Topic {
 		return nil
 	}
-	reply, alive := remainingTTL(a.msg.Reply, time.Since(a.at))
+	reply, alive := remainingTTL(string(a.reply), time.Since(a.at))
 	if !alive {
 		return nil
 	}
-	return l.conn.hand(a.msg.Subject, reply, a.msg.Header, a.msg.Data)
+	return l.conn.hand(a.subject, []byte(reply), a.header, a.data)
 }
 
 // remainingTTL is a call's reply subject with the time that it waited taken off.
 func remainingTTL(reply string, waited time.Duration) (rest string, alive bool) {
-	ttl := callTTL(reply)
+	ttl := callTTL([]byte(reply))
 	if ttl == 0 {
 		return reply, true
 	}
@@ -176,7 +173,7 @@ func (l *topicListener) release() {
 	clear(l.held)
 	l.mu.Unlock()
 	for _, ack := range claims {
-		if err := l.conn.nc.Publish(ack, []byte("-NAK")); err != nil {
+		if err := l.conn.hand([]byte(ack), nil, nil, []byte("-NAK")); err != nil {
 			return // the queue notices that no claim is renewed
 		}
 	}

@@ -1,11 +1,11 @@
 package nats
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -49,19 +49,13 @@ type topicListener struct {
 	given     func(arrival) bool   // what went back of the backlog; what still comes follows. nil = nothing
 }
 
-// A subscription is one of a listener's, with its end.
-type subscription struct {
-	*nats.Subscription
-	shared bool          // with the topic's other servers
-	ended  chan struct{} // closed when its goroutine has ended
-}
-
 // An arrival is a message in the backlog.
 type arrival struct {
-	msg    *nats.Msg
+	message
 	kind   transport.Kind
 	server bool       // addressed to this server
 	queue  *castQueue // nil for calls and fanout messages
+	ack    string     // reply of what came from a queue: where it is acknowledged
 	at     time.Time
 }
 
@@ -116,7 +110,7 @@ func (c *Conn) listen(ctx context.Context, from transport.Address, o transport.L
 		inbox: c.prefix + replyToken + "." + newToken() + ".",
 		held:  map[string]time.Time{},
 	}
-	if err := l.open(ctx, l.sources()); err != nil {
+	if err := l.open(ctx); err != nil {
 		err = errors.Join(err, l.Close(ctx))
 		c.remove(l)
 		return nil, err
@@ -124,46 +118,31 @@ func (c *Conn) listen(ctx context.Context, from transport.Address, o transport.L
 	return l, nil
 }
 
-// A source is where messages come from.
-type source struct {
-	subject, group string
-	shared         bool // with others
-	receive        nats.MsgHandler
-}
-
 // sources are the listener's, with its queues.
-func (l *topicListener) sources() []source {
+func (l *topicListener) sources() []*subscription {
 	if l.from.Kind == transport.Notification {
 		l.queues = []castQueue{newNotificationQueue(l, l.from, "0")}
-		return []source{{l.queues[0].inbox, "", true, l.receiveCast}}
+		return []*subscription{{subject: l.queues[0].inbox, shared: true, receive: l.receiveCast}}
 	}
 	shared := l.from
 	shared.Server = ""
 	l.queues = []castQueue{newCastQueue(l, shared, "0"), newCastQueue(l, l.from, "1")}
-	return []source{
-		{l.conn.subject(callToken, shared), queueGroup, true, func(m *nats.Msg) { l.receive(m, transport.Topic, false) }},
-		{l.conn.subject(callToken, l.from), queueGroup, false, func(m *nats.Msg) { l.receive(m, transport.Topic, true) }},
-		{l.conn.subject(fanoutToken, shared), "", false, func(m *nats.Msg) { l.receive(m, transport.Fanout, false) }},
-		{l.queues[0].inbox, "", true, l.receiveCast},
-		{l.queues[1].inbox, "", false, l.receiveCast},
+	return []*subscription{
+		{subject: l.conn.subject(callToken, shared), group: queueGroup, shared: true, receive: func(m message) { l.receive(m, transport.Topic, false) }},
+		{subject: l.conn.subject(callToken, l.from), group: queueGroup, receive: func(m message) { l.receive(m, transport.Topic, true) }},
+		{subject: l.conn.subject(fanoutToken, shared), receive: func(m message) { l.receive(m, transport.Fanout, false) }},
+		{subject: l.queues[0].inbox, shared: true, receive: l.receiveCast},
+		{subject: l.queues[1].inbox, receive: l.receiveCast},
 	}
 }
 
 // open subscribes, makes the queues and starts to take from them. The connection, which may be closed
 // meanwhile, learns of the listener when its subscriptions are complete.
-func (l *topicListener) open(ctx context.Context, from []source) error {
+func (l *topicListener) open(ctx context.Context) error {
 	c := l.conn
-	for _, s := range from {
-		sub, err := c.nc.QueueSubscribe(s.subject, s.group, s.receive)
-		if err != nil {
-			return err
-		}
-		own := &subscription{sub, s.shared, make(chan struct{})}
-		onEnd(sub, func() { close(own.ended) })
-		l.subs = append(l.subs, own)
-		if err := sub.SetPendingLimits(-1, -1); err != nil {
-			return err
-		}
+	l.subs = l.sources()
+	for _, sub := range l.subs {
+		c.subscriptions.add(sub)
 	}
 	if err := c.add(l); err != nil {
 		return err
@@ -176,27 +155,18 @@ func (l *topicListener) open(ctx context.Context, from []source) error {
 	})
 }
 
-// onEnd has done called once the subscription has ended, even if it has already.
-func onEnd(sub *nats.Subscription, done func()) {
-	done = sync.OnceFunc(done)
-	sub.SetClosedHandler(func(string) { done() })
-	if !sub.IsValid() {
-		done()
-	}
-}
-
 // Addr implements [transport.Listener].
 func (l *topicListener) Addr() string { return l.from.String() }
 
-// receive takes a call or a fanout message. It runs on the subscription's goroutine and never blocks.
-func (l *topicListener) receive(m *nats.Msg, kind transport.Kind, server bool) {
-	if m.Header != nil && m.Header.Get(headerProbe) != "" {
-		if err := l.conn.nc.Publish(m.Reply, []byte(l.from.Server)); err != nil {
+// receive takes a call or a fanout message. It never blocks.
+func (l *topicListener) receive(m message, kind transport.Kind, server bool) {
+	if m.header != nil && m.header.get(headerProbe) != "" {
+		if err := l.conn.hand(m.reply, nil, nil, []byte(l.from.Server)); err != nil {
 			l.conn.log.Debug("nats: answer a probe", "listener", l.Addr(), "error", err)
 		}
 		return
 	}
-	a := arrival{msg: m, kind: kind, server: server, at: time.Now()}
+	a := arrival{message: m, kind: kind, server: server, at: time.Now()}
 	l.mu.Lock()
 	if l.given != nil && l.given(a) {
 		l.mu.Unlock()
@@ -205,7 +175,7 @@ func (l *topicListener) receive(m *nats.Msg, kind transport.Kind, server bool) {
 	}
 	if l.backlog.Len() < MaxWaitingCalls && l.bytes < MaxWaitingBytes {
 		l.dropped = 0
-		l.bytes += len(m.Data)
+		l.bytes += len(m.data)
 		l.push(a)
 		return
 	}
@@ -215,9 +185,9 @@ func (l *topicListener) receive(m *nats.Msg, kind transport.Kind, server bool) {
 	if first {
 		l.conn.log.Error("nats: too many messages wait; calls go back to their callers, fanout messages are dropped", "listener", l.Addr())
 	}
-	if kind == transport.Topic && m.Reply != "" {
+	if kind == transport.Topic && len(m.reply) > 0 {
 		reason := fmt.Sprintf("server %s has %d calls waiting and takes no more", l.from.Server, MaxWaitingCalls)
-		if err := l.conn.nc.PublishMsg(&nats.Msg{Subject: m.Reply, Header: nats.Header{headerUndelivered: {reason}}}); err != nil {
+		if err := l.conn.hand(m.reply, nil, header(nil).add(headerUndelivered, reason), nil); err != nil {
 			l.conn.log.Error("nats: call dropped: too many wait, and the caller cannot be told", "listener", l.Addr(), "error", err)
 		}
 	}
@@ -271,7 +241,7 @@ func (l *topicListener) take(ctx context.Context) (arrival, error) {
 			a := l.backlog.Pop()
 			l.unsettled++
 			if a.queue == nil {
-				l.bytes -= len(a.msg.Data)
+				l.bytes -= len(a.data)
 			}
 			l.mu.Unlock()
 			return a, nil
@@ -293,17 +263,17 @@ func (l *topicListener) delivery(a arrival) *transport.Delivery {
 	waited := time.Since(a.at)
 	var ttl time.Duration
 	if a.queue == nil {
-		ttl = callTTL(a.msg.Reply)
+		ttl = callTTL(a.reply)
 	} else {
 		var stored time.Time
-		d.Deliveries, stored = parseAck(a.msg.Reply)
+		d.Deliveries, stored = parseAck(a.ack)
 		d.Redelivered = d.Deliveries > 1
-		if ttl = castTTL(a.msg); !stored.IsZero() {
+		if ttl = castTTL(a.header); !stored.IsZero() {
 			waited = max(time.Since(stored), waited)
 		}
 	}
 	if ttl > 0 && waited >= ttl {
-		l.conn.log.Info("nats: message dropped: it waited for longer than its sender does", "subject", a.msg.Subject, "waited", waited, "sender", ttl)
+		l.conn.log.Info("nats: message dropped: it waited for longer than its sender does", "subject", string(a.subject), "waited", waited, "sender", ttl)
 		d.drop()
 		return nil
 	}
@@ -311,16 +281,16 @@ func (l *topicListener) delivery(a arrival) *transport.Delivery {
 	if a.kind == transport.Notification {
 		parse = wire.ParseNotification
 	}
-	message, err := parse(a.msg.Data)
+	message, err := parse(a.data)
 	if err != nil {
-		l.conn.log.Error("nats: message dropped: it cannot be read", "subject", a.msg.Subject, "bytes", len(a.msg.Data), "error", err)
+		l.conn.log.Error("nats: message dropped: it cannot be read", "subject", string(a.subject), "bytes", len(a.data), "error", err)
 		d.drop()
 		return nil
 	}
 	if ttl > 0 {
 		message.Expires = ttl - waited
 	}
-	message.Headers = ownHeaders(a.msg.Header)
+	message.Headers = ownHeaders(a.header)
 	d.Message = message
 	d.To = transport.Address{Kind: a.kind, Exchange: l.from.Exchange, Topic: l.from.Topic}
 	if a.server {
@@ -331,33 +301,28 @@ func (l *topicListener) delivery(a arrival) *transport.Delivery {
 }
 
 // ownHeaders are those of the message's own, without NATS's and this package's, which have capital letters.
-func ownHeaders(all nats.Header) map[string]string {
+func ownHeaders(h header) map[string]string {
 	var own map[string]string
-	for name, values := range all {
-		if len(values) > 0 && transport.HeaderName(name) {
+	for name, value := range h.all() {
+		if transport.HeaderName(string(name)) {
 			if own == nil {
-				own = make(map[string]string, len(all))
+				own = map[string]string{}
 			}
-			own[name] = values[0]
+			own[string(name)] = string(value)
 		}
 	}
 	return own
 }
 
 // callTTL is the time that the caller waits, from a call's reply subject: om.<vhost>.reply.<caller>.<id>[.<ttl>].
-func callTTL(reply string) time.Duration {
-	if strings.Count(reply, ".") != 5 {
+func callTTL(reply []byte) time.Duration {
+	if bytes.Count(reply, []byte(".")) != 5 {
 		return 0
 	}
-	return milliseconds(reply[strings.LastIndexByte(reply, '.')+1:])
+	return milliseconds(string(reply[bytes.LastIndexByte(reply, '.')+1:]))
 }
 
-func castTTL(m *nats.Msg) time.Duration {
-	if m.Header == nil {
-		return 0
-	}
-	return milliseconds(m.Header.Get(headerTTL))
-}
+func castTTL(h header) time.Duration { return milliseconds(h.get(headerTTL)) }
 
 func milliseconds(s string) time.Duration {
 	n, err := strconv.ParseInt(s, 10, 64)
@@ -390,11 +355,11 @@ func (d *delivery) Requeue(ctx context.Context) error {
 	if d.kind != transport.Topic {
 		return fmt.Errorf("nats: requeue a fanout message: %w", errors.ErrUnsupported)
 	}
-	if d.listener.deserted(ctx, d.msg.Subject) {
+	if d.listener.deserted(ctx, d.subject) {
 		return fmt.Errorf("nats: requeue a call to which nobody else listens: %w", errors.ErrUnsupported)
 	}
 	if err := d.listener.giveBackOne(d.arrival); err != nil {
-		return fmt.Errorf("nats: requeue a call: %w", d.listener.conn.publishError(err, len(d.msg.Data)))
+		return fmt.Errorf("nats: requeue a call: %w", d.listener.conn.publishError(err, len(d.data)))
 	}
 	return nil
 }
@@ -417,8 +382,8 @@ func (d *delivery) settle(verdict string) error {
 		l.signal()
 		return nil
 	}
-	claimed, mine := l.held[d.msg.Reply]
-	delete(l.held, d.msg.Reply)
+	claimed, mine := l.held[d.ack]
+	delete(l.held, d.ack)
 	d.queue.held--
 	pull := d.queue.want()
 	idle := len(l.held) == 0
@@ -433,7 +398,7 @@ func (d *delivery) settle(verdict string) error {
 		d.queue.pull(pull)
 		return fmt.Errorf("nats: settle: nothing was heard of this process for %v, so the message went back to its queue", age.Round(time.Second))
 	}
-	err := l.conn.nc.Publish(d.msg.Reply, []byte(verdict))
+	err := l.conn.hand(d.reply, nil, nil, []byte(verdict))
 	d.queue.pull(pull)
 	if err != nil {
 		return fmt.Errorf("nats: settle: %w", l.conn.publishError(err, len(verdict)))
@@ -467,7 +432,7 @@ func (l *topicListener) tick(now time.Time) bool {
 	}
 	l.mu.Unlock()
 	for _, ack := range claims {
-		if err := l.conn.nc.Publish(ack, []byte("+WPI")); err != nil {
+		if err := l.conn.hand([]byte(ack), nil, nil, []byte("+WPI")); err != nil {
 			break // the connection is away; claims last a while longer
 		}
 		l.mu.Lock()

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"github.com/goslo/goslo/transport"
 )
 
@@ -86,7 +84,7 @@ func (q *castQueue) pull(n int) {
 	body := make([]byte, 0, 48)
 	body = strconv.AppendInt(append(body, `{"batch":`...), int64(n), 10)
 	body = strconv.AppendInt(append(body, `,"expires":`...), int64(pullExpires), 10)
-	if err := q.listener.conn.nc.PublishRequest(q.next, q.inbox, append(body, '}')); err != nil {
+	if err := q.listener.conn.hand([]byte(q.next), []byte(q.inbox), nil, append(body, '}')); err != nil {
 		q.listener.conn.log.Debug("nats: ask for casts", "listener", q.listener.Addr(), "error", err) // asked again when the connection is back
 	}
 }
@@ -132,13 +130,12 @@ func (q *castQueue) overdue(now time.Time) bool {
 // over says that no more is to be taken. The mutex is held.
 func (q *castQueue) over() bool { return q.listener.isDone() || q.listener.left && !q.server }
 
-// receiveCast takes a pulled cast, or word of what became of a pull. It runs on the subscription's goroutine
-// and never blocks.
-func (l *topicListener) receiveCast(m *nats.Msg) {
+// receiveCast takes a pulled cast, or word of what became of a pull. It never blocks.
+func (l *topicListener) receiveCast(m message) {
 	for i := range l.queues {
-		switch q := &l.queues[i]; m.Subject {
+		switch q := &l.queues[i]; string(m.subject) {
 		case q.subject:
-			a := arrival{msg: m, kind: q.kind, server: q.server, queue: q, at: time.Now()}
+			a := arrival{message: m, kind: q.kind, server: q.server, queue: q, ack: string(m.reply), at: time.Now()}
 			l.mu.Lock()
 			if l.given != nil && l.given(a) {
 				l.mu.Unlock()
@@ -147,7 +144,7 @@ func (l *topicListener) receiveCast(m *nats.Msg) {
 			}
 			q.asked = max(q.asked-1, 0)
 			q.held++
-			l.held[m.Reply] = a.at
+			l.held[a.ack] = a.at
 			n := q.want()
 			l.push(a)
 			q.pull(n)
@@ -160,10 +157,10 @@ func (l *topicListener) receiveCast(m *nats.Msg) {
 }
 
 // status handles the end of a pull: 408 when its time is over, else what went wrong.
-func (q *castQueue) status(m *nats.Msg) {
+func (q *castQueue) status(m message) {
 	l := q.listener
-	code, text := m.Header.Get("Status"), m.Header.Get("Description")
-	left, err := strconv.Atoi(m.Header.Get("Nats-Pending-Messages"))
+	code, text := m.header.status()
+	left, err := strconv.Atoi(m.header.get("Nats-Pending-Messages"))
 	if code == "100" {
 		return
 	}

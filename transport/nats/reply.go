@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"github.com/goslo/goslo/internal/fifo"
 	"github.com/goslo/goslo/transport"
 	"github.com/goslo/goslo/wire"
@@ -20,15 +18,14 @@ type replyListener struct {
 	conn   *Conn
 	token  string
 	prefix string // of the subjects that replies come to
-	sub    *nats.Subscription
+	sub    *subscription
 	done   chan struct{} // closed once
-	ended  chan struct{} // the subscription's goroutine is gone
 	once   sync.Once
 	wake   chan struct{}
-	batch  fifo.Queue[*nats.Msg] // Next's own
+	batch  fifo.Queue[message] // Next's own
 
 	mu      sync.Mutex
-	backlog fifo.Queue[*nats.Msg]
+	backlog fifo.Queue[message]
 	bytes   int
 	waiting bool // Next waits on wake
 	dropped int
@@ -39,30 +36,22 @@ func (c *Conn) listenReply(ctx context.Context) (*replyListener, error) {
 		conn:  c,
 		token: newToken(),
 		done:  make(chan struct{}),
-		ended: make(chan struct{}),
 		wake:  make(chan struct{}, 1),
 	}
 	l.prefix = c.prefix + replyToken + "." + l.token + "."
-	sub, err := c.nc.Subscribe(l.prefix+">", l.receive)
-	if err != nil {
-		return nil, err
-	}
-	l.sub = sub
-	onEnd(sub, func() { close(l.ended) })
-	if err := sub.SetPendingLimits(-1, -1); err != nil {
-		return nil, err
-	}
+	l.sub = &subscription{subject: l.prefix + ">", receive: l.receive}
 	if err := c.add(l); err != nil {
-		return nil, errors.Join(err, sub.Unsubscribe())
+		return nil, err
 	}
+	c.subscriptions.add(l.sub)
 	if err := c.whileLinked(ctx, func(ctx context.Context) error { return flush(ctx, c.nc) }); err != nil {
 		return nil, errors.Join(err, l.Close(ctx))
 	}
 	return l, nil
 }
 
-// receive runs on the subscription's goroutine and never blocks.
-func (l *replyListener) receive(m *nats.Msg) {
+// receive never blocks.
+func (l *replyListener) receive(m message) {
 	l.mu.Lock()
 	if l.backlog.Len() >= MaxWaitingCalls || l.bytes >= MaxWaitingBytes {
 		l.dropped++
@@ -75,7 +64,7 @@ func (l *replyListener) receive(m *nats.Msg) {
 	}
 	l.dropped = 0
 	l.backlog.Push(m)
-	l.bytes += len(m.Data)
+	l.bytes += len(m.data)
 	wake := l.waiting
 	l.waiting = false
 	l.mu.Unlock()
@@ -101,15 +90,15 @@ func (l *replyListener) Next(ctx context.Context) (*transport.Delivery, error) {
 }
 
 // take returns the next message; several are fetched at once.
-func (l *replyListener) take(ctx context.Context) (*nats.Msg, error) {
+func (l *replyListener) take(ctx context.Context) (m message, err error) {
 	for {
 		select {
 		case <-l.done:
-			return nil, transport.ErrClosed
+			return m, transport.ErrClosed
 		default:
 		}
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return m, err
 		}
 		if l.batch.Len() > 0 {
 			return l.batch.Pop(), nil
@@ -135,21 +124,21 @@ func (l *replyListener) take(ctx context.Context) (*nats.Msg, error) {
 				l.waiting = false
 				l.mu.Unlock()
 			}
-			return nil, ctx.Err()
+			return m, ctx.Err()
 		}
 	}
 }
 
 // delivery decodes m; nil when it cannot be, which is logged.
-func (l *replyListener) delivery(m *nats.Msg) *transport.Delivery {
-	if m.Header != nil {
-		id, _, _ := strings.Cut(strings.TrimPrefix(m.Subject, l.prefix), ".")
+func (l *replyListener) delivery(m message) *transport.Delivery {
+	if m.header != nil {
+		id, _, _ := strings.Cut(strings.TrimPrefix(string(m.subject), l.prefix), ".")
 		undelivered, count := transport.ErrNoListener, &l.conn.counters.returned
-		if reason := m.Header.Get(headerUndelivered); reason != "" {
+		if reason := m.header.get(headerUndelivered); reason != "" {
 			count = &l.conn.counters.refused
 			undelivered = fmt.Errorf("%w: %s", transport.ErrRejected, reason)
 		} else if !noResponders(m) {
-			l.conn.log.Error("nats: reply of no known kind", "subject", m.Subject, "bytes", len(m.Data))
+			l.conn.log.Error("nats: reply of no known kind", "subject", string(m.subject), "bytes", len(m.data))
 			return nil
 		}
 		count.Add(1)
@@ -160,27 +149,21 @@ func (l *replyListener) delivery(m *nats.Msg) *transport.Delivery {
 			Settler:     taken{},
 		}
 	}
-	message, err := wire.Parse(m.Data)
+	message, err := wire.Parse(m.data)
 	if err != nil {
-		l.conn.log.Error("nats: reply cannot be read", "subject", m.Subject, "bytes", len(m.Data), "error", err)
+		l.conn.log.Error("nats: reply cannot be read", "subject", string(m.subject), "bytes", len(m.data), "error", err)
 		return nil
 	}
 	return &transport.Delivery{Message: message, To: transport.Address{Kind: transport.Reply, Topic: l.token}, Settler: taken{}}
 }
 
 // Close implements [transport.Listener].
-func (l *replyListener) Close(ctx context.Context) error {
+func (l *replyListener) Close(context.Context) error {
 	l.end()
 	l.conn.remove(l)
-	if err := l.sub.Unsubscribe(); err != nil && !errors.Is(err, nats.ErrBadSubscription) && !errors.Is(err, nats.ErrConnectionClosed) {
-		return fmt.Errorf("nats: close listener %s: %w", l.token, err)
-	}
-	select {
-	case <-l.ended:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("nats: close listener %s: %w", l.token, context.Cause(ctx))
-	}
+	l.conn.subscriptions.leave(l.sub)
+	l.conn.subscriptions.forget(l.sub)
+	return nil
 }
 
 func (l *replyListener) end() { l.once.Do(func() { close(l.done) }) }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -21,6 +22,7 @@ const (
 	headerTTL         = "Goslo-Ttl"         // of a cast: Message.Expires in milliseconds
 	headerProbe       = "Goslo-Probe"       // asks a listener to answer with its server's name
 	headerUndelivered = "Goslo-Undelivered" // of a call given back by a listener that is full: why
+	headerNATSTTL     = "Nats-TTL"          // JetStream's own, in seconds
 )
 
 // JetStream's error codes that concern a sender.
@@ -89,42 +91,50 @@ func (c *Conn) send(ctx context.Context, to transport.Address, m *transport.Mess
 			m = &own
 		}
 	}
-	body, err := encode((*buffer)[:0], m)
+	room, err := encode((*buffer)[:0], m)
 	if err != nil {
 		return fmt.Errorf("%w: %w", transport.ErrRejected, err)
 	}
-	*buffer = body
-	switch {
-	case to.Kind == transport.Reply:
-		ctx, cancel := context.WithTimeout(ctx, replyPatience)
-		defer cancel()
-		return c.publish(ctx, c.prefix+replyToken+"."+string(appendToken(append(appendToken(nil, to.Topic), '.'), m.ID)), "", nil, body)
-	case to.Kind == transport.Fanout:
+	body := room
+	room = appendHeaders(room, m)
+	h := header(room[len(body):])
+	start := len(room)
+	switch to.Kind {
+	case transport.Reply:
+		room = appendToken(append(append(append(room, c.prefix...), replyToken...), '.'), to.Topic)
+		room = appendToken(append(room, '.'), m.ID)
+		err = c.reply(ctx, room[start:], body)
+	case transport.Fanout:
 		to.Server = ""
-		return c.publish(ctx, c.subject(fanoutToken, to), "", headers(m), body)
-	case to.Kind == transport.Notification:
-		return c.notify(ctx, to, m, body)
-	case to.Kind != transport.Topic:
-		return fmt.Errorf("%w: the address is of no known kind", transport.ErrRejected)
-	case m.ReplyTo != "":
-		return c.call(ctx, to, m, body)
+		room = c.appendSubject(room, fanoutToken, to)
+		err = c.publish(ctx, room[start:], nil, h, body)
+	case transport.Notification:
+		err = c.notify(ctx, to, m, h, body)
+	case transport.Topic:
+		if m.ReplyTo == "" {
+			err = c.store(ctx, c.subject(castToken, to), m, h, body)
+			break
+		}
+		room = c.appendSubject(room, callToken, to)
+		reply := len(room)
+		room = c.appendReplyTo(room, m)
+		err = c.call(ctx, room[start:reply], room[reply:], h, body)
 	default:
-		return c.store(ctx, c.subject(castToken, to), m, body)
+		err = fmt.Errorf("%w: the address is of no known kind", transport.ErrRejected)
 	}
+	*buffer = room
+	return err
 }
 
 // publish writes one plain message, waiting for the connection.
-func (c *Conn) publish(ctx context.Context, subject, reply string, header nats.Header, body []byte) error {
+func (c *Conn) publish(ctx context.Context, subject, reply []byte, h header, body []byte) error {
 	for {
 		if _, err := c.await(ctx); err != nil {
 			return err
 		}
-		err := c.hand(subject, reply, header, body)
-		if !errors.Is(err, nats.ErrReconnectBufExceeded) {
-			if err == nil {
-				c.counters.published.Add(1)
-			}
-			return c.publishError(err, len(body))
+		err := c.hand(subject, reply, h, body)
+		if !errors.Is(err, errAway) {
+			return c.published(err, len(body))
 		}
 		if err := c.rest(ctx, callbackPause); err != nil {
 			return err
@@ -132,24 +142,44 @@ func (c *Conn) publish(ctx context.Context, subject, reply string, header nats.H
 	}
 }
 
-// hand gives a message to nats.go. One without headers makes no garbage.
-func (c *Conn) hand(subject, reply string, header nats.Header, body []byte) error {
-	if header == nil {
-		return c.nc.PublishRequest(subject, reply, body)
+// reply publishes a reply, waiting for the connection for as long as replies do.
+func (c *Conn) reply(ctx context.Context, subject, body []byte) error {
+	if c.link.Load() != nil && c.socket.Load().crowd() == nil {
+		if err := c.hand(subject, nil, nil, body); !errors.Is(err, errAway) {
+			return c.published(err, len(body))
+		}
 	}
-	return c.nc.PublishMsg(&nats.Msg{Subject: subject, Reply: reply, Header: header, Data: body})
+	ctx, cancel := context.WithTimeout(ctx, replyPatience)
+	defer cancel()
+	return c.publish(ctx, subject, nil, nil, body)
 }
 
-// headers are a message's; nil for none.
-func headers(m *transport.Message) nats.Header {
+// hand gives a message to the connection. The error is errAway, nats.ErrMaxPayload, or nats.ErrHeadersNotSupported.
+func (c *Conn) hand(subject, reply []byte, h header, body []byte) error {
+	if len(h) == 0 {
+		h = nil
+	}
+	return c.socket.Load().publish(subject, reply, h, body)
+}
+
+// appendHeaders writes a message's own, if it has some.
+func appendHeaders(b []byte, m *transport.Message) []byte {
 	if len(m.Headers) == 0 {
-		return nil
+		return b
 	}
-	h := make(nats.Header, len(m.Headers))
+	var h header
 	for name, value := range m.Headers {
-		h[name] = []string{value}
+		h = h.add(name, value)
 	}
-	return h
+	return append(b, h...)
+}
+
+// published counts a plain message.
+func (c *Conn) published(err error, size int) error {
+	if err == nil {
+		c.counters.published.Add(1)
+	}
+	return c.publishError(err, size)
 }
 
 func (c *Conn) publishError(err error, size int) error {
@@ -157,24 +187,27 @@ func (c *Conn) publishError(err error, size int) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, nats.ErrMaxPayload):
-		return fmt.Errorf("%w: the message has %d bytes, the server's max_payload is %d", transport.ErrRejected, size, c.nc.MaxPayload())
-	case errors.Is(err, nats.ErrConnectionClosed):
+		return fmt.Errorf("%w: the message has %d bytes, the server's max_payload is %d", transport.ErrRejected, size, c.socket.Load().server.Load().MaxPayload)
+	case errors.Is(err, errAway) && c.isClosed():
 		return transport.ErrClosed
 	default:
 		return fmt.Errorf("%w: %w", transport.ErrNotSent, err)
 	}
 }
 
-// call sends a request whose reply subject pairs the server's word that nobody listens with the call, and
+// appendReplyTo writes the subject that a call's reply comes to. It pairs the server's word that nobody listens with the call, and
 // carries the time that the caller waits.
-func (c *Conn) call(ctx context.Context, to transport.Address, m *transport.Message, body []byte) error {
-	subject := c.subject(callToken, to)
-	reply := make([]byte, 0, len(c.prefix)+len(replyToken)+len(m.ReplyTo)+len(m.ID)+16)
-	reply = append(append(append(reply, c.prefix...), replyToken...), '.')
-	reply = appendToken(append(appendToken(reply, m.ReplyTo), '.'), m.ID)
+func (c *Conn) appendReplyTo(b []byte, m *transport.Message) []byte {
+	b = append(append(append(b, c.prefix...), replyToken...), '.')
+	b = appendToken(append(appendToken(b, m.ReplyTo), '.'), m.ID)
 	if m.Expires > 0 {
-		reply = strconv.AppendInt(append(reply, '.'), max(m.Expires.Milliseconds(), 1), 10)
+		b = strconv.AppendInt(append(b, '.'), max(m.Expires.Milliseconds(), 1), 10)
 	}
+	return b
+}
+
+// call sends a request.
+func (c *Conn) call(ctx context.Context, subject, reply []byte, h header, body []byte) error {
 	l, err := c.await(ctx)
 	if err != nil {
 		return err
@@ -184,13 +217,13 @@ func (c *Conn) call(ctx context.Context, to transport.Address, m *transport.Mess
 			return err
 		}
 	}
-	return c.publish(ctx, subject, string(reply), headers(m), body)
+	return c.publish(ctx, subject, reply, h, body)
 }
 
 // awaitServer waits until a server of the subject is back, or nobody can be on the way back any more.
-func (c *Conn) awaitServer(ctx context.Context, l *link, subject string) error {
+func (c *Conn) awaitServer(ctx context.Context, l *link, subject []byte) error {
 	for l.settling() {
-		answer, err := c.asks.ask(ctx, l, &nats.Msg{Subject: subject, Header: nats.Header{headerProbe: {"1"}}})
+		answer, err := c.asks.ask(ctx, l, subject, header(nil).add(headerProbe, "1"), nil)
 		if err == nil && !noResponders(answer) || errors.Is(err, errLinkLost) {
 			return nil
 		}
@@ -232,27 +265,17 @@ type stored struct {
 }
 
 // store has the server store a cast or a notification, and waits for its word that it did.
-func (c *Conn) store(ctx context.Context, subject string, m *transport.Message, body []byte) error {
-	msg := &nats.Msg{Subject: subject, Header: headers(m), Data: body}
-	if msg.Header == nil {
-		msg.Header = nats.Header{}
-	}
-	if m.UniqueID != "" {
-		msg.Header["Nats-Msg-Id"] = []string{m.UniqueID}
-	}
-	if m.Expires > 0 {
-		msg.Header[headerTTL] = []string{strconv.FormatInt(max(m.Expires.Milliseconds(), 1), 10)}
-		msg.Header["Nats-TTL"] = []string{strconv.FormatInt(int64((m.Expires-1)/time.Second)+1, 10)}
-	}
+func (c *Conn) store(ctx context.Context, subject string, m *transport.Message, own header, body []byte) error {
+	h := storing(own, m, true)
 	for {
 		l, err := c.await(ctx)
 		if err != nil {
 			return err
 		}
-		answer, err := c.asks.ask(ctx, l, msg)
+		answer, err := c.asks.ask(ctx, l, []byte(subject), h, body)
 		c.counters.asked(err)
 		switch {
-		case errors.Is(err, nats.ErrReconnectBufExceeded):
+		case errors.Is(err, errAway):
 			if err := c.rest(ctx, callbackPause); err != nil {
 				return err
 			}
@@ -269,31 +292,47 @@ func (c *Conn) store(ctx context.Context, subject string, m *transport.Message, 
 			}
 			continue
 		case noResponders(answer):
-			if err := c.nobody(ctx, l, msg.Subject); err != nil {
+			if err := c.nobody(ctx, l, subject); err != nil {
 				c.counters.returned.Add(1)
 				return err
 			}
 			continue
 		}
-		if len(answer.Data) > len(confirmed) && string(answer.Data[:len(confirmed)]) == confirmed {
+		if len(answer.data) > len(confirmed) && string(answer.data[:len(confirmed)]) == confirmed {
 			c.counters.confirmed.Add(1)
 			return nil
 		}
 		var s stored
-		if err := json.Unmarshal(answer.Data, &s); err != nil {
+		if err := json.Unmarshal(answer.data, &s); err != nil {
 			return fmt.Errorf("%w: the server's confirmation cannot be read: %w", transport.ErrInDoubt, err)
 		}
 		switch {
 		case s.Error == nil:
 			c.counters.confirmed.Add(1)
 			return nil
-		case s.Error.ErrCode == codeTTLDisabled && msg.Header.Get("Nats-TTL") != "":
-			msg.Header.Del("Nats-TTL") // the listener still honours headerTTL
+		case s.Error.ErrCode == codeTTLDisabled && h.get(headerNATSTTL) != "":
+			h = storing(own, m, false) // the listener still honours headerTTL
 		default:
 			c.counters.refused.Add(1)
-			return fmt.Errorf("%w: stream %s: %s (code %d)", transport.ErrRejected, streamName(msg.Subject), s.Error.Description, s.Error.ErrCode)
+			return fmt.Errorf("%w: stream %s: %s (code %d)", transport.ErrRejected, streamName(subject), s.Error.Description, s.Error.ErrCode)
 		}
 	}
+}
+
+// storing adds what JetStream and listeners are told of a cast or a notification: its id, and when it is of no use any more. A stream that
+// knows no such time refuses ttl.
+func storing(own header, m *transport.Message, ttl bool) header {
+	h := slices.Clone(own)
+	if m.UniqueID != "" {
+		h = h.add("Nats-Msg-Id", m.UniqueID)
+	}
+	if m.Expires > 0 {
+		h = h.add(headerTTL, strconv.FormatInt(max(m.Expires.Milliseconds(), 1), 10))
+		if ttl {
+			h = h.add(headerNATSTTL, strconv.FormatInt(int64((m.Expires-1)/time.Second)+1, 10))
+		}
+	}
+	return h
 }
 
 // nobody finds out why no stream took a cast. Nil means that there is one and that it may be tried again, after a
@@ -302,7 +341,7 @@ func (c *Conn) nobody(ctx context.Context, l *link, subject string) error {
 	name := streamName(subject)
 	look, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	answer, err := c.asks.ask(look, l, &nats.Msg{Subject: "$JS.API.STREAM.INFO." + name})
+	answer, err := c.asks.ask(look, l, []byte("$JS.API.STREAM.INFO."+name), nil, nil)
 	why := "stream " + name + " exists but takes nothing: nobody leads it, or it was made for another subject than " + subject
 	var s stored
 	switch {
@@ -312,7 +351,7 @@ func (c *Conn) nobody(ctx context.Context, l *link, subject string) error {
 		why = "whether there is a stream " + name + " cannot be found out: " + err.Error()
 	case noResponders(answer):
 		return fmt.Errorf("%w: %w", transport.ErrRejected, errNoJetStream)
-	case json.Unmarshal(answer.Data, &s) != nil:
+	case json.Unmarshal(answer.data, &s) != nil:
 		why = "what the server says of stream " + name + " cannot be read"
 	case s.Error != nil && s.Error.ErrCode == codeNoStream:
 		return fmt.Errorf("%w: no server has ever listened there", transport.ErrNoListener)

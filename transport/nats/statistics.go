@@ -57,7 +57,7 @@ func (a *asks) loop() error {
 	a.looped = loop{a.last, time.Now()}
 	subject := a.subject(a.last)
 	a.mu.Unlock()
-	return a.conn.nc.Publish(subject, nil)
+	return a.conn.hand(subject, nil, nil, nil)
 }
 
 // closes reports whether an answer is the last loop's, and notes how long that took. The mutex is held.

@@ -45,18 +45,22 @@ func prefix(virtualHost string) string {
 
 // subject names the place on the bus of an address, for one kind of message.
 func (c *Conn) subject(kind string, a transport.Address) string {
+	return string(c.appendSubject(nil, kind, a))
+}
+
+// appendSubject writes the subject.
+func (c *Conn) appendSubject(b []byte, kind string, a transport.Address) []byte {
 	exchange := a.Exchange
 	if exchange == "" {
 		exchange = c.cfg.Exchange
 	}
-	b := make([]byte, 0, len(c.prefix)+len(kind)+len(exchange)+len(a.Topic)+len(a.Server)+8)
 	b = append(append(b, c.prefix...), kind...)
 	b = appendToken(append(b, '.'), exchange)
 	b = appendToken(append(b, '.'), a.Topic)
 	if a.Server != "" {
 		b = appendToken(append(b, '.'), a.Server)
 	}
-	return string(b)
+	return b
 }
 
 // appendToken writes a name as one token of a subject. The empty name is "_", and a name "_" is escaped.

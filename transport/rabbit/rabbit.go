@@ -12,7 +12,7 @@
 //	dial.go     one connection; refusal.go says why there is none
 //	conn.go     a link keeps a connection up and says what state it is in; failover.go: at which host, and when;
 //	            liveness.go: whether the broker still answers
-//	socket.go   writes that never block; direct_unix.go: those of a sender who is alone
+//	socket.go   writes that never block
 //	mux.go      the library's frames and ours on one socket
 //	channel.go  a channel whose messages, confirms and acknowledgements are ours; content.go, frames.go: their bytes
 //	topology.go names and properties of exchanges and queues; declare.go declares them

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/goslo/goslo/internal/direct"
 )
 
 const (
@@ -34,11 +36,11 @@ const (
 // The goroutine ends with Close.
 type socket struct {
 	net.Conn
-	direct *direct       // nil where there is no such way
-	limit  time.Duration // TCP_USER_TIMEOUT
-	wake   chan struct{} // there is something to write; holds one
-	done   chan struct{} // the goroutine has ended
-	reads  atomic.Uint64 // how often something was read
+	direct *direct.Writer // nil where there is no such way
+	limit  time.Duration  // TCP_USER_TIMEOUT
+	wake   chan struct{}  // there is something to write; holds one
+	done   chan struct{}  // the goroutine has ended
+	reads  atomic.Uint64  // how often something was read
 
 	mu sync.Mutex
 	rounds
@@ -63,7 +65,7 @@ type rounds struct {
 
 // newSocket takes the connection over. Where the other side acknowledges nothing for limit the kernel ends it.
 func newSocket(c net.Conn, limit time.Duration) *socket {
-	s := &socket{Conn: c, direct: newDirect(c), limit: limit, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	s := &socket{Conn: c, direct: direct.New(c), limit: limit, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	_ = setUserTimeout(c, limit) // without it heartbeats decide
 	go s.run()
 	return s
@@ -217,7 +219,7 @@ func (s *socket) write(p []byte) error {
 
 // round writes what is there, for whoever has begun it: all of it, or what by can, unless that is nil. It returns true when
 // it was the last one.
-func (s *socket) round(by *direct) (last bool) {
+func (s *socket) round(by *direct.Writer) (last bool) {
 	s.mu.Lock()
 	s.started++
 	if s.pushes > 1 {
@@ -243,7 +245,7 @@ func (s *socket) round(by *direct) (last bool) {
 	switch {
 	case err != nil || n == 0:
 	case by != nil:
-		n = by.write(buf)
+		n = by.Write(buf)
 	default:
 		err = s.write(buf)
 	}
