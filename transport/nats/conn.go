@@ -70,6 +70,7 @@ type Conn struct {
 type absence struct {
 	back  chan struct{} // closed when the connection comes back
 	since time.Time
+	cause error         // why it is not over; nats.go would have us wait for a dial under way before it says
 	total time.Duration // of those that are over
 }
 
@@ -194,7 +195,11 @@ func (c *Conn) connect(ctx context.Context) error {
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { c.down(err) }),
 		nats.ReconnectHandler(func(nc *nats.Conn) { c.up(nc, true) }),
 		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) {
-			c.log.Debug("nats: cannot reconnect yet", "error", explain(c.cfg, d.last(err)))
+			err = explain(c.cfg, d.last(err))
+			c.mu.Lock()
+			c.away.cause = err
+			c.mu.Unlock()
+			c.log.Debug("nats: cannot reconnect yet", "error", err)
 		}),
 		nats.ErrorHandler(c.trouble),
 		nats.ClosedHandler(func(*nats.Conn) { end(); close(c.gone) }),
@@ -262,7 +267,7 @@ func (c *Conn) down(err error) {
 		c.mu.Unlock()
 		return
 	}
-	c.away.since = time.Now()
+	c.away.since, c.away.cause = time.Now(), err
 	c.mu.Unlock()
 	close(l.lost)
 	select {
@@ -297,7 +302,7 @@ func (c *Conn) await(ctx context.Context) (*link, error) {
 			case <-c.closed:
 				return nil, transport.ErrClosed
 			case <-ctx.Done():
-				return nil, fmt.Errorf("%w: %s takes no bytes: %w", transport.ErrNotSent, c.nc.ConnectedAddr(), context.Cause(ctx))
+				return nil, fmt.Errorf("%w: %s takes no bytes: %w", transport.ErrNotSent, c.socket.Load().RemoteAddr(), context.Cause(ctx))
 			}
 			continue
 		}
@@ -344,7 +349,7 @@ func (c *Conn) whileLinked(ctx context.Context, step func(context.Context) error
 func (c *Conn) outage() *transport.OutageError {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return &transport.OutageError{For: time.Since(c.away.since), Cause: c.nc.LastError()}
+	return &transport.OutageError{For: time.Since(c.away.since), Cause: c.away.cause}
 }
 
 // Close implements [transport.Transport].
