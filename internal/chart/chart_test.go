@@ -307,7 +307,7 @@ func TestNumber(t *testing.T) {
 	t.Parallel()
 	for v, want := range map[float64]string{
 		0: "0", 1: "1", 0.5: "0.5", 0.8321: "0.832", 12.345: "12.3", 100: "100", 999.4: "999", 1000: "1,000", 1234567: "1,234,567",
-		0.00123: "0.00123", -2.5: "-2.5", 20: "20",
+		0.00123: "0.00123", -2.5: "-2.5", 20: "20", math.Inf(1): "infinite", math.Inf(-1): "-infinite",
 	} {
 		if got := chart.Number(v); got != want {
 			t.Errorf("Number(%v) = %q, want %q", v, got, want)

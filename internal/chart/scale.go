@@ -107,6 +107,9 @@ func Number(v float64) string {
 	if v < 0 {
 		return "-" + Number(-v)
 	}
+	if math.IsInf(v, 0) {
+		return "infinite"
+	}
 	if v >= 999.5 {
 		digits := strconv.FormatFloat(math.Round(v), 'f', 0, 64)
 		var b strings.Builder
