@@ -39,6 +39,7 @@ test: setup ## Set up, then build, vet, test everything with the race detector, 
 	$(GO) vet -tags zmq ./...
 	$(TEST) -vet=off -tags zmq $(LONGEST) ./...
 	$(TEST) -vet=off $(WITHOUT_ZMQ)
+	$(GO) test -count=1 -tags zmq -run '^TestAllocations' ./benchmarks
 	$(GO) run ./internal/conformance --min 85
 
 .PHONY: check

@@ -60,7 +60,7 @@ func (s *Server) accept(ctx, base context.Context) error {
 		p.left.Wait()
 	}
 	if ctx.Err() != nil || sh.err == nil {
-		return nil //nolint:nilerr // the end was asked for
+		return nil // the end was asked for
 	}
 	return fmt.Errorf("rpc: serve %s as %s: %w", s.config.Target.Topic, s.config.Server, sh.err)
 }

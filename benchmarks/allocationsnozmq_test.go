@@ -1,0 +1,5 @@
+//go:build !zmq && !race
+
+package benchmarks_test
+
+func allocationsOfZMQ() []allocations { return nil }
