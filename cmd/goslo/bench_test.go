@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -222,6 +223,37 @@ func TestBenchCountsBytes(t *testing.T) {
 	}
 }
 
+// TestBenchTellsThatItsServersDied beside what the callers saw of it.
+func TestBenchTellsThatItsServersDied(t *testing.T) {
+	t.Parallel()
+	p := newShell(t).start(t, "bench", "call", "--duration", "2s", "--timeout", "1s", "--warmup", "0")
+	p.waitErr(t, "1 server in a process of its own")
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range stats {
+		text, _ := os.ReadFile(file) // the process may have ended
+		// proc_pid_stat(5): id, name in parentheses, state, parent.
+		id, rest, _ := strings.Cut(string(text), " ")
+		fields := strings.Fields(rest[strings.LastIndexByte(rest, ')')+1:])
+		if len(fields) < 2 || fields[1] != strconv.Itoa(p.cmd.Process.Pid) {
+			continue
+		}
+		pid, err := strconv.Atoi(id)
+		if err == nil {
+			err = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	code, rest := p.end(t, 0)
+	if code == 0 || !strings.Contains(p.err.String(), "the process of the servers: signal: killed") {
+		t.Errorf("exit code %d, printed %s\n%s", code, rest, p.err)
+	}
+}
+
 // TestBenchFailures have the exit codes of what they are.
 func TestBenchFailures(t *testing.T) {
 	t.Parallel()
@@ -242,6 +274,8 @@ func TestBenchFailures(t *testing.T) {
 	}{
 		{[]string{"call", "--callers", "0"}, "--callers is 0"},
 		{[]string{"call", "--rate", "0"}, "a rate is above zero"},
+		{[]string{"call", "--rate", "NaN"}, "--rate is NaN"},
+		{[]string{"call", "--rate", "Inf"}, "--rate is +Inf"},
 		{[]string{"call", "--rate", "5", "--pause", "1s"}, "exclude each other"},
 		{[]string{"cast", "--count", "0"}, "--count is 0"},
 		{[]string{"call", "--size", "-1"}, "--size: "},

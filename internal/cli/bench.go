@@ -206,8 +206,8 @@ func (f *benchFlags) check(a *app, c *cobra.Command, kind bench.Kind, to place) 
 		}
 	}
 	switch {
-	case f.plan.Rate < 0 || f.plan.Rate == 0 && changed("rate"):
-		return config, usagef("--rate is %g; a rate is above zero, and a closed loop has none", f.plan.Rate)
+	case changed("rate") && !(f.plan.Rate > 0 && f.plan.Rate <= load.MostRate):
+		return config, usagef("--rate is %g; a rate is above zero and at most %g, and a closed loop has none", f.plan.Rate, load.MostRate)
 	case f.plan.Rate > 0 && f.plan.Pause > 0:
 		return config, usagef("--pause and --rate exclude each other: at a rate, callers do not choose when they start")
 	case f.plan.Count < 0 || f.plan.Count == 0 && changed("count"):

@@ -98,7 +98,14 @@ func (b *benchRun) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, stop()) }()
+	defer func() {
+		stopErr := stop()
+		if stopErr != nil && err != nil { // the exit code is about what the callers saw
+			b.progress("goslo: %s", stopErr)
+			return
+		}
+		err = cmp.Or(err, stopErr)
+	}()
 	plan := b.flags.plan
 	plan.Progress = b.told
 	b.progress("goslo: %s", b.intro())

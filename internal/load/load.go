@@ -26,6 +26,9 @@ import (
 	"time"
 )
 
+// MostRate is the greatest rate of a plan: an operation in each nanosecond.
+const MostRate = 1e9
+
 // A Plan says how much load there is, and for how long.
 type Plan struct {
 	// Callers is how many operations run at a time, at the most. Default: 1.
@@ -86,8 +89,8 @@ func (p *Plan) complete() error {
 		return fmt.Errorf("load: a negative number in %+v", *p)
 	case p.Rate > 0 && p.Pause > 0:
 		return errors.New("load: callers cannot pause, and keep to a rate")
-	case p.Rate > 1e9:
-		return fmt.Errorf("load: a rate of %g is more than one in each nanosecond", p.Rate)
+	case !(p.Rate <= MostRate):
+		return fmt.Errorf("load: a rate of %g; the greatest is %g", p.Rate, MostRate)
 	}
 	return nil
 }

@@ -260,6 +260,7 @@ func TestPlansThatCannotBeCarriedOut(t *testing.T) {
 		"negative":         {Count: 1, Warmup: -1},
 		"pause and a rate": {Count: 1, Rate: 1, Pause: 1},
 		"absurd":           {Count: 1, Rate: 1e12},
+		"no rate":          {Count: 1, Rate: math.NaN()},
 	} {
 		if _, err := load.Run(t.Context(), p, nil); err == nil || !strings.HasPrefix(err.Error(), "load: ") {
 			t.Errorf("%s: %v", name, err)
