@@ -390,6 +390,9 @@ func (n *RabbitNode) Kill() {
 	n.control.close()
 }
 
+// PID is the process id of the node.
+func (n *RabbitNode) PID() int { return n.server.pid }
+
 // CPUTime is the CPU time that the node has used since its last start.
 func (n *RabbitNode) CPUTime(t testing.TB) time.Duration {
 	t.Helper()

@@ -139,3 +139,6 @@ func (s *Server) Resume(t testing.TB) {
 		t.Fatal(err)
 	}
 }
+
+// PID is the process id of the server.
+func (s *Server) PID() int { return s.process.pid }
