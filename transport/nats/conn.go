@@ -49,6 +49,7 @@ type Conn struct {
 	js     jetstream.JetStream
 	asks   asks
 	keeper keeper
+	making making
 
 	subscriptions subscriptions
 
@@ -142,6 +143,7 @@ func Open(ctx context.Context, cfg Config) (*Conn, error) {
 		prefix:    prefix(cfg.VirtualHost),
 		away:      absence{back: make(chan struct{})},
 		listeners: map[listener]struct{}{},
+		making:    newMaking(),
 		closed:    make(chan struct{}),
 		gone:      make(chan struct{}),
 	}

@@ -99,7 +99,7 @@ func (q *castQueue) rebuild(ctx context.Context) error {
 	if over {
 		return nil
 	}
-	err := q.ensure(ctx)
+	err := l.conn.making.do(ctx, q.ensure)
 	off := noJetStream(err)
 	if err != nil && !off {
 		return err

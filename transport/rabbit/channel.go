@@ -3,6 +3,7 @@ package rabbit
 import (
 	"errors"
 	"fmt"
+	"sync"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 )
@@ -36,8 +37,10 @@ type confirmer interface{ confirmed(ok bool) }
 
 // A consumer is where deliveries go.
 type consumer struct {
-	tag string
-	in  chan *amqp.Delivery // has room for all that a broker delivers unsettled; see listener.room
+	tag       string
+	in        chan *amqp.Delivery // has room for all that a broker delivers unsettled; see listener.room
+	begun     chan struct{}       // closed when the broker has it
+	beginning sync.Once           // for closing it
 }
 
 // confirm has the broker confirm what is published from now on.
@@ -129,17 +132,50 @@ func (c *channel) Ack(tag uint64, multiple bool) error {
 	return m.extend(func(pending []byte) []byte { return appendAck(pending, c.number, tag, multiple) })
 }
 
-// consume has the broker deliver what is in a queue. Room is for what it may deliver unsettled.
+// consume has the broker deliver what is in a queue. Room is for what it may deliver unsettled. It asks by itself: the library would
+// start a goroutine for each consumer, which has nothing to do.
 func (c *channel) consume(queue, tag string, room int, args amqp.Table) (<-chan *amqp.Delivery, error) {
-	to := &consumer{tag: tag, in: make(chan *amqp.Delivery, room)}
-	c.mux.mu.Lock()
+	to := &consumer{tag: tag, in: make(chan *amqp.Delivery, room), begun: make(chan struct{})}
+	ended := c.NotifyClose(make(chan *amqp.Error, 1))
+	if err := c.ask(queue, to, args); err != nil {
+		return nil, err
+	}
+	c.mux.push()
+	select {
+	case <-to.begun:
+		return to.in, nil
+	case err := <-ended:
+		if err == nil { // the channel was closed before
+			return nil, amqp.ErrClosed
+		}
+		return nil, err
+	}
+}
+
+// ask registers a consumer and asks the broker for it.
+func (c *channel) ask(queue string, to *consumer, args amqp.Table) error {
+	table, err := consumerArguments(args)
+	if err != nil {
+		return err
+	}
+	m := c.mux
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if c.closed {
+		return amqp.ErrClosed
+	}
 	if c.consumers == nil {
 		c.consumers = make(map[string]*consumer)
 	}
-	c.consumers[tag] = to
-	c.mux.mu.Unlock()
-	_, err := c.Consume(queue, tag, false, false, false, false, args)
-	return to.in, err
+	c.consumers[to.tag] = to
+	return m.extend(func(pending []byte) []byte { return appendConsume(pending, c.number, queue, to.tag, table) })
+}
+
+// begun hears that the broker has a consumer.
+func (c *channel) begun(tag []byte) {
+	if to := c.consumer(tag); to != nil {
+		to.beginning.Do(func() { close(to.begun) })
+	}
 }
 
 // cancel ends a consumer, or learns that the broker has ended it. Its Go channel is closed behind the last delivery,
@@ -173,6 +209,9 @@ func (c *channel) take(f frame) (ours bool, err error) {
 			return true, x.deliver(&in, c.consumer(in.shortstr()))
 		case basicReturn:
 			return true, x.giveBack(&in)
+		case basicConsumeOk:
+			c.begun(in.shortstr())
+			return true, nil
 		case basicAck:
 			return true, c.settled(&in, true)
 		case basicNack:

@@ -17,6 +17,9 @@ import (
 // goodbye is how long closing waits for the broker's answer.
 const goodbye = 2 * time.Second
 
+// leavingAtOnce is how many listeners of a connection leave at the same time.
+const leavingAtOnce = 16
+
 // A session is one live connection. It owns the goroutines of its setup channel and of its signs of life, and those in
 // link.inside.
 type session struct {
@@ -54,6 +57,7 @@ type link struct {
 	inside   []func(*session) // what runs in each session, in goroutines of the session
 	sibling  *link            // the same process's other one, most likely at the same broker
 	checks   chan struct{}    // holds one; see check
+	turns    chan struct{}    // one taken for each listener that is leaving; see inTurn
 	hosts    hosts
 	cancel   context.CancelFunc
 	done     chan struct{}
@@ -77,6 +81,7 @@ type condition struct {
 func newLink(s *settings, role string, log *slog.Logger) *link {
 	return &link{
 		settings: s, role: role, log: log, hosts: newHosts(s.endpoints, s.backoff), checks: make(chan struct{}, 1), done: make(chan struct{}),
+		turns:     make(chan struct{}, leavingAtOnce),
 		condition: condition{since: time.Now(), changed: make(chan struct{})},
 	}
 }
@@ -218,6 +223,18 @@ func await[T any](ctx context.Context, l *link, ready func() *T) (*T, error) {
 			return nil, l.state(ctx.Err())
 		}
 	}
+}
+
+// inTurn runs what ends consumers or queues of one of the session's listeners, few at a time: where a process with a thousand of them
+// stops, each gets the time that the broker may take to answer, and none wastes it behind the others. It does not wait when ctx or the session ends.
+func (l *link) inTurn(ctx context.Context, s *session, f func()) {
+	select {
+	case l.turns <- struct{}{}:
+		defer func() { <-l.turns }()
+	case <-s.gone:
+	case <-ctx.Done():
+	}
+	f()
 }
 
 func (l *link) session(ctx context.Context) (*session, error) {

@@ -3,6 +3,7 @@ package rabbit
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -33,6 +34,8 @@ const (
 	channelOpen    = 20<<16 | 10
 	channelClose   = 20<<16 | 40
 	channelCloseOk = 20<<16 | 41
+	basicConsume   = classBasic<<16 | 20
+	basicConsumeOk = classBasic<<16 | 21
 	basicPublish   = classBasic<<16 | 40
 	basicReturn    = classBasic<<16 | 50
 	basicDeliver   = classBasic<<16 | 60
@@ -190,6 +193,39 @@ func appendAck(dst []byte, channel uint16, tag uint64, multiple bool) []byte {
 	dst = binary.BigEndian.AppendUint64(dst, tag)
 	dst = append(dst, flag(multiple, 1))
 	return closeFrame(dst, start)
+}
+
+// appendConsume appends a basic.consume whose deliveries are to be acknowledged. Args is a table, see arguments.
+func appendConsume(dst []byte, channel uint16, queue, tag string, args []byte) []byte {
+	dst, start := openFrame(dst, frameMethod, channel)
+	dst = binary.BigEndian.AppendUint32(dst, basicConsume)
+	dst = append(dst, 0, 0)
+	dst = appendShort(dst, queue)
+	dst = appendShort(dst, tag)
+	dst = append(dst, 0) // neither no-local, no-ack, exclusive nor no-wait
+	dst = append(dst, args...)
+	return closeFrame(dst, start)
+}
+
+// consumerArguments is a table of the types that arguments of our consumers have.
+func consumerArguments(args amqp.Table) ([]byte, error) {
+	table := make([]byte, 4, 64)
+	for key, value := range args {
+		switch v := value.(type) {
+		case bool:
+			table = append(appendShort(table, key), 't', flag(v, 1))
+		case int32:
+			table = binary.BigEndian.AppendUint32(append(appendShort(table, key), 'I'), uint32(v))
+		case int64:
+			table = binary.BigEndian.AppendUint64(append(appendShort(table, key), 'l'), uint64(v))
+		case string:
+			table = appendText(table, key, v)
+		default:
+			return nil, fmt.Errorf("argument %s of a consumer is a %T, which is not sent", key, value)
+		}
+	}
+	binary.BigEndian.PutUint32(table, uint32(len(table)-4))
+	return table, nil
 }
 
 // longestName is the most bytes of a short string, such as a name of a queue, an exchange or a key.

@@ -86,13 +86,15 @@ func (l *listener) kept() []queue {
 
 // leave ends the consumer of the topic's queue, if there is one; watch calls it. A broker that does not answer must not hold the
 // listener: the consumer goes with the connection then, which is rebuilt without it.
-func (l *listener) leave(sub *subscription) {
+func (l *listener) leave(ctx context.Context, sub *subscription) {
 	defer l.unsubscribed()
-	limit := time.AfterFunc(windWait, func() { _ = sub.session.sock.Close() })
-	defer limit.Stop()
-	for tag, i := range sub.tags {
-		if l.queues[i].everyones() && l.endConsumer(sub, tag) {
-			delete(sub.tags, tag)
+	l.link.inTurn(ctx, sub.session, func() {
+		limit := time.AfterFunc(windWait, func() { _ = sub.session.sock.Close() })
+		defer limit.Stop()
+		for tag, i := range sub.tags {
+			if l.queues[i].everyones() && l.endConsumer(sub, tag) {
+				delete(sub.tags, tag)
+			}
 		}
-	}
+	})
 }

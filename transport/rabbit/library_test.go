@@ -39,7 +39,6 @@ const (
 	connectionStartOk = 10<<16 | 11
 	connectionOpen    = 10<<16 | 40
 	connectionClose   = 10<<16 | 50
-	basicConsume      = classBasic<<16 | 20
 )
 
 // appendMethod appends a method frame.

@@ -37,7 +37,7 @@
 // asks for signs of life; while no broker answers, the search for another and one for each attempt it is making.
 // The sending one has one more for each of its three publishing channels (requests, fanouts, replies), one that
 // asks whether the broker has the replies, one for those that have to be sent again, and up to 16 that try refused messages
-// on channels of their own. Per listener: its own, one while it checks itself, and the library's one per queue, which sleeps.
+// on channels of their own. Per listener: its own, and one while it checks itself.
 // All of them end with Close, which waits for ours. No loop waits for another loop: what the connection's reader hears of
 // confirms, returned messages and deliveries it hands on without waiting.
 //

@@ -242,7 +242,7 @@ func (l *listener) watch(ctx context.Context, sub *subscription) error {
 		case <-leave:
 			leave = nil
 			c.abort()
-			l.leave(sub)
+			l.leave(ctx, sub)
 		case err, ok := <-sub.closes:
 			if !ok || err == nil {
 				return errors.New("the channel was closed")
@@ -328,15 +328,17 @@ func (l *listener) wind(ctx context.Context, sub *subscription) {
 		close(l.stopped)
 		return
 	}
-	// A broker that does not answer must not hold us; the consumers go with the connection then.
-	limit := time.AfterFunc(windWait, func() { _ = sub.session.sock.Close() })
-	for tag := range sub.tags {
-		if !l.endConsumer(sub, tag) {
-			break
+	l.link.inTurn(ctx, sub.session, func() {
+		// A broker that does not answer must not hold us; the consumers go with the connection then.
+		limit := time.AfterFunc(windWait, func() { _ = sub.session.sock.Close() })
+		defer limit.Stop()
+		for tag := range sub.tags {
+			if !l.endConsumer(sub, tag) {
+				break
+			}
 		}
-	}
-	l.deleteOwn(ctx, sub.session)
-	limit.Stop()
+		l.deleteOwn(ctx, sub.session)
+	})
 	close(l.stopped)
 	sub.acks.finish()
 	select {
