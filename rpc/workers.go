@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/goslo/goslo/transport"
 )
@@ -27,7 +28,18 @@ type pool struct {
 	asking int    // of them, who are in Next or wait for the lead
 	left   *sync.Cond
 	led    bool            // somebody has the lead
-	queue  []chan struct{} // who wait for it
+	queue  []chan struct{} // who wait for it; one that is closed ends its worker
+	spare
+}
+
+// sparedAfter is how long workers wait that more requests than usual have called for, before they end: a burst is often followed by
+// another, and is not to be paid for by a process with a thousand servers for ever.
+const sparedAfter = 30 * time.Second
+
+// spare is what is known of workers that nobody needs, guarded by pool.mu.
+type spare struct {
+	peak  int         // the most that were busy since the last look
+	timer *time.Timer // calls trim; nil = it is not about to
 }
 
 // A shift is a time in which requests are taken.
@@ -72,6 +84,10 @@ func (p *pool) end(sh *shift, err error) {
 	}
 	p.shift, sh.err = nil, err
 	close(sh.over)
+	if p.timer != nil {
+		p.timer.Stop()
+		p.timer = nil
+	}
 	for _, waits := range p.queue {
 		waits <- struct{}{}
 	}
@@ -116,7 +132,9 @@ func (s *Server) take(base context.Context, lead chan struct{}) *transport.Deliv
 	}
 	p.mu.Unlock()
 	if follows {
-		<-lead
+		if _, wanted := <-lead; !wanted {
+			return nil // trim has counted it out
+		}
 	}
 	var d *transport.Delivery
 	err := context.Canceled
@@ -138,7 +156,7 @@ func (s *Server) take(base context.Context, lead chan struct{}) *transport.Deliv
 		}
 		return nil
 	}
-	s.pool.busy.Add(1)
+	p.peak = max(p.peak, int(p.busy.Add(1)))
 	switch n := len(p.queue); {
 	case n > 0:
 		p.queue[n-1] <- struct{}{}
@@ -147,6 +165,9 @@ func (s *Server) take(base context.Context, lead chan struct{}) *transport.Deliv
 		p.led = false
 		p.made++
 		s.pool.workers.Go(func() { s.worker(base) })
+		if p.timer == nil {
+			p.timer = time.AfterFunc(sparedAfter, p.trim)
+		}
 	default:
 		p.led = false
 	}
@@ -154,6 +175,30 @@ func (s *Server) take(base context.Context, lead chan struct{}) *transport.Deliv
 		p.left.Broadcast()
 	}
 	return d
+}
+
+// trim ends the workers that have waited for the lead and that nobody has needed since the last look, but for one that has it, and looks
+// again while there are others. Where the listener is shared they all ask it, and stay.
+func (p *pool) trim() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.timer == nil { // the shift has ended meanwhile
+		return
+	}
+	needed := max(p.peak, int(p.busy.Load())) + 1 // one that asks
+	p.peak = int(p.busy.Load())
+	n := max(0, min(p.made-needed, len(p.queue)))
+	for _, waits := range p.queue[:n] {
+		close(waits)
+	}
+	p.queue = p.queue[n:]
+	p.made -= n
+	p.asking -= n // who has the lead is left
+	if p.made <= 2 {
+		p.timer = nil
+		return
+	}
+	p.timer.Reset(sparedAfter)
 }
 
 // serveOne serves what take returned.
