@@ -34,7 +34,7 @@ func measureAgents(t *testing.T, p *page) {
 		clouds = append(clouds, cloud{"Goslo", n, size(4, 2), false, false}, cloud{"Python", n, 1, true, false})
 	}
 	if *fullFlag {
-		for n := 500; n <= *agentsFlag; n *= 2 {
+		for n := 400; n <= *agentsFlag; n *= 5 {
 			clouds = append(clouds, cloud{"Goslo", n, 4, false, false})
 		}
 		clouds = append(clouds, cloud{"Goslo, one transport a process", *agentsFlag, 4, false, true})
@@ -119,7 +119,7 @@ func runCloud(t *testing.T, c cloud, duties []duty) cloudFigures {
 	assertCloud(t, f)
 
 	broker, own, began := b.cpu(t), agents.cpu(t), time.Now()
-	pass(size(20*time.Second, 100*time.Millisecond))
+	pass(size(10*time.Second, 100*time.Millisecond))
 	f.rested, f.restBroker, f.restCPU = time.Since(began), b.cpu(t)-broker, agents.cpu(t)-own
 
 	f.rebuilding = cutAll(t, b, before.Consumers+f.start.Consumers)
@@ -132,7 +132,7 @@ func runCloud(t *testing.T, c cloud, duties []duty) cloudFigures {
 	agents.order(t, order{Do: "work", Duties: duties, Values: raw})
 	asked := plane.asked.Load()
 	broker, own, began = b.cpu(t), agents.cpu(t), time.Now()
-	ctx, rest := context.WithTimeout(t.Context(), size(time.Minute, time.Second))
+	ctx, rest := context.WithTimeout(t.Context(), size(45*time.Second, time.Second))
 	visited := plane.visit(ctx, t, c.hosts, size(time.Minute, 500*time.Millisecond))
 	rest()
 	f.worked, f.workBroker, f.workCPU = time.Since(began), b.cpu(t)-broker, agents.cpu(t)-own

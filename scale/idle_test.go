@@ -100,7 +100,7 @@ func measureIdle(t *testing.T, p *page) {
 			declares = fmt.Sprintf("%d queues, %.0f/s", r.held.Declared, float64(r.held.Declared)/r.listening.Seconds())
 		}
 		rows = append(rows, []string{
-			b.name, kib(r.idle.memory() / int64(servers)), kib(r.idle.RSS / int64(servers)), fmt.Sprintf("%.2f", float64(r.idle.Goroutines)/float64(servers)),
+			b.name, kib(r.idle.memory() / int64(servers)), fmt.Sprintf("%.2f", float64(r.idle.Goroutines)/float64(servers)),
 			connections, seconds(r.listening), declares,
 			millis(r.listenCPU / time.Duration(servers)), millis(r.listenBroker / time.Duration(servers)),
 			kib(r.waiting.memory() / int64(calls)), fmt.Sprintf("%.2f", float64(r.waiting.Goroutines)/float64(calls)), seconds(r.sending), seconds(r.answering),
@@ -108,7 +108,7 @@ func measureIdle(t *testing.T, p *page) {
 		})
 	})
 	p.table([]string{
-		"bus", "idle server: heap and stacks", "RSS", "goroutines", "connections", "all listen after", "declared", "our CPU for each", "broker's",
+		"bus", "idle server: heap and stacks", "goroutines", "connections", "all listen after", "declared", "our CPU for each", "broker's",
 		"waiting call: heap and stacks", "goroutines", "all wait after", "all answered after",
 		"a server afterwards: heap and stacks", "goroutines",
 	}, rows)

@@ -71,7 +71,7 @@ func (p *page) write(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%s: %v", p.path, err)
 	}
-	if err := os.WriteFile(p.path, []byte(whole), 0o644); err != nil { //nolint:gosec // a page that everybody reads
+	if err := os.WriteFile(p.path, []byte(whole), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -126,10 +126,13 @@ func TestPagesKeepWhatStandsAroundTables(t *testing.T) {
 // Units of tables.
 
 func kib(bytes int64) string { return fmt.Sprintf("%.1f KiB", float64(bytes)/1024) }
+
 func mib(bytes int64) string { return fmt.Sprintf("%.0f MiB", float64(bytes)/(1<<20)) }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds()) }
-func millis(d time.Duration) string  { return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000) }
-func micros(d time.Duration) string  { return fmt.Sprintf("%.0f us", float64(d.Nanoseconds())/1000) }
+
+func millis(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000) }
+
+func micros(d time.Duration) string { return fmt.Sprintf("%.0f us", float64(d.Nanoseconds())/1000) }
 
 func count(n int) string { return fmt.Sprint(n) }

@@ -21,7 +21,7 @@ func TestQueuesAreMadeFewAtATime(t *testing.T) {
 					if n := now.Add(1); n > most.Load() {
 						most.Store(n)
 					}
-					time.Sleep(10 * time.Millisecond) // virtual: the server's
+					<-time.After(10 * time.Millisecond) // virtual: the server's
 					now.Add(-1)
 					made.Add(1)
 					return nil
@@ -31,7 +31,7 @@ func TestQueuesAreMadeFewAtATime(t *testing.T) {
 				}
 			}()
 		}
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		if made.Load() != 1000 || most.Load() != makingAtOnce {
 			t.Errorf("%d were made, %d at a time; want all 1000, %d at a time", made.Load(), most.Load(), makingAtOnce)
 		}

@@ -20,13 +20,13 @@ func TestListenersLeaveFewAtATime(t *testing.T) {
 					most.Store(n)
 				}
 				limit := time.AfterFunc(windWait, func() { late.Add(1) })
-				time.Sleep(100 * time.Millisecond) // virtual: the broker's
+				<-time.After(100 * time.Millisecond) // virtual: the broker's
 				limit.Stop()
 				now.Add(-1)
 				left.Add(1)
 			})
 		}
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		if left.Load() != 1000 || late.Load() > 0 || most.Load() != leavingAtOnce {
 			t.Errorf("%d have left, %d of them too late, %d at a time; want all 1000 in time, %d at a time", left.Load(), late.Load(), most.Load(), leavingAtOnce)
 		}
