@@ -3,103 +3,110 @@ package scale_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/goslo/goslo/internal/brokertest"
-	"github.com/goslo/goslo/internal/chart"
+)
+
+// Who the hosts of a cloud are.
+const (
+	ours   = "Goslo"
+	theirs = "Python"
 )
 
 // A cloud is so many hosts of one kind.
 type cloud struct {
-	name      string
-	hosts     int
-	processes int // of ours; Python has one for each host
-	python    bool
-	shared    bool // a process of ours has one transport for all its hosts; else each host has its own, as a process each would
+	Name      string
+	Hosts     int
+	Processes int // of ours; Python has one for each host
+	Python    bool
+	Shared    bool // a process of ours has one transport for all its hosts; else each host has its own, as a process each would
 }
 
 // measureAgents has clouds of compute hosts on one RabbitMQ.
 func measureAgents(t *testing.T, p *page) {
 	duties := size(novaDuties, smallDuties)()
-	small := size([]int{20, 40, 80}, []int{2})
-	var clouds []cloud
-	for _, n := range small {
-		clouds = append(clouds, cloud{"Goslo", n, size(4, 2), false, false}, cloud{"Python", n, 1, true, false})
-	}
-	if *fullFlag {
-		for n := 400; n <= *agentsFlag; n *= 5 {
-			clouds = append(clouds, cloud{"Goslo", n, 4, false, false})
+	known := readFigures(t)
+	var all []cloudFigures
+	for _, c := range clouds() {
+		i := slices.IndexFunc(known, func(f cloudFigures) bool { return f.cloud == c })
+		if i >= 0 {
+			all = append(all, known[i])
+			continue
 		}
-		clouds = append(clouds, cloud{"Goslo, one transport a process", *agentsFlag, 4, false, true})
-	} else {
-		clouds = append(clouds, cloud{"Goslo, one transport a process", 6, 2, false, true})
-	}
-	calls, fanouts := perMinute(duties)
-	p.say("Each host: %.1f calls and %.1f fanouts a minute, as a nova-compute makes (below), and a call to it once a minute. The conductor and two schedulers are ours in all rows, in a process that is not counted. \"At rest\" is before the hosts' periodic work: only heartbeats and checks.", calls, fanouts)
-	var starts, loads, holds [][]string
-	grown := map[string][]cloudFigures{}
-	for _, c := range clouds {
-		t.Run(fmt.Sprintf("%s-%d", c.name, c.hosts), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%s-%d", c.Name, c.Hosts), func(t *testing.T) {
 			f := runCloud(t, c, duties)
-			grown[c.name] = append(grown[c.name], f)
-			n := int64(c.hosts)
-			starts = append(starts, []string{
-				c.name, count(c.hosts), seconds(f.starting), fmt.Sprintf("%d", f.start.Declared), fmt.Sprintf("%.0f", float64(f.start.Declared)/f.starting.Seconds()),
-				millis(f.startCPU / time.Duration(n)), millis(f.startBroker / time.Duration(n)), seconds(f.rebuilding), millis(f.fanout),
-			})
-			holds = append(holds, []string{
-				c.name, count(c.hosts), count(f.start.Connections), count(f.start.Channels), count(f.start.Queues), count(f.start.Consumers), count(f.start.Bindings),
-				mib(f.start.Memory), kib(f.start.Memory / n), mib(f.pss), kib(f.pss / n), fmt.Sprintf("%.1f", float64(f.goroutines)/float64(n)),
-			})
-			loads = append(loads, []string{
-				c.name, count(c.hosts), fmt.Sprintf("%.1f", f.rate()), fmt.Sprintf("%d of %d", f.failed, f.calls+f.casts+f.failed), millis(f.quantile(0.5)), millis(f.quantile(0.99)),
-				permille(f.restCPU, f.rested), permille(f.restBroker, f.rested), permille(f.workCPU, f.worked), permille(f.workBroker, f.worked),
-			})
+			keepFigures(t, f)
+			all = append(all, f)
 		})
 	}
-	p.say("\nStarting, all hosts at once; then the broker closes every connection, and all come back at once; then one fanout to all of them:")
-	p.table([]string{"hosts", "", "all serve after", "queue.declare", "per second", "our CPU per host", "broker's CPU per host", "all back after", "fanout to the last after"}, starts)
-	p.say("What they hold on the broker, less what was there before, and what they take themselves (PSS: pages of several processes are shared out):")
-	p.table([]string{"hosts", "", "connections", "channels", "queues", "consumers", "bindings", "broker's memory", "per host", "hosts' memory", "per host", "goroutines per host"}, holds)
-	p.say("At work. CPU is in thousandths of one core:")
-	p.table([]string{"hosts", "", "calls/s", "failed", "median", "p99", "at rest: hosts' CPU", "broker's CPU", "at work: hosts' CPU", "broker's CPU"}, loads)
-	slopes(p, grown)
+	reportClouds(p, duties, all)
 }
 
-// permille is how much of a core was used, in thousandths.
-func permille(cpu, over time.Duration) string {
-	return fmt.Sprintf("%.0f", 1000*cpu.Seconds()/over.Seconds())
-}
-
-// cloudFigures are what runCloud measures.
-type cloudFigures struct {
-	cloud
-	starting, rebuilding, fanout time.Duration
-	start                        holdings // after the start, less what was there before
-	startCPU, startBroker        time.Duration
-	rested, worked               time.Duration
-	restCPU, restBroker          time.Duration
-	workCPU, workBroker          time.Duration
-	pss                          int64
-	goroutines                   int
-	calls, casts, failed         int
-	latencies                    []float64 // seconds, sorted
-}
-
-func (f cloudFigures) rate() float64 { return float64(f.calls) / f.worked.Seconds() }
-
-func (f cloudFigures) quantile(q float64) time.Duration {
-	if len(f.latencies) == 0 {
-		return 0
+// clouds are those to measure, in the order of the tables.
+func clouds() []cloud {
+	const shared = ours + ", one transport a process"
+	if !*fullFlag {
+		return []cloud{{ours, 2, 2, false, false}, {theirs, 2, 1, true, false}, {shared, 6, 2, false, true}}
 	}
-	return time.Duration(f.latencies[int(q*float64(len(f.latencies)-1))] * float64(time.Second))
+	var all []cloud
+	for _, n := range []int{20, 40, 80} {
+		all = append(all, cloud{ours, n, 4, false, false}, cloud{theirs, n, 1, true, false})
+	}
+	for n := 400; n <= *agentsFlag; n *= 5 {
+		all = append(all, cloud{ours, n, 4, false, false})
+	}
+	return append(all, cloud{shared, *agentsFlag, 4, false, true})
+}
+
+// readFigures returns what an earlier run has measured and kept, so that one that was cut short goes on where it was.
+func readFigures(t *testing.T) (known []cloudFigures) {
+	t.Helper()
+	if *figuresFlag == "" {
+		return nil
+	}
+	file, err := os.Open(*figuresFlag)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	for lines := json.NewDecoder(file); ; {
+		var f cloudFigures
+		if err := lines.Decode(&f); errors.Is(err, io.EOF) {
+			return known
+		} else if err != nil {
+			t.Fatalf("-scale.figures: %s: %v", *figuresFlag, err)
+		}
+		known = append(known, f)
+	}
+}
+
+// keepFigures appends what was measured, unless it went wrong.
+func keepFigures(t *testing.T, f cloudFigures) {
+	t.Helper()
+	if *figuresFlag == "" || t.Failed() {
+		return
+	}
+	file, err := os.OpenFile(*figuresFlag, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if err := json.NewEncoder(file).Encode(f); err != nil {
+		t.Error(err)
+	}
 }
 
 func runCloud(t *testing.T, c cloud, duties []duty) cloudFigures {
@@ -111,19 +118,19 @@ func runCloud(t *testing.T, c cloud, duties []duty) cloudFigures {
 	broker := b.cpu(t)
 	began := time.Now()
 	agents := startAgents(t, b, c)
-	f.starting = time.Since(began)
-	f.startBroker = b.cpu(t) - broker
-	f.startCPU = agents.cpu(t)
+	f.Starting = time.Since(began)
+	f.StartBroker = b.cpu(t) - broker
+	f.StartCPU = agents.cpu(t)
 	b.broker.collect(t)
-	f.start = b.broker.holds(t).since(before)
+	f.Start = b.broker.holds(t).since(before)
 	assertCloud(t, f)
 
 	broker, own, began := b.cpu(t), agents.cpu(t), time.Now()
 	pass(size(10*time.Second, 100*time.Millisecond))
-	f.rested, f.restBroker, f.restCPU = time.Since(began), b.cpu(t)-broker, agents.cpu(t)-own
+	f.Rested, f.RestBroker, f.RestCPU = time.Since(began), b.cpu(t)-broker, agents.cpu(t)-own
 
-	f.rebuilding = cutAll(t, b, before.Consumers+f.start.Consumers)
-	f.fanout = fanoutToAgents(t, plane, agents, c.hosts)
+	f.Rebuilding = cutAll(t, b, before.Consumers+f.Start.Consumers)
+	f.Fanout = fanoutToAgents(t, plane, agents, c.Hosts)
 
 	raw, err := json.Marshal(novaContext())
 	if err != nil {
@@ -133,24 +140,24 @@ func runCloud(t *testing.T, c cloud, duties []duty) cloudFigures {
 	asked := plane.asked.Load()
 	broker, own, began = b.cpu(t), agents.cpu(t), time.Now()
 	ctx, rest := context.WithTimeout(t.Context(), size(45*time.Second, time.Second))
-	visited := plane.visit(ctx, t, c.hosts, size(time.Minute, 500*time.Millisecond))
+	visited := plane.visit(ctx, t, c.Hosts, size(time.Minute, 500*time.Millisecond))
 	rest()
-	f.worked, f.workBroker, f.workCPU = time.Since(began), b.cpu(t)-broker, agents.cpu(t)-own
+	f.Worked, f.WorkBroker, f.WorkCPU = time.Since(began), b.cpu(t)-broker, agents.cpu(t)-own
 	agents.order(t, order{Do: "rest"})
 	r := agents.order(t, order{Do: "report"})
-	f.calls, f.casts, f.failed, f.latencies = r.Calls, r.Casts, r.Failed, r.Latencies
-	slices.Sort(f.latencies)
-	f.goroutines, f.pss = r.Usage.Goroutines, agents.pss(t)
-	if f.failed > 0 {
-		t.Errorf("%d requests of %s failed, such as: %s", f.failed, c.name, r.Why)
+	f.Calls, f.Casts, f.Failed, f.Latencies = r.Calls, r.Casts, r.Failed, r.Latencies
+	slices.Sort(f.Latencies)
+	f.Goroutines, f.PSS = r.Usage.Goroutines, agents.pss(t)
+	if f.Failed > 0 {
+		t.Errorf("%d requests of %s failed, such as: %s", f.Failed, c.Name, r.Why)
 	}
-	if got := int(plane.asked.Load() - asked); got != f.calls {
-		t.Errorf("the conductor answered %d calls, and the hosts had %d answers", got, f.calls)
+	if got := int(plane.asked.Load() - asked); got != f.Calls {
+		t.Errorf("the conductor answered %d calls, and the hosts had %d answers", got, f.Calls)
 	}
 	if r.Served != visited || visited == 0 {
 		t.Errorf("hosts served %d calls, and %d were answered", r.Served, visited)
 	}
-	brokertest.Await(t, "both schedulers have heard every host", func() bool { return int(plane.synced.Load()) >= 2*f.casts })
+	brokertest.Await(t, "both schedulers have heard every host", func() bool { return int(plane.synced.Load()) >= 2*f.Casts })
 	agents.order(t, order{Do: "stop"})
 	agents.end(t)
 	return f
@@ -170,24 +177,24 @@ func (h holdings) since(before holdings) holdings {
 // name, for fanouts and for replies, and one for all; a consumer on each of these.
 func assertCloud(t *testing.T, f cloudFigures) {
 	t.Helper()
-	if f.python {
+	if f.Python {
 		return
 	}
-	transports, clients := f.hosts, f.hosts
-	if f.shared {
-		transports = f.processes
+	transports, clients := f.Hosts, f.Hosts
+	if f.Shared {
+		transports = f.Processes
 	}
-	if want := 2 * transports; f.start.Connections != want {
-		t.Errorf("%d hosts have %d connections, not %d", f.hosts, f.start.Connections, want)
+	if want := 2 * transports; f.Start.Connections != want {
+		t.Errorf("%d hosts have %d connections, not %d", f.Hosts, f.Start.Connections, want)
 	}
-	if want := 2*f.hosts + clients + 1; f.start.Queues != want {
-		t.Errorf("%d hosts have %d queues, not %d", f.hosts, f.start.Queues, want)
+	if want := 2*f.Hosts + clients + 1; f.Start.Queues != want {
+		t.Errorf("%d hosts have %d queues, not %d", f.Hosts, f.Start.Queues, want)
 	}
-	if want := 3*f.hosts + clients; f.start.Consumers != want {
-		t.Errorf("%d hosts have %d consumers, not %d", f.hosts, f.start.Consumers, want)
+	if want := 3*f.Hosts + clients; f.Start.Consumers != want {
+		t.Errorf("%d hosts have %d consumers, not %d", f.Hosts, f.Start.Consumers, want)
 	}
-	if most := 2*f.hosts + 5*transports + 4; f.start.Channels > most {
-		t.Errorf("%d hosts have %d channels; %d are enough", f.hosts, f.start.Channels, most)
+	if most := 2*f.Hosts + 5*transports + 4; f.Start.Channels > most {
+		t.Errorf("%d hosts have %d channels; %d are enough", f.Hosts, f.Start.Channels, most)
 	}
 }
 
@@ -235,12 +242,12 @@ const python = "/usr/bin/python3" // Debian's, which has python3-oslo.messaging
 func startAgents(t *testing.T, b *bus, c cloud) *agents {
 	t.Helper()
 	a := &agents{}
-	for range c.processes {
-		a.all = append(a.all, startAgentProcess(t, c.python))
+	for range c.Processes {
+		a.all = append(a.all, startAgentProcess(t, c.Python))
 	}
-	per := (c.hosts + c.processes - 1) / c.processes
+	per := (c.Hosts + c.Processes - 1) / c.Processes
 	r := a.orderEach(t, func(i int) order {
-		return order{Do: "start", URL: b.broker.url(), First: i * per, Count: min(per, c.hosts-i*per), Shared: c.shared}
+		return order{Do: "start", URL: b.broker.url(), First: i * per, Count: min(per, c.Hosts-i*per), Shared: c.Shared}
 	})
 	a.pids = r.PIDs
 	return a
@@ -341,64 +348,4 @@ func (a *agents) end(t *testing.T) {
 			t.Errorf("a process of hosts: %v", err)
 		}
 	}
-}
-
-// slopes writes what one more host costs, by least squares over the sizes measured.
-func slopes(p *page, grown map[string][]cloudFigures) {
-	measures := []struct {
-		name   string
-		format string
-		of     func(cloudFigures) float64
-	}{
-		{"connections", "%.1f", func(f cloudFigures) float64 { return float64(f.start.Connections) }},
-		{"channels", "%.1f", func(f cloudFigures) float64 { return float64(f.start.Channels) }},
-		{"queues", "%.1f", func(f cloudFigures) float64 { return float64(f.start.Queues) }},
-		{"queue.declare at the start", "%.1f", func(f cloudFigures) float64 { return float64(f.start.Declared) }},
-		{"broker's memory, KiB", "%.0f", func(f cloudFigures) float64 { return float64(f.start.Memory) / 1024 }},
-		{"hosts' memory, KiB", "%.0f", func(f cloudFigures) float64 { return float64(f.pss) / 1024 }},
-		{"broker's CPU at work, thousandths of a core", "%.2f", func(f cloudFigures) float64 { return 1000 * f.workBroker.Seconds() / f.worked.Seconds() }},
-		{"hosts' CPU at work, thousandths of a core", "%.2f", func(f cloudFigures) float64 { return 1000 * f.workCPU.Seconds() / f.worked.Seconds() }},
-	}
-	head := []string{"one more host costs"}
-	rows := make([][]string, len(measures))
-	for i, m := range measures {
-		rows[i] = []string{m.name}
-	}
-	for _, name := range []string{"Goslo", "Python"} {
-		all := grown[name]
-		if len(all) < 2 {
-			return
-		}
-		head = append(head, fmt.Sprintf("%s, %d to %d hosts", name, all[0].hosts, all[len(all)-1].hosts))
-		for i, m := range measures {
-			rows[i] = append(rows[i], fmt.Sprintf(m.format, slope(all, m.of)))
-		}
-	}
-	p.say("Slopes, by least squares over the sizes measured:")
-	p.table(head, rows)
-	var figures []chart.Figure
-	for _, m := range measures[4:7] {
-		lines := chart.Lines{Title: strings.ToUpper(m.name[:1]) + m.name[1:], X: chart.Axis{Name: "hosts", Log: true}, Y: chart.Axis{Name: m.name, Log: true}}
-		for _, name := range []string{"Goslo", "Python"} {
-			line := chart.Line{Name: name}
-			for _, f := range grown[name] {
-				if y := m.of(f); y > 0 {
-					line.Points = append(line.Points, chart.Point{X: float64(f.hosts), Y: y})
-				}
-			}
-			lines.Lines = append(lines.Lines, line)
-		}
-		figures = append(figures, lines)
-	}
-	p.chart("agents.svg", "Memory and CPU time by hosts", figures...)
-}
-
-// slope is by how much y grows with one host.
-func slope(all []cloudFigures, y func(cloudFigures) float64) float64 {
-	var n, sx, sy, sxx, sxy float64
-	for _, f := range all {
-		x, y := float64(f.hosts), y(f)
-		n, sx, sy, sxx, sxy = n+1, sx+x, sy+y, sxx+x*x, sxy+x*y
-	}
-	return (n*sxy - sx*sy) / (n*sxx - sx*sx)
 }

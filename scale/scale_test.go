@@ -13,11 +13,12 @@ import (
 )
 
 var (
-	fullFlag   = flag.Bool("scale.full", false, "the sizes of docs/scale.md; without it a small version")
-	partsFlag  = flag.String("scale.parts", "", "names of the parts to run, comma-separated; default: all")
-	docFlag    = flag.String("scale.doc", "", "the page whose tables are to be written, and charts beside it; default: none")
-	soakFlag   = flag.Duration("scale.soak", 10*time.Minute, "how long the part flat keeps up its load, with -scale.full")
-	agentsFlag = flag.Int("scale.agents", 2000, "how many hosts the part agents simulates at the most, with -scale.full")
+	fullFlag    = flag.Bool("scale.full", false, "the sizes of docs/scale.md; without it a small version")
+	partsFlag   = flag.String("scale.parts", "", "names of the parts to run, comma-separated; default: all")
+	docFlag     = flag.String("scale.doc", "", "the page whose tables are to be written, and charts beside it; default: none")
+	soakFlag    = flag.Duration("scale.soak", 10*time.Minute, "how long the part flat keeps up its load, with -scale.full")
+	figuresFlag = flag.String("scale.figures", "", "a file for what the part agents has measured, so that a run that was cut short goes on where it was; default: none")
+	agentsFlag  = flag.Int("scale.agents", 2000, "how many hosts the part agents simulates at the most, with -scale.full")
 )
 
 // hostsVariable makes a test binary a process of simulated hosts.
