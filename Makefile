@@ -74,6 +74,10 @@ interop: setup ## Go and real Python oslo.messaging against each other on Rabbit
 chaos: setup ## Break brokers and networks under load from Go and Python, 20 minutes; CHAOSFLAGS='-chaos.faults=kill' narrows it.
 	$(GO) test ./internal/chaos -run '^TestChaos$$' -count=1 -timeout 60m -v -chaos.full $(CHAOSFLAGS)
 
+.PHONY: scale
+scale: setup ## Thousands of servers and hosts, and ten minutes at full load: the tables of docs/scale.md, in an hour; SCALEFLAGS='-scale.parts=idle' narrows it.
+	$(GO) test ./scale -run '^TestScale$$' -count=1 -timeout 120m -v -scale.full -scale.doc '$(CURDIR)/docs/scale.md' $(SCALEFLAGS)
+
 .PHONY: fuzz
 fuzz: ## Fuzz every target for FUZZTIME (60s) each.
 	scripts/fuzz $(FUZZTIME)

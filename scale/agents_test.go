@@ -193,7 +193,7 @@ func assertCloud(t *testing.T, f cloudFigures) {
 	if want := 3*f.Hosts + clients; f.Start.Consumers != want {
 		t.Errorf("%d hosts have %d consumers, not %d", f.Hosts, f.Start.Consumers, want)
 	}
-	if most := 2*f.Hosts + 5*transports + 4; f.Start.Channels > most {
+	if most := 2*f.Hosts + 7*transports + 4; f.Start.Channels > most {
 		t.Errorf("%d hosts have %d channels; %d are enough", f.Hosts, f.Start.Channels, most)
 	}
 }
