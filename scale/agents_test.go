@@ -250,6 +250,9 @@ func startAgents(t *testing.T, b *bus, c cloud) *agents {
 		return order{Do: "start", URL: b.broker.url(), First: i * per, Count: min(per, c.Hosts-i*per), Shared: c.Shared}
 	})
 	a.pids = r.PIDs
+	if r.Refused > 0 {
+		t.Logf("%d hosts: %d attempts to connect came to nothing, and were made again", c.Hosts, r.Refused)
+	}
 	return a
 }
 
@@ -311,7 +314,7 @@ func (a *agents) orderEach(t *testing.T, f func(i int) order) hostsReport {
 		}
 		sum.PIDs = append(sum.PIDs, r.PIDs...)
 		sum.Calls, sum.Casts, sum.Failed, sum.Served, sum.Heard = sum.Calls+r.Calls, sum.Casts+r.Casts, sum.Failed+r.Failed, sum.Served+r.Served, sum.Heard+r.Heard
-		sum.Latencies = append(sum.Latencies, r.Latencies...)
+		sum.Latencies, sum.Refused = append(sum.Latencies, r.Latencies...), sum.Refused+r.Refused
 		sum.Last, sum.Usage.Goroutines = max(sum.Last, r.Last), sum.Usage.Goroutines+r.Usage.Goroutines
 		if r.Why != "" {
 			sum.Why = r.Why

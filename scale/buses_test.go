@@ -133,7 +133,7 @@ func newRabbitBroker(t *testing.T) *rabbitBroker {
 	if *fullFlag {
 		node = func(t testing.TB) *brokertest.RabbitNode {
 			t.Helper()
-			return brokertest.NewRabbit(t, brokertest.RabbitOptions{Config: "vm_memory_high_watermark.absolute = 8GB\n"})
+			return brokertest.NewRabbit(t, brokertest.RabbitOptions{Config: "vm_memory_high_watermark.absolute = 8GB\ntcp_listen_options.backlog = 4096\n"})
 		}
 	}
 	b := &rabbitBroker{node: node(t)}

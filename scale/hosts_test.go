@@ -126,6 +126,22 @@ func (p *hostProcess) start(o order) error {
 	return err
 }
 
+// open connects, and tries again where the broker has no time for so many at once, as who starts a program does that has ended.
+func (p *hostProcess) open(ctx context.Context, u *transport.URL) (transport.Transport, error) {
+	for attempt := 1; ; attempt++ {
+		t, err := rabbit.Open(ctx, rabbit.Config{URL: u, Program: "nova-compute"})
+		if err == nil || attempt == 20 {
+			return t, err
+		}
+		p.note(func(r *hostsReport) { r.Refused++ })
+		select {
+		case <-time.After(time.Second + rand.N(4*time.Second)):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
 func (p *hostProcess) begin(ctx context.Context, h *host, open func() (transport.Transport, error), name string) (err error) {
 	if h.bus == nil {
 		if h.bus, err = open(); err != nil {

@@ -178,5 +178,6 @@ type hostsReport struct {
 	Served    int       `json:"served"`
 	Heard     int       `json:"heard"` // fanouts
 	Last      float64   `json:"last"`  // when the last of them came, in seconds since 1970
-	Usage     usage     `json:"usage"` // of Go's
+	Refused   int       `json:"refused"` // attempts to connect that came to nothing
+	Usage     usage     `json:"usage"`   // of Go's
 }
