@@ -126,6 +126,14 @@ type rabbitBroker struct {
 	vhost string
 }
 
+// manyConnections is what RabbitMQ needs to be told before thousands connect: how many may wait to be accepted, and how long the buffers of a
+// connection are, which are as long as the kernel's otherwise, and that is 4 MB.
+const manyConnections = `vm_memory_high_watermark.absolute = 8GB
+tcp_listen_options.backlog = 4096
+tcp_listen_options.sndbuf = 131072
+tcp_listen_options.recbuf = 131072
+`
+
 // newRabbitBroker returns a virtual host of a node: with -scale.full of one that has room for thousands of connections and does nothing else.
 func newRabbitBroker(t *testing.T) *rabbitBroker {
 	t.Helper()
@@ -133,7 +141,7 @@ func newRabbitBroker(t *testing.T) *rabbitBroker {
 	if *fullFlag {
 		node = func(t testing.TB) *brokertest.RabbitNode {
 			t.Helper()
-			return brokertest.NewRabbit(t, brokertest.RabbitOptions{Config: "vm_memory_high_watermark.absolute = 8GB\ntcp_listen_options.backlog = 4096\n"})
+			return brokertest.NewRabbit(t, brokertest.RabbitOptions{Config: manyConnections})
 		}
 	}
 	b := &rabbitBroker{node: node(t)}

@@ -176,8 +176,8 @@ type hostsReport struct {
 	Why       string    `json:"why,omitempty"` // one of the failures
 	Latencies []float64 `json:"latencies"`     // seconds, of the calls
 	Served    int       `json:"served"`
-	Heard     int       `json:"heard"` // fanouts
-	Last      float64   `json:"last"`  // when the last of them came, in seconds since 1970
+	Heard     int       `json:"heard"`   // fanouts
+	Last      float64   `json:"last"`    // when the last of them came, in seconds since 1970
 	Refused   int       `json:"refused"` // attempts to connect that came to nothing
 	Usage     usage     `json:"usage"`   // of Go's
 }
