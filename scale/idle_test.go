@@ -82,10 +82,13 @@ func (f *fleet) check(t *testing.T) {
 	}
 }
 
-// What an idle server may cost: the goal is 64 KiB and 3 goroutines, of which one is Run's.
+// What an idle server may cost: the goal is 64 KiB and 3 goroutines: Run's, the worker that asks for requests and, on RabbitMQ, the listener's.
 const idleGoalBytes = 64 << 10
 
-var mostGoroutines = map[string]float64{"memory": 1, "RabbitMQ": 3, "NATS": 6}
+var mostGoroutines = map[string]float64{"memory": 2, "RabbitMQ": 3, "NATS": 2}
+
+// checking is how many goroutines there may be for each server besides, of listeners that check themselves at the moment.
+const checking = 0.75
 
 // measureIdle has many servers in one process, on one transport, and then many calls that wait for their answers, in the same process.
 func measureIdle(t *testing.T, p *page) {
@@ -151,7 +154,7 @@ func idleOn(t *testing.T, b *bus, servers, calls int) idleFigures {
 		assertHoldings(t, r.held, servers)
 		r.held.Declared -= held.Declared
 	}
-	if got := float64(r.idle.Goroutines) / float64(servers); got > mostGoroutines[b.name]+0.5 {
+	if got := float64(r.idle.Goroutines) / float64(servers); got > mostGoroutines[b.name]+checking {
 		t.Errorf("%s: an idle server has %.1f goroutines; %.0f are enough", b.name, got, mostGoroutines[b.name])
 	}
 	if *fullFlag && r.idle.memory()/int64(servers) > idleGoalBytes {
@@ -182,7 +185,7 @@ func idleOn(t *testing.T, b *bus, servers, calls int) idleFigures {
 	if answered.Load() != int64(calls) {
 		t.Errorf("%d of %d calls were answered", answered.Load(), calls)
 	}
-	if *fullFlag {
+	if *fullFlag && b.name != "memory" { // whose workers share the listener, and stay
 		brokertest.Await(t, "workers that the calls needed have ended", func() bool {
 			return runtime.NumGoroutine()-before.Goroutines < servers*int(mostGoroutines[b.name]+2)
 		})
