@@ -33,6 +33,9 @@ func (d *dialer) SkipTLSHandshake() bool { return true }
 
 // Dial implements nats.CustomDialer.
 func (d *dialer) Dial(network, address string) (net.Conn, error) {
+	if old := d.conn.socket.Load(); old != nil {
+		_ = old.Close() // nats.go leaves one open on which it was not let in
+	}
 	ctx, cancel := context.WithTimeout(d.life, connectTimeout)
 	defer cancel()
 	s, err := d.reach(ctx, network, address)
@@ -66,7 +69,7 @@ func (d *dialer) reach(ctx context.Context, network, address string) (*socket, e
 
 // greet reads the server's first line, and returns the connection to go on with.
 func (d *dialer) greet(ctx context.Context, conn net.Conn, address string) (info []byte, _ net.Conn, err error) {
-	for !bytes.HasSuffix(info, []byte("\n")) {
+	for !bytes.Contains(info, []byte("\n")) {
 		if len(info) > maxInfo {
 			return nil, nil, errors.New("what answers is no NATS server: its first line does not end")
 		}
@@ -76,12 +79,19 @@ func (d *dialer) greet(ctx context.Context, conn net.Conn, address string) (info
 			return nil, nil, fmt.Errorf("the server has not introduced itself: %w", err)
 		}
 	}
-	told, _ := parseInfo(info) // nats.go says what is wrong with it
+	line, rest, _ := bytes.Cut(info, []byte("\n"))
+	told, ok := parseInfo(line)
 	config := d.conn.cfg.TLS
-	if !told.TLSRequired && (config == nil || !told.TLSAvailable) {
-		return info, conn, nil // without TLS, or nats.go says that the server has none
-	}
-	if config == nil {
+	switch {
+	case config == nil && !told.TLSRequired:
+		return info, conn, nil // nats.go says what is wrong with it
+	case !ok:
+		return nil, nil, fmt.Errorf("what answers is no NATS server: it begins with %.200q", line)
+	case !told.TLSRequired && !told.TLSAvailable:
+		return nil, nil, nats.ErrSecureConnWanted
+	case len(rest) > 0: // whoever is on the way could have said it
+		return nil, nil, fmt.Errorf("%w: before it the server said %.200q", nats.ErrTLS, bytes.TrimSpace(rest))
+	case config == nil:
 		config = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
 	config = config.Clone()

@@ -1,6 +1,7 @@
 package nats
 
 import (
+	"bytes"
 	"errors"
 	"net"
 	"runtime"
@@ -55,12 +56,13 @@ type turns struct {
 	shared  time.Time // when one last had more than one message
 }
 
-// newSocket takes a connection over. The server has said info.
+// newSocket takes a connection over. The server has said info, which may be more than a line.
 func newSocket(conn net.Conn, info []byte, s *subscriptions) *socket {
 	k := &socket{Conn: conn, direct: direct.New(conn), wake: make(chan struct{}, 1), closed: make(chan struct{}), ended: make(chan struct{})}
 	k.in = reader{socket: k, subscriptions: s, theirs: info}
 	k.server.Store(&serverInfo{})
-	k.learn(info)
+	line, _, _ := bytes.Cut(info, []byte("\n"))
+	k.learn(line)
 	go k.run() // ends with Close, which waits for it
 	return k
 }
