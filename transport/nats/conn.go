@@ -286,6 +286,11 @@ func (c *Conn) trouble(_ *nats.Conn, s *nats.Subscription, err error) {
 	if s != nil {
 		subject = s.Subject
 	}
+	if c.link.Load() == nil { // a new connection was refused
+		c.mu.Lock()
+		c.away.cause = explain(c.cfg, err)
+		c.mu.Unlock()
+	}
 	c.log.Error("nats: error of the connection", "subject", subject, "error", err)
 }
 

@@ -3,6 +3,7 @@ package nats_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/tls"
 	"io"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/goslo/goslo/transport"
 	"github.com/goslo/goslo/transport/nats"
 )
 
@@ -75,7 +77,7 @@ func TestCredentialsAreNotToldWithoutTLS(t *testing.T) {
 	}
 }
 
-// nats.go leaves connections open on which it was not let in again.
+// nats.go leaves connections open on which it was not let in again. Who waits for the bus is told that it was not.
 func TestRefusedConnectionsAreClosed(t *testing.T) {
 	t.Parallel()
 	ended := make(chan error, 100)
@@ -104,6 +106,12 @@ func TestRefusedConnectionsAreClosed(t *testing.T) {
 		if err := <-ended; err != nil {
 			t.Errorf("the client has not closed a connection that refused it: %v", err)
 		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	err = bus.Send(ctx, transport.Address{Kind: transport.Topic, Topic: "compute"}, &transport.Message{Method: "ping"})
+	if err == nil || !strings.Contains(err.Error(), `the server refuses user "nova"`) {
+		t.Errorf("send: %v, want it to say why there is no connection", err)
 	}
 	_ = bus.Close(testContext(t)) // there is nobody to say goodbye to
 }
