@@ -3,16 +3,18 @@ package rpc
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// A deadlineContext ends with its parent and at a deadline. The timer for that is armed only when someone waits for the end, which
-// most handlers and sends never do.
+// A deadlineContext ends with its parent, at a deadline, and, if it has one, when it is released. The timer for that is armed only when
+// someone waits for the end, which most handlers and sends never do.
 type deadlineContext struct {
 	context.Context //nolint:containedctx // it is one
 	deadline        time.Time
+	released        atomic.Bool // before its end
 
-	once   sync.Once
+	mu     sync.Mutex
 	armed  context.Context //nolint:containedctx // the same with a timer
 	cancel context.CancelFunc
 }
@@ -33,6 +35,9 @@ func (c *deadlineContext) Deadline() (time.Time, bool) {
 func (c *deadlineContext) Done() <-chan struct{} { return c.arm().Done() }
 
 func (c *deadlineContext) Err() error {
+	if c.released.Load() {
+		return context.Canceled
+	}
 	if err := c.Context.Err(); err != nil {
 		return err
 	}
@@ -51,20 +56,34 @@ func (c *deadlineContext) AfterFunc(f func()) (stop func() bool) {
 }
 
 func (c *deadlineContext) arm() context.Context {
-	c.once.Do(func() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.armed != nil:
+	case c.deadline.IsZero():
 		c.armed = c.Context
-		if !c.deadline.IsZero() {
-			c.armed, c.cancel = context.WithDeadline(c.Context, c.deadline)
+	default:
+		c.armed, c.cancel = context.WithDeadline(c.Context, c.deadline)
+		if c.released.Load() {
+			c.cancel()
 		}
-	})
+	}
 	return c.armed
 }
 
-// release stops the timer, if there is one.
+// release ends what has a deadline, and stops the timer if there is one: what was derived and left behind ends, too.
 func (c *deadlineContext) release() {
-	c.once.Do(func() { c.armed = c.Context })
-	if c.cancel != nil {
-		c.cancel()
+	if c.deadline.IsZero() {
+		return
+	}
+	if c.Err() == nil {
+		c.released.Store(true)
+	}
+	c.mu.Lock()
+	cancel := c.cancel
+	c.mu.Unlock()
+	if cancel != nil {
+		cancel()
 	}
 }
 

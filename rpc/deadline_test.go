@@ -1,0 +1,77 @@
+package rpc_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"testing"
+	"testing/synctest"
+
+	"github.com/goslo/goslo/rpc"
+)
+
+// What an interceptor or a handler leaves behind on its context ends with the call, in one way and for a reason.
+func TestContextOfAnEndedCall(t *testing.T) {
+	t.Parallel()
+	for _, side := range []string{"caller", "server"} {
+		for _, early := range []bool{true, false} {
+			name := side + ", asked for its end after the call"
+			if early {
+				name = side + ", asked for its end during the call"
+			}
+			t.Run(name, func(t *testing.T) {
+				inCloud(t, func(c *cloud) {
+					t := c.t
+					children := make(chan context.Context, 1)
+					leaves := make(chan context.Context, 1)
+					leave := func(next rpc.Func) rpc.Func {
+						return func(ctx context.Context, r *rpc.Request) (json.RawMessage, error) {
+							leaves <- ctx
+							if early {
+								children <- derived(t, ctx)
+							}
+							return next(ctx, r)
+						}
+					}
+					var server rpc.ServerConfig
+					client := c.client
+					if side == "server" {
+						server.Interceptors = []rpc.Interceptor{leave}
+					} else {
+						client = c.newClient(rpc.ClientConfig{Interceptors: []rpc.Interceptor{leave}})
+					}
+					c.serve(server, whoami.Handle(func(context.Context, struct{}) (string, error) { return "", nil }))
+					if _, err := whoami.Call(t.Context(), client, struct{}{}); err != nil {
+						t.Fatal(err)
+					}
+					left := <-leaves
+					synctest.Wait()
+					if !early {
+						children <- derived(t, left)
+						synctest.Wait()
+					}
+					for what, ctx := range map[string]context.Context{"context": left, "child": <-children} {
+						select {
+						case <-ctx.Done():
+						default:
+							t.Errorf("the %s goes on after its call", what)
+						}
+						if err := ctx.Err(); !errors.Is(err, context.Canceled) {
+							t.Errorf("the %s has ended with %v", what, err)
+						}
+						if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+							t.Errorf("the %s has ended because of %v", what, err)
+						}
+					}
+				})
+			})
+		}
+	}
+}
+
+// derived returns a child that only the test's end cancels.
+func derived(t *testing.T, ctx context.Context) context.Context { //nolint:revive // the test first
+	child, cancel := context.WithCancel(ctx)
+	t.Cleanup(cancel)
+	return child
+}
