@@ -87,16 +87,8 @@ func (c *deadlineContext) release() {
 	}
 }
 
-// unarmed is for those who have a timer of their own: the channel tells of every end but the one at Deadline.
-func (c *deadlineContext) unarmed() <-chan struct{} { return c.Context.Done() }
-
-// doneBut returns a channel that is closed when ctx ends, and whether its end at its deadline is left to the caller's own timer.
-func doneBut(ctx context.Context) (done <-chan struct{}, deadline bool) {
-	if c, ok := ctx.(interface{ unarmed() <-chan struct{} }); ok {
-		return c.unarmed(), true
-	}
-	return ctx.Done(), false
-}
+// Unarmed is for package ending: the channel tells of every end but the one at Deadline.
+func (c *deadlineContext) Unarmed() <-chan struct{} { return c.Context.Done() }
 
 // A handlerContext is a handler's context: it carries the request, and ends with its caller's deadline.
 type handlerContext struct {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/goslo/goslo/internal/ending"
 	"github.com/goslo/goslo/internal/nearest"
 	"github.com/goslo/goslo/transport"
 )
@@ -14,7 +15,7 @@ import (
 func (c *caller) wait(ctx context.Context, r *Request, p *pending) (*transport.Message, error) {
 	var due, silence <-chan time.Time
 	looks := c.inspects()
-	ended, timed := doneBut(ctx)
+	ended, timed := ending.Of(ctx)
 	deadline, bounded := ctx.Deadline()
 	if bounded && (looks || timed) {
 		left := time.Until(deadline)

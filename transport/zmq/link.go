@@ -94,6 +94,7 @@ type request struct {
 	framed  bool // it has left, or may have
 	fields  []byte
 	outcome chan outcome
+	timer   *time.Timer // its sender's, for contexts that leave their deadline to it; nil = none was needed yet
 }
 
 var requests = sync.Pool{New: func() any { return &request{outcome: make(chan outcome, 1)} }}

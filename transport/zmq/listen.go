@@ -257,7 +257,8 @@ func (l *topicListener) delivery(a *arrival) *transport.Delivery {
 		d.drop(answerExpired, "")
 		return nil
 	}
-	message, err := parseMessage(a.body)
+	message := &d.message
+	err := parseMessage(message, a.body)
 	if err == nil {
 		err = transport.CheckNotification(l.from, message)
 	}
@@ -286,6 +287,7 @@ func (l *topicListener) delivery(a *arrival) *transport.Delivery {
 // A delivery settles itself.
 type delivery struct {
 	transport.Delivery
+	message  transport.Message // the delivery's
 	listener *topicListener
 	arrival  *arrival
 	settled  atomic.Bool

@@ -64,13 +64,13 @@ func appendMessage(b []byte, m *transport.Message) ([]byte, error) {
 	return appendJSON(appendJSON(b, m.Args), m.Context), nil
 }
 
-// parseMessage reads what appendMessage has written. The message keeps body.
-func parseMessage(body []byte) (*transport.Message, error) {
+// parseMessage reads what appendMessage has written into m, which is zero. The message keeps body.
+func parseMessage(m *transport.Message, body []byte) error {
 	if len(body) == 0 {
-		return nil, errMessage
+		return errMessage
 	}
 	r := reader{rest: body[1:], ok: true}
-	m := &transport.Message{UniqueID: r.text()} // a text of its own, since servers remember it
+	m.UniqueID = r.text() // a text of its own, since servers remember it
 	switch body[0] {
 	case formRequest:
 		t := r.texts(textsMost)
@@ -95,9 +95,9 @@ func parseMessage(body []byte) (*transport.Message, error) {
 		r.ok = false
 	}
 	if !r.ok {
-		return nil, errMessage
+		return errMessage
 	}
-	return m, nil
+	return nil
 }
 
 // appendTexts adds texts, at most textsMost.

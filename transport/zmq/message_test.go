@@ -38,16 +38,17 @@ func TestMessageSurvives(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		got, err := parseMessage(body)
-		if err != nil {
+		var got transport.Message
+		if err := parseMessage(&got, body); err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if diff := cmp.Diff(&want, got); diff != "" {
+		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-sent +arrived):\n%s", name, diff)
 		}
 		for n := range body {
-			if m, err := parseMessage(body[:n]); err == nil {
+			var m transport.Message
+			if err := parseMessage(&m, body[:n]); err == nil {
 				t.Errorf("%s: the first %d of %d bytes are taken for %+v", name, n, len(body), m)
 			}
 		}
@@ -60,8 +61,8 @@ func TestMessageIsFilledIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := parseMessage(body[len("before"):])
-	if err != nil {
+	var got transport.Message
+	if err := parseMessage(&got, body[len("before"):]); err != nil {
 		t.Fatal(err)
 	}
 	if got.Version != "1.0" || got.UniqueID == "" || got.Args != nil {
@@ -93,8 +94,8 @@ func FuzzMessage(f *testing.F) {
 		f.Add(body)
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		m, err := parseMessage(body)
-		if err != nil {
+		var m transport.Message
+		if parseMessage(&m, body) != nil {
 			return
 		}
 		if n := len(m.Args) + len(m.Context) + len(m.Result) + len(m.Failure) + len(m.Method) + len(m.ReplyTo) + len(m.ID); n > len(body) {

@@ -173,6 +173,21 @@ func TestNetworkBreaksAndHeals(t *testing.T) {
 	}
 }
 
+// A timerless context leaves its deadline to a timer of whoever waits, as those of package rpc do.
+type timerless struct {
+	context.Context //nolint:containedctx // It is one.
+	deadline        time.Time
+}
+
+func (c timerless) Deadline() (time.Time, bool) { return c.deadline, true }
+func (c timerless) Unarmed() <-chan struct{}    { return c.Done() }
+func (c timerless) Err() error {
+	if time.Now().Before(c.deadline) {
+		return c.Context.Err()
+	}
+	return context.DeadlineExceeded
+}
+
 // No call outlives its context, whatever the network does.
 func TestDeadlineHolds(t *testing.T) {
 	t.Parallel()
@@ -182,12 +197,17 @@ func TestDeadlineHolds(t *testing.T) {
 	if _, err := server.Listen(testContext(t), at("one"), transport.ListenOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := client.Send(testContext(t), topic, cast("first")); err != nil {
-		t.Fatal(err)
+	for range 3 {
+		if err := client.Send(timerless{t.Context(), time.Now().Add(time.Minute)}, topic, cast("first")); err != nil {
+			t.Fatal(err)
+		}
 	}
 	proxy.HalfOpen()
-	for range 3 {
+	for i := range 4 {
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		if i%2 == 0 {
+			ctx = timerless{t.Context(), time.Now().Add(300 * time.Millisecond)}
+		}
 		start := time.Now()
 		err := client.Send(ctx, topic, cast("late"))
 		if !errors.Is(err, transport.ErrInDoubt) && !errors.Is(err, transport.ErrNotSent) || !errors.Is(err, context.DeadlineExceeded) {

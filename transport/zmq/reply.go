@@ -133,12 +133,16 @@ func (l *replyListener) Next(ctx context.Context) (*transport.Delivery, error) {
 		if err != nil {
 			return nil, err
 		}
-		message, err := parseMessage(body)
-		if err != nil {
+		d := &struct {
+			transport.Delivery
+			message transport.Message
+		}{}
+		if err := parseMessage(&d.message, body); err != nil {
 			l.conn.log.Error("zmq: reply cannot be read", "listener", l.number, "bytes", len(body), "error", err)
 			continue
 		}
-		return &transport.Delivery{Message: message, To: transport.Address{Kind: transport.Reply, Topic: l.addr}, Settler: taken{}}, nil
+		d.Message, d.To, d.Settler = &d.message, transport.Address{Kind: transport.Reply, Topic: l.addr}, taken{}
+		return &d.Delivery, nil
 	}
 }
 

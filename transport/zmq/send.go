@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/goslo/goslo/internal/ending"
 	"github.com/goslo/goslo/transport"
 )
 
@@ -173,31 +174,59 @@ func waitFor(k *link, stay bool) waiting {
 // ask sends a request to a server and waits for what becomes of it.
 func (c *Conn) ask(ctx context.Context, link *link, fields []byte, flags byte, expires time.Time, w waiting) outcome {
 	r := requests.Get().(*request)
-	*r = request{link: link, fields: fields, flags: flags, expires: expires, waiting: w, outcome: r.outcome}
+	*r = request{link: link, fields: fields, flags: flags, expires: expires, waiting: w, outcome: r.outcome, timer: r.timer}
 	link.load.Add(1)
 	if !c.loop.inbox.put(func(w *work) { w.requests = append(w.requests, r) }) {
 		link.load.Add(-1)
 		return outcome{code: outcomeClosed}
 	}
-	select {
-	case o := <-r.outcome:
+	if o, ok := c.await(ctx, r); ok {
 		requests.Put(r)
 		return o
-	case <-ctx.Done():
-	case <-c.closing:
-		// What has left may still be answered.
-		t := time.NewTimer(leaveTime / 2)
-		defer t.Stop()
-		select {
-		case o := <-r.outcome:
-			return o
-		case <-t.C:
-		case <-ctx.Done():
-		}
 	}
 	// From here on it is no one else's: the loop may come across it in givenUp after its outcome is there.
 	c.loop.inbox.put(func(w *work) { w.givenUp = append(w.givenUp, r) })
 	return <-r.outcome
+}
+
+// await waits for the outcome of a request; false when its sender waits no longer.
+func (c *Conn) await(ctx context.Context, r *request) (outcome, bool) {
+	ended, timed := ending.Of(ctx)
+	var due <-chan time.Time
+	if deadline, ok := ctx.Deadline(); ok && timed {
+		due = r.after(time.Until(deadline))
+		defer r.timer.Stop()
+	}
+	closing, left := c.closing, (<-chan time.Time)(nil)
+	for {
+		select {
+		case o := <-r.outcome:
+			return o, true
+		case <-ended:
+			return outcome{}, false
+		case <-due:
+			if ctx.Err() != nil {
+				return outcome{}, false
+			}
+			due = nil // the deadline is its parent's, which tells in a moment
+		case <-closing: // what has left may still be answered
+			t := time.NewTimer(leaveTime / 2)
+			defer t.Stop()
+			closing, left = nil, t.C
+		case <-left:
+			return outcome{}, false
+		}
+	}
+}
+
+// after returns a channel that tells when d has passed, by the request's one timer.
+func (r *request) after(d time.Duration) <-chan time.Time {
+	if r.timer == nil {
+		r.timer = time.NewTimer(d)
+	} else {
+		r.timer.Reset(d)
+	}
+	return r.timer.C
 }
 
 // err is what the sender of a request is told.
