@@ -95,6 +95,9 @@ func (c *Conn) listen(ctx context.Context, from transport.Address, o transport.L
 	case from.Topic == "" || from.Server == "":
 		return nil, fmt.Errorf("%w: a listener's address needs a topic and a server", transport.ErrRejected)
 	}
+	if n := len(c.subject(notificationToken, from)); n > longestLine {
+		return nil, fmt.Errorf("%w: the names of the address make a subject of %d bytes, and %d are the most", transport.ErrRejected, n, longestLine)
+	}
 	if o.Prefetch <= 0 {
 		o.Prefetch = defaultPrefetch
 	}

@@ -154,7 +154,7 @@ func (c *Conn) reply(ctx context.Context, subject, body []byte) error {
 	return c.publish(ctx, subject, nil, nil, body)
 }
 
-// hand gives a message to the connection. The error is errAway, nats.ErrMaxPayload, or nats.ErrHeadersNotSupported.
+// hand gives a message to the connection. The error is that of socket.publish.
 func (c *Conn) hand(subject, reply []byte, h header, body []byte) error {
 	if len(h) == 0 {
 		h = nil
@@ -188,6 +188,8 @@ func (c *Conn) publishError(err error, size int) error {
 		return nil
 	case errors.Is(err, nats.ErrMaxPayload):
 		return fmt.Errorf("%w: the message has %d bytes, the server's max_payload is %d", transport.ErrRejected, size, c.socket.Load().server.Load().MaxPayload)
+	case errors.Is(err, nats.ErrBadSubject):
+		return fmt.Errorf("%w: the names of the addresses make no subject, or one of more than %d bytes: %w", transport.ErrRejected, longestLine, err)
 	case errors.Is(err, errAway) && c.isClosed():
 		return transport.ErrClosed
 	default:

@@ -20,6 +20,9 @@ const (
 	crowded = 1 << 20
 	// sharedFor is how long senders leave the writing to the goroutine after several sent at a time.
 	sharedFor = 100 * time.Millisecond
+	// longestLine is how many bytes of subjects a line may have: servers end the connection of who writes longer lines than their
+	// max_control_line, 4096, and nats.go does not come back then.
+	longestLine = 4000
 )
 
 // errAway: there is no connection that takes messages at this moment.
@@ -96,8 +99,12 @@ func (s *socket) learn(line []byte) {
 	}
 }
 
-// publish takes one message. It does not wait. The error is errAway, nats.ErrMaxPayload, or nats.ErrHeadersNotSupported.
+// publish takes one message. It does not wait. The error is errAway, nats.ErrBadSubject, nats.ErrMaxPayload, or
+// nats.ErrHeadersNotSupported.
 func (s *socket) publish(subject, reply []byte, h header, body []byte) error {
+	if len(subject) == 0 || len(subject)+len(reply) > longestLine {
+		return nats.ErrBadSubject
+	}
 	if server := s.server.Load(); int64(len(h)+len(body)) > server.MaxPayload {
 		return nats.ErrMaxPayload
 	} else if h != nil && !server.Headers {
