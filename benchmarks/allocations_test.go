@@ -29,10 +29,10 @@ type allocations struct {
 // room. Of the embedded bus its server counts as well. The race detector allocates by itself; with it this file is not built.
 func TestAllocations(t *testing.T) {
 	for _, bus := range append(allocationsOfZMQ(),
-		allocations{"memory", 20, 11, func(*testing.T) string { return "memory://allocations/" }},
-		allocations{"embedded", 70, 99, embeddedURL},
-		allocations{"nats", 58, 44, func(t *testing.T) string { t.Helper(); return brokertest.NewNATS(t, brokertest.NATSOptions{}).URL() }},
-		allocations{"rabbit", 47, 26, func(t *testing.T) string { t.Helper(); return brokertest.RabbitAMQP1(t).URL() }},
+		allocations{"memory", 20, 10, func(*testing.T) string { return "memory://allocations/" }},
+		allocations{"embedded", 44, 92, embeddedURL},
+		allocations{"nats", 32, 37, func(t *testing.T) string { t.Helper(); return brokertest.NewNATS(t, brokertest.NATSOptions{}).URL() }},
+		allocations{"rabbit", 39, 23, func(t *testing.T) string { t.Helper(); return brokertest.RabbitAMQP1(t).URL() }},
 		allocations{"amqp1", 182, 87, func(t *testing.T) string { t.Helper(); return brokertest.RabbitAMQP1(t).AMQP1URL() }},
 	) {
 		t.Run(bus.name, func(t *testing.T) {
@@ -60,7 +60,7 @@ func TestAllocationsOfNotifications(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- listener.Run(ctx) }()
-	atMost(t, "notification", 55, func() error {
+	atMost(t, "notification", 50, func() error {
 		told.Add(1)
 		return created.Emit(ctx, notifier, notify.Info, born)
 	}, func() bool { return heard.Load() == told.Load() })

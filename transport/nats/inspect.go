@@ -13,8 +13,8 @@ import (
 	"github.com/goslo/goslo/transport"
 )
 
-// probeQuiet is how long after one listener's answer to wait for the next one's.
-const probeQuiet = 30 * time.Millisecond
+// probeQuiet is how long after one listener's answer to wait for the next one's: a busy process may take its time.
+const probeQuiet = 100 * time.Millisecond
 
 // probePatience is how long to wait for the first listener's answer, or half of the context's time.
 const probePatience = time.Second
