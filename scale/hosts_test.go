@@ -102,9 +102,7 @@ func (p *hostProcess) start(o order) error {
 	if err != nil {
 		return err
 	}
-	open := func() (transport.Transport, error) {
-		return rabbit.Open(ctx, rabbit.Config{URL: u, Program: "nova-compute"})
-	}
+	open := func() (transport.Transport, error) { return p.open(ctx, u) }
 	var one transport.Transport
 	if o.Shared {
 		if one, err = open(); err != nil {
