@@ -169,7 +169,7 @@ func pass(d time.Duration) { <-time.After(d) }
 func (h holdings) since(before holdings) holdings {
 	return holdings{
 		h.Connections - before.Connections, h.Channels - before.Channels, h.Queues - before.Queues, h.Consumers - before.Consumers,
-		h.Bindings - before.Bindings, h.Declared - before.Declared, h.Created - before.Created, h.Memory - before.Memory, h.RSS - before.RSS,
+		h.Bindings - before.Bindings, h.Declared - before.Declared, h.Created - before.Created, h.Closed - before.Closed, h.Memory - before.Memory, h.RSS - before.RSS,
 	}
 }
 
@@ -201,9 +201,13 @@ func assertCloud(t *testing.T, f cloudFigures) {
 // cutAll has the broker close every connection, and returns how long it takes until there are as many consumers as before.
 func cutAll(t *testing.T, b *bus, consumers int) time.Duration {
 	t.Helper()
+	before := b.broker.holds(t)
 	began := time.Now()
-	b.broker.node.Eval(t, `[rabbit_networking:close_connection(P, <<"scale">>) || P <- rabbit_networking:connections()], ok`)
-	brokertest.Await(t, "every consumer is back", func() bool { return b.broker.holds(t).Consumers >= consumers })
+	b.broker.node.Eval(t, `[spawn(fun() -> rabbit_networking:close_connection(P, <<"scale">>) end) || P <- rabbit_networking:connections()], ok`)
+	brokertest.Await(t, "every consumer is back", func() bool {
+		now := b.broker.holds(t)
+		return now.Closed-before.Closed >= before.Connections && now.Consumers >= consumers
+	})
 	return time.Since(began)
 }
 

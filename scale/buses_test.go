@@ -155,6 +155,7 @@ func (b *rabbitBroker) url() string { return b.node.URLVhost(b.vhost) }
 type holdings struct {
 	Connections, Channels, Queues, Consumers, Bindings int
 	Declared, Created                                  int   // queue.declare of any kind, and those that made a queue
+	Closed                                             int   // connections, since the node started
 	Memory                                             int64 // bytes, by Erlang's own account
 	RSS                                                int64
 }
@@ -165,13 +166,13 @@ func (b *rabbitBroker) holds(t *testing.T) holdings {
 	text := b.node.Eval(t, fmt.Sprintf(`
 		V = <<"%s">>,
 		Queues = [amqqueue:get_pid(Q) || Q <- rabbit_amqqueue:list(V)],
-		[{_, _, _, _, _, Declared, Created, _}] = ets:lookup(connection_churn_metrics, node()),
+		[{_, _, Closed, _, _, Declared, Created, _}] = ets:lookup(connection_churn_metrics, node()),
 		Bindings = [X || {binding, {resource, _, exchange, X}, _, _, _} <- rabbit_binding:list(V), X =/= <<>>],
 		iolist_to_binary(lists:join(" ", [integer_to_list(N) || N <- [
 			length(rabbit_networking:connections()), length(rabbit_channel:list()), length(Queues),
-			length(rabbit_amqqueue:consumers_all(V)), length(Bindings), Declared, Created, erlang:memory(total)]]))`, b.vhost))
+			length(rabbit_amqqueue:consumers_all(V)), length(Bindings), Declared, Created, Closed, erlang:memory(total)]]))`, b.vhost))
 	var h holdings
-	if _, err := fmt.Sscan(text, &h.Connections, &h.Channels, &h.Queues, &h.Consumers, &h.Bindings, &h.Declared, &h.Created, &h.Memory); err != nil {
+	if _, err := fmt.Sscan(text, &h.Connections, &h.Channels, &h.Queues, &h.Consumers, &h.Bindings, &h.Declared, &h.Created, &h.Closed, &h.Memory); err != nil {
 		t.Fatalf("what the broker holds: %q: %v", text, err)
 	}
 	h.RSS = memoryOf(t, b.node.PID()).RSS
