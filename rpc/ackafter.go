@@ -62,9 +62,20 @@ func (u *unacknowledged) begin(d *transport.Delivery) admission {
 func (u *unacknowledged) end(id string) []*transport.Delivery {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	u.seen.add(id)
+	return u.take(id)
+}
+
+// forget is end for a request that was not begun: it runs when it comes again.
+func (u *unacknowledged) forget(id string) []*transport.Delivery {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.take(id)
+}
+
+func (u *unacknowledged) take(id string) []*transport.Delivery {
 	copies := u.running[id]
 	delete(u.running, id)
-	u.seen.add(id)
 	return copies
 }
 
@@ -145,6 +156,13 @@ func (s *Server) settle(base context.Context, d *transport.Delivery) {
 // release gives back a request that has not run to its end, and its copies.
 func (s *Server) release(base context.Context, d *transport.Delivery) {
 	for _, c := range append(s.unacked.end(d.Message.UniqueID), d) {
-		s.giveBack(base, c)
+		s.giveBack(base, c, true)
+	}
+}
+
+// unbegun gives back a request for which no worker was free before the stop, and its copies.
+func (s *Server) unbegun(base context.Context, d *transport.Delivery) {
+	for _, c := range append(s.unacked.forget(d.Message.UniqueID), d) {
+		s.giveBack(base, c, false)
 	}
 }

@@ -140,7 +140,7 @@ func (s *Server) outlive(f func()) {
 
 // giveBack returns a delivery to the bus, for another server. Where the bus cannot take it back (a plain NATS request), its
 // caller is told what became of it. A fanout was this server's own copy, and its queue goes with the server.
-func (s *Server) giveBack(ctx context.Context, d *transport.Delivery) {
+func (s *Server) giveBack(ctx context.Context, d *transport.Delivery, begun bool) {
 	m := d.Message
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleWithin)
 	defer cancel()
@@ -157,12 +157,16 @@ func (s *Server) giveBack(ctx context.Context, d *transport.Delivery) {
 		s.log.Info("request not given back at the stop; the bus delivers it again by itself", "method", m.Method, "id", m.ID, "error", err)
 		return
 	}
-	s.log.Warn("request dropped at the stop", "method", m.Method, "id", m.ID, "error", err)
+	s.log.Warn("request dropped at the stop", "method", m.Method, "id", m.ID, "begun", begun, "error", err)
 	if answerable(m) {
+		when := "before"
+		if begun {
+			when = "while"
+		}
 		ctx, cancel := context.WithTimeout(ctx, lateReplyWithin) // the drain waits for it
 		defer cancel()
 		s.reply(ctx, &Request{Method: m.Method, ID: m.ID}, m, nil,
-			classDeliveryFailure.Errorf("server %s stopped while %s ran; send it again", s.config.Server, m.Method))
+			classDeliveryFailure.Errorf("server %s stopped %s %s ran; send it again", s.config.Server, when, m.Method))
 	}
 }
 

@@ -27,6 +27,10 @@ func (u unshared) Listen(ctx context.Context, from transport.Address, o transpor
 	return &unsharedListener{Listener: l, t: u.t}, err
 }
 
+func (u unshared) Redelivery() transport.Redelivery {
+	return transport.Redelivery{Calls: true, Casts: true}
+}
+
 type unsharedListener struct {
 	transport.Listener
 	t   *testing.T
@@ -98,14 +102,14 @@ func runsOnce(t *testing.T, random *rand.Rand) {
 			return nil
 		})
 	}
-	serve := func(name string, lives time.Duration, workers int, alone bool) {
+	serve := func(name string, lives time.Duration, workers int, alone, after bool) {
 		own := bus.Open(memory.Config{})
 		defer func() { _ = own.Close(context.Background()) }()
 		var on transport.Transport = own
 		if alone {
 			on = unshared{own, t}
 		}
-		server := rpc.NewServer(on, rpc.ServerConfig{Target: rpc.Target{Topic: "topic"}, Server: name, Workers: workers}, handler(workers))
+		server := rpc.NewServer(on, rpc.ServerConfig{Target: rpc.Target{Topic: "topic"}, Server: name, Workers: workers, AckAfter: after}, handler(workers))
 		ctx, cancel := context.WithTimeout(context.Background(), lives)
 		defer cancel()
 		if err := server.Run(ctx); err != nil {
@@ -114,11 +118,12 @@ func runsOnce(t *testing.T, random *rand.Rand) {
 	}
 	var servers sync.WaitGroup
 	for i := range 4 {
-		lives, workers, alone := time.Duration(1+random.IntN(60))*time.Millisecond, 1+random.IntN(5), random.IntN(2) == 0
-		servers.Go(func() { serve(fmt.Sprint(i), lives, workers, alone) })
+		lives, workers := time.Duration(1+random.IntN(60))*time.Millisecond, 1+random.IntN(5)
+		alone, after := random.IntN(2) == 0, random.IntN(2) == 0
+		servers.Go(func() { serve(fmt.Sprint(i), lives, workers, alone, after) })
 	}
-	alone := random.IntN(2) == 0
-	servers.Go(func() { serve("last", time.Hour, 2, alone) })
+	alone, after := random.IntN(2) == 0, random.IntN(2) == 0
+	servers.Go(func() { serve("last", time.Hour, 2, alone, after) })
 	synctest.Wait()
 	sender := bus.Open(memory.Config{})
 	defer func() { _ = sender.Close(context.Background()) }()

@@ -104,6 +104,8 @@ func NewServer(bus transport.Transport, c ServerConfig, endpoints ...Endpoint) *
 	s.run = chain(s.endpoints.dispatch, c.Interceptors)
 	if c.AckAfter {
 		s.unacked = newUnacknowledged(s.seen)
+		s.pool.most++
+		s.pool.slots = make(chan struct{}, max(c.Workers, 0))
 	}
 	return s
 }

@@ -13,10 +13,12 @@ import (
 // A pool is a server's workers, which take requests from the listener themselves: a goroutine that took them for the workers would
 // have to wake one for each. Those without work ask the listener together where it can be shared. Where not, the one with the lead asks,
 // and gives the lead on, to the one that has waited least, before it serves what it got. While fewer than Workers are made there is
-// always one that asks or is about to; a request is taken only by who can serve it.
+// always one that asks or is about to; a request is taken only by who can serve it. With AckAfter there is one worker more, as copies of
+// requests that run have to be taken from the bus meanwhile; what is no copy waits in its hands.
 type pool struct {
-	most   int  // Workers
-	shared bool // the listener is a transport.Sharer; written by Listen
+	most   int           // Workers, and one with AckAfter
+	slots  chan struct{} // with AckAfter: has a token for each request that runs, and room for Workers
+	shared bool          // the listener is a transport.Sharer; written by Listen
 
 	workers sync.WaitGroup
 	busy    atomic.Int64           // deliveries in hand or running
@@ -204,8 +206,36 @@ func (p *pool) trim() {
 // serveOne serves what take returned.
 func (s *Server) serveOne(base context.Context, d *transport.Delivery) {
 	defer s.finished()
-	if s.unacked == nil || s.admit(base, d) {
+	switch {
+	case s.unacked == nil:
 		s.serve(base, d)
+	case !s.admit(base, d):
+	case s.pool.slot():
+		defer func() { <-s.pool.slots }()
+		s.serve(base, d)
+	default:
+		s.unbegun(base, d)
+	}
+}
+
+// slot waits until fewer requests than Workers run, and takes one's place; false when the shift has ended before.
+func (p *pool) slot() bool {
+	select {
+	case p.slots <- struct{}{}:
+		return true
+	default:
+	}
+	p.mu.Lock()
+	sh := p.shift
+	p.mu.Unlock()
+	if sh == nil {
+		return false
+	}
+	select {
+	case p.slots <- struct{}{}:
+		return true
+	case <-sh.over:
+		return false
 	}
 }
 

@@ -167,7 +167,7 @@ func TestOwnDocument(t *testing.T) {
 	for _, s := range sections {
 		numbers = append(numbers, s.number)
 	}
-	if diff := cmp.Diff([]int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25}, numbers); diff != "" {
+	if diff := cmp.Diff([]int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26}, numbers); diff != "" {
 		t.Errorf("sections (-want +got):\n%s", diff)
 	}
 }
