@@ -405,6 +405,38 @@ func TestAckAfterStopWithFullWorkers(t *testing.T) {
 	})
 }
 
+// An eager bus hands over more than was asked for, as one does that delivers again what a lost connection had.
+type eager struct{ *memory.Transport }
+
+func (e eager) Listen(ctx context.Context, from transport.Address, o transport.ListenOptions) (transport.Listener, error) {
+	o.Prefetch = 10
+	return e.Transport.Listen(ctx, from, o)
+}
+
+// What waits in a server's hands when it leaves the topic, and is for this server alone, comes again and runs before the stop.
+func TestAckAfterRunsWhatItGaveBack(t *testing.T) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
+		var ran atomic.Int64
+		stop := c.run(eager{c.bus.Open(memory.Config{})}, rpc.ServerConfig{AckAfter: true, Workers: 1}, sleep.Handle(func(ctx context.Context, a sleepArgs) (string, error) {
+			ran.Add(1)
+			return handleSleep(ctx, a)
+		}))
+		for range 3 {
+			if err := sleep.Cast(t.Context(), c.client.To("h1"), sleepArgs{2}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		if n := ran.Load(); n != 3 {
+			t.Errorf("%d of 3 requests ran", n)
+		}
+	})
+}
+
 // Where the bus gives nothing back, AckAfter is refused; where it does for casts alone the log says so, and a call that the
 // stop interrupts is answered for at once.
 func TestAckAfterNeedsABusThatRedelivers(t *testing.T) {
