@@ -77,6 +77,12 @@ const (
 	outcomeShut                 // it did not leave, and server and we do not accept each other
 )
 
+// A verdict is an outcome that the request's sender is to be told.
+type verdict struct {
+	request *request
+	outcome outcome
+}
+
 // A waiting says how long a request waits for its link.
 type waiting struct {
 	stay  bool      // wait for a link that is down, too
@@ -180,18 +186,16 @@ func (l *link) refresh() {
 	}
 }
 
-// answered takes a server's answer.
-func (l *link) answered(r *reader, m *meter) bool {
-	id, code, load, reason := r.number(), byte(r.number()), int(r.number()), r.text()
+// answered takes a server's answer. The request is nil when its sender has given up.
+func (l *link) answered(r *reader) (*request, outcome, bool) {
+	id := r.number()
+	o := outcome{code: byte(r.number()), load: int(r.number()), reason: r.text()}
 	if !r.ok {
-		return false
+		return nil, o, false
 	}
-	if q, ok := l.inflight[id]; ok { // else its sender has given up
-		delete(l.inflight, id)
-		m.answered(code)
-		q.end(outcome{code: code, load: load, reason: reason})
-	}
-	return true
+	q := l.inflight[id]
+	delete(l.inflight, id)
+	return q, o, true
 }
 
 // giveUp ends a request whose sender waits no longer.

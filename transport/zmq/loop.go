@@ -37,6 +37,7 @@ type loop struct {
 	hot      []*source // may have something
 	sessions map[string]*session
 	dirty    []*session
+	verdicts []verdict // in the frame that is being read
 	lastID   uint64
 	due      bool      // something must be looked at within tickTime
 	looked   time.Time // when everything was looked at last
@@ -412,13 +413,20 @@ func (l *loop) fromServer(k *link, frame []byte) {
 	}
 }
 
+// records takes those of one frame. Who waits for an answer is told after all of them: the reply is mostly among them, and nobody is to be
+// woken for each.
 func (l *loop) records(k *link, r *reader) {
+	defer l.tell()
 	for len(r.rest) > 0 {
 		kind, fields := r.record()
 		ok := r.ok
 		switch kind {
 		case recordAnswer:
-			ok = ok && k.answered(&fields, &l.conn.meter)
+			q, o, read := k.answered(&fields)
+			if ok = ok && read; ok && q != nil {
+				l.conn.meter.answered(o.code)
+				l.verdicts = append(l.verdicts, verdict{q, o})
+			}
 		case recordReply:
 			number := fields.number()
 			if ok = ok && fields.ok; ok {
@@ -435,6 +443,15 @@ func (l *loop) records(k *link, r *reader) {
 			return
 		}
 	}
+}
+
+// tell tells senders what servers have answered.
+func (l *loop) tell() {
+	for _, v := range l.verdicts {
+		v.request.end(v.outcome)
+	}
+	clear(l.verdicts)
+	l.verdicts = l.verdicts[:0]
 }
 
 // end closes the sockets and ends all requests.

@@ -29,6 +29,7 @@ type replyListener struct {
 	backlog fifo.Queue[[]byte]
 	bytes   int
 	waiting bool
+	push    func(*transport.Delivery) // takes what comes; nil = Next does
 	dropped int
 	closed  bool
 }
@@ -90,6 +91,13 @@ func (c *Conn) replied(number uint64, body []byte) bool {
 		l.mu.Unlock()
 		return false
 	}
+	if push := l.push; push != nil {
+		l.mu.Unlock()
+		if d := l.delivery(body); d != nil {
+			push(d)
+		}
+		return true
+	}
 	if l.backlog.Len() >= MaxWaiting || l.bytes >= MaxWaitingBytes {
 		l.dropped++
 		first := l.dropped == 1
@@ -133,16 +141,44 @@ func (l *replyListener) Next(ctx context.Context) (*transport.Delivery, error) {
 		if err != nil {
 			return nil, err
 		}
-		d := &struct {
-			transport.Delivery
-			message transport.Message
-		}{}
-		if err := parseMessage(&d.message, body); err != nil {
-			l.conn.log.Error("zmq: reply cannot be read", "listener", l.number, "bytes", len(body), "error", err)
-			continue
+		if d := l.delivery(body); d != nil {
+			return d, nil
 		}
-		d.Message, d.To, d.Settler = &d.message, transport.Address{Kind: transport.Reply, Topic: l.addr}, taken{}
-		return &d.Delivery, nil
+	}
+}
+
+// delivery decodes a reply. Nil when it cannot be read, which is logged.
+func (l *replyListener) delivery(body []byte) *transport.Delivery {
+	d := &struct {
+		transport.Delivery
+		message transport.Message
+	}{}
+	if err := parseMessage(&d.message, body); err != nil {
+		l.conn.log.Error("zmq: reply cannot be read", "listener", l.number, "bytes", len(body), "error", err)
+		return nil
+	}
+	d.Message, d.To, d.Settler = &d.message, transport.Address{Kind: transport.Reply, Topic: l.addr}, taken{}
+	return &d.Delivery
+}
+
+// Push implements [transport.Pusher]. The loop calls take from then on, which is not to keep it; before that, Push does with what has come.
+func (l *replyListener) Push(take func(*transport.Delivery)) {
+	for {
+		l.mu.Lock()
+		before := l.backlog
+		l.backlog, l.bytes = fifo.Queue[[]byte]{}, 0
+		if before.Len() == 0 {
+			l.push = take
+		}
+		l.mu.Unlock()
+		if before.Len() == 0 {
+			return
+		}
+		for before.Len() > 0 {
+			if d := l.delivery(before.Pop()); d != nil {
+				take(d)
+			}
+		}
 	}
 }
 
