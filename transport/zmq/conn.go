@@ -25,6 +25,8 @@ var (
 	_ transport.Namer     = (*Conn)(nil)
 	_ transport.Meter     = (*Conn)(nil)
 	_ transport.Leaver    = (*topicListener)(nil)
+	_ transport.Sharer    = (*topicListener)(nil)
+	_ transport.Pusher    = (*replyListener)(nil)
 )
 
 // A Conn is a member of the bus: it can be connected to, and connects to others. It implements [transport.Transport],

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,7 +36,6 @@ type topicListener struct {
 	from     transport.Address
 	prefetch int
 	done     chan struct{} // closed under mu
-	wake     chan struct{}
 
 	mu        sync.Mutex
 	backlog   fifo.Queue[*arrival]
@@ -45,7 +43,8 @@ type topicListener struct {
 	gone      int                  // of backlog, which others have by now
 	bytes     int                  // in backlog
 	unsettled int                  // returned by Next
-	waiting   bool                 // Next waits on wake
+	sleepers  []*sleeper           // calls of Next that wait
+	waking    bool                 // one was woken, and has not come yet
 	closed    bool
 	left      bool // the topic: what is for any of its servers goes to others
 }
@@ -101,7 +100,6 @@ func (c *Conn) listen(ctx context.Context, from transport.Address, o transport.L
 		from:     from,
 		prefetch: o.Prefetch,
 		done:     make(chan struct{}),
-		wake:     make(chan struct{}, 1),
 	}
 	if l.prefetch <= 0 {
 		l.prefetch = defaultPrefetch
@@ -157,19 +155,6 @@ func (l *topicListener) push(a *arrival) {
 	}
 }
 
-// signal wakes Next when it waits, and unlocks.
-func (l *topicListener) signal() {
-	wake := l.waiting
-	l.waiting = false
-	l.mu.Unlock()
-	if wake {
-		select {
-		case l.wake <- struct{}{}:
-		default:
-		}
-	}
-}
-
 // overdue answers what nobody took in time. Where others may have room they get it; the rest is ours from now on.
 // It returns whether more waits in the backlog than there is room for.
 func (l *topicListener) overdue(now time.Time) {
@@ -199,89 +184,6 @@ func (l *topicListener) overdue(now time.Time) {
 	if len(answers) > 0 {
 		l.conn.loop.inbox.put(func(w *work) { w.answers = append(w.answers, answers...) })
 	}
-}
-
-// Next implements [transport.Listener].
-func (l *topicListener) Next(ctx context.Context) (*transport.Delivery, error) {
-	for {
-		a, err := l.take(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if d := l.delivery(a); d != nil {
-			return d, nil
-		}
-	}
-}
-
-// take returns the next arrival and counts it as unsettled.
-func (l *topicListener) take(ctx context.Context) (*arrival, error) {
-	for {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		l.mu.Lock()
-		if l.closed {
-			l.mu.Unlock()
-			return nil, transport.ErrClosed
-		}
-		for l.unsettled < l.prefetch && l.backlog.Len() > 0 {
-			a := l.backlog.Pop()
-			if a.gone {
-				l.gone--
-				continue
-			}
-			a.taken = true
-			l.unsettled++
-			l.bytes -= len(a.body)
-			l.mu.Unlock()
-			return a, nil
-		}
-		l.waiting = true
-		l.mu.Unlock()
-		select {
-		case <-l.wake:
-		case <-l.done:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-}
-
-// delivery decodes an arrival. Nil when it has expired, or cannot be read, or is for another kind of listener, which is logged; it is settled then.
-func (l *topicListener) delivery(a *arrival) *transport.Delivery {
-	d := &delivery{listener: l, arrival: a}
-	waited := time.Since(a.at)
-	if a.envelope.ttl > 0 && waited >= a.envelope.ttl {
-		l.conn.log.Info("zmq: message dropped: it waited for longer than its sender does", "listener", l.Addr(), "waited", waited, "sender", a.envelope.ttl)
-		d.drop(answerExpired, "")
-		return nil
-	}
-	message := &d.message
-	err := parseMessage(message, a.body)
-	if err == nil {
-		err = transport.CheckNotification(l.from, message)
-	}
-	if err != nil {
-		l.conn.log.Error("zmq: message dropped: it cannot be read, or does not belong here", "listener", l.Addr(), "bytes", len(a.body), "error", err)
-		d.drop(answerRefused, err.Error())
-		return nil
-	}
-	if a.envelope.ttl > 0 {
-		message.Expires = a.envelope.ttl - waited
-	}
-	message.Headers = maps.Clone(a.envelope.headers) // others may get the same message
-	d.Message = message
-	d.Redelivered = a.envelope.flags&flagAgain != 0
-	d.To = transport.Address{Kind: l.from.Kind, Exchange: l.from.Exchange, Topic: l.from.Topic}
-	switch {
-	case a.envelope.to == toFanout:
-		d.To.Kind = transport.Fanout
-	case d.To.Kind == transport.Topic:
-		d.To.Server = a.envelope.service.Server
-	}
-	d.Settler = d
-	return &d.Delivery
 }
 
 // A delivery settles itself.
