@@ -13,6 +13,11 @@ import (
 
 // wait blocks until the call is answered, ctx ends, or the server was silent for the monitoring period.
 func (c *caller) wait(ctx context.Context, r *Request, p *pending) (*transport.Message, error) {
+	select {
+	case a := <-p.answer: // it has come with the acknowledgement of the request
+		return c.answered(ctx, r, p, a)
+	default:
+	}
 	var due, silence <-chan time.Time
 	looks := c.inspects()
 	ended, timed := ending.Of(ctx)

@@ -44,7 +44,7 @@ type Conn struct {
 	closing    chan struct{}
 	once       sync.Once
 
-	sessions sync.Map // the IDs of clients to *session, the latest of each; the loop writes
+	clients clients
 
 	announcing chan struct{} // a token: who has it tells the directory what we serve
 	peers      *peers

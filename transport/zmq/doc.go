@@ -18,7 +18,7 @@
 //	stream.go     frames that arrive once and in order, whatever happens to connections; frame.go their bytes, message.go those of messages
 //	send.go       Send: a request goes to one server after the other until one takes it
 //	peers.go      the servers that we know, and which of them gets a request
-//	listen.go     Listen; next.go Next; listeners.go where what comes goes; shed.go gives others what we have no room for
+//	listen.go     Listen; next.go Next; settle.go what becomes of deliveries; listeners.go where what comes goes; shed.go gives others what we have no room for
 //	reply.go      replies, there and back
 //	notify.go     notifications: pools, and one listener of each
 //	inspect.go    what is known about an address; meter.go what was counted

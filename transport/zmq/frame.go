@@ -226,10 +226,10 @@ func setTTL(fields []byte, left time.Duration) {
 
 func requestID(fields []byte) uint64 { return binary.BigEndian.Uint64(fields) }
 
-// parseRequest reads a recordRequest. The body is what is left.
-func parseRequest(r *reader) (e envelope, body []byte, ok bool) {
+// parseRequest reads a recordRequest into e, which is zero. The body is what is left.
+func parseRequest(e *envelope, r *reader, k *recent) (body []byte, ok bool) {
 	if len(r.rest) < requestHead {
-		return e, nil, false
+		return nil, false
 	}
 	e.id, e.flags, e.to = requestID(r.rest), r.rest[8], letter(r.rest[9])
 	ttl := binary.BigEndian.Uint64(r.rest[10:])
@@ -237,9 +237,30 @@ func parseRequest(r *reader) (e envelope, body []byte, ok bool) {
 	if ttl < uint64(1<<63-1)/uint64(time.Millisecond) {
 		e.ttl = time.Duration(ttl) * time.Millisecond
 	}
-	e.service = service{r.text(), r.text(), r.text()}
+	e.service = service{same(&k.exchange, r.bytes()), same(&k.topic, r.bytes()), same(&k.server, r.bytes())}
 	e.headers = r.headers()
-	return e, r.rest, r.ok && e.to != ""
+	return r.rest, r.ok && e.to != ""
+}
+
+// A recent has the texts of a client's last request. The next one mostly has the same, and shares them.
+type recent struct {
+	exchange, topic, server             string
+	replyTo, method, namespace, version string
+}
+
+// recentMost is how long a text may be that is kept for the next request.
+const recentMost = 1 << 10
+
+// same returns what b says: the last text if that says it too, else b's, which is the last from then on unless it is long.
+func same(last *string, b []byte) string {
+	switch {
+	case string(b) == *last:
+		return *last
+	case len(b) > recentMost:
+		return string(b)
+	}
+	*last = string(b)
+	return *last
 }
 
 func letter(b byte) string {

@@ -26,8 +26,6 @@ const (
 // told that this one has it.
 const patience = 20 * time.Millisecond
 
-var errSettled = errors.New("zmq: delivery was settled before")
-
 // A topicListener receives what is sent to one server of a topic, to the topic, and to its fanout; or the notifications of a topic for a
 // pool.
 type topicListener struct {
@@ -49,8 +47,14 @@ type topicListener struct {
 	left      bool // the topic: what is for any of its servers goes to others
 }
 
-// An arrival is a request that has come. What is not atomic is guarded by its listener's mu.
+// An arrival is a request that has come, and its delivery, which settles itself. What is neither atomic nor of the delivery is guarded by its
+// listener's mu.
 type arrival struct {
+	transport.Delivery
+	message  transport.Message // the delivery's
+	listener *topicListener
+	settled  atomic.Bool
+
 	from     *session
 	envelope envelope
 	body     []byte
@@ -119,6 +123,8 @@ func (l *topicListener) Addr() string { return l.from.String() }
 
 // push takes a request. It runs on the loop and never waits.
 func (l *topicListener) push(a *arrival) {
+	a.listener = l
+	_ = a.read(&a.from.recent) // where it cannot be read, Next finds it so as well
 	keep := a.envelope.flags&flagKeep != 0
 	l.mu.Lock()
 	load := l.load()
@@ -184,84 +190,6 @@ func (l *topicListener) overdue(now time.Time) {
 	if len(answers) > 0 {
 		l.conn.loop.inbox.put(func(w *work) { w.answers = append(w.answers, answers...) })
 	}
-}
-
-// A delivery settles itself.
-type delivery struct {
-	transport.Delivery
-	message  transport.Message // the delivery's
-	listener *topicListener
-	arrival  *arrival
-	settled  atomic.Bool
-}
-
-// Ack implements [transport.Settler]. It tells the sender that the message is a server's, unless that was said before.
-func (d *delivery) Ack(context.Context) error { return d.settle(answerTaken, "") }
-
-// Requeue implements [transport.Settler]: the message goes to the end of this listener's queue or, if that is closed, to another
-// server. A fanout message goes with its listener.
-func (d *delivery) Requeue(context.Context) error {
-	if err := d.settle(answerTaken, ""); err != nil {
-		return err
-	}
-	l, a := d.listener, d.arrival
-	again := &arrival{from: a.from, envelope: a.envelope, body: a.body, at: a.at, answered: true}
-	again.envelope.flags |= flagAgain
-	l.mu.Lock()
-	if l.closed || l.left && a.shared() {
-		l.mu.Unlock()
-		if a.envelope.to == toFanout {
-			return fmt.Errorf("zmq: requeue a fanout message: %w: its listener is closed", errors.ErrUnsupported)
-		}
-		l.conn.listeners.handOver([]*arrival{again})
-		return nil
-	}
-	l.backlog.Push(again)
-	l.bytes += len(again.body)
-	l.signal()
-	return nil
-}
-
-// drop ends a message that nobody is to have.
-func (d *delivery) drop(code byte, reason string) {
-	if err := d.settle(code, reason); err != nil {
-		d.listener.conn.log.Debug("zmq: drop a message", "listener", d.listener.Addr(), "error", err)
-	}
-}
-
-func (d *delivery) settle(code byte, reason string) error {
-	if d.settled.Swap(true) {
-		return errSettled
-	}
-	l, a := d.listener, d.arrival
-	l.mu.Lock()
-	l.unsettled--
-	tell := !a.answered
-	a.answered = true
-	l.mu.Unlock()
-	told := true
-	if tell {
-		add := func(w *work) {
-			w.answers = append(w.answers, answer{to: a.from, id: a.envelope.id, code: code, reason: reason})
-		}
-		// Whoever waits for a reply gets both at once if that is soon. Meanwhile the loop ticks, because the request is still among those
-		// that were not answered.
-		if code == answerTaken && a.envelope.flags&flagReplies != 0 {
-			told = l.conn.loop.inbox.putLazily(add)
-		} else {
-			told = l.conn.loop.inbox.put(add)
-		}
-	}
-	l.mu.Lock()
-	for l.open.Len() > 0 && l.open.First().answered {
-		l.open.Pop()
-		l.conn.loop.deferred.Add(-1)
-	}
-	l.signal()
-	if !told {
-		return fmt.Errorf("zmq: settle: %w, and its sender does not know that the message was taken", transport.ErrClosed)
-	}
-	return nil
 }
 
 // Close implements [transport.Listener]. What Next has not returned goes to other servers: at once where the sender still

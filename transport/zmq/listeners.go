@@ -111,22 +111,24 @@ func (c *Conn) overdue(now time.Time) {
 
 // arrived takes a request off the wire. It runs on the loop and never waits.
 func (c *Conn) arrived(from *session, r *reader) {
-	e, body, ok := parseRequest(r)
-	a := &arrival{from: from, envelope: e, body: body, at: time.Now()}
+	a := &arrival{from: from, at: from.silent}
+	e := &a.envelope
+	body, ok := parseRequest(e, r, &from.recent)
+	a.body = body
 	switch {
 	case !ok:
 		c.log.Error("zmq: request cannot be read", "client", from.id)
 		c.answer(a, answerRefused, 0)
 	case e.flags&flagGivenUp != 0: // its sender was told that it is in doubt
 	case e.to == toPools:
-		c.tellPools(from, &e)
+		c.tellPools(from, e)
 	case e.to == toReply:
-		c.answer(a, c.repliedDirectly(&e, body), 0)
+		c.answer(a, c.repliedDirectly(e, body), 0)
 	case e.to == toFanout:
 		list := c.listeners.of(topicName{e.service.Exchange, e.service.Topic})
 		for _, l := range list {
 			// Each has its own, and the sender has done with it.
-			l.push(&arrival{from: from, envelope: e, body: body, at: a.at, answered: true})
+			l.push(&arrival{from: from, envelope: *e, body: body, at: a.at, answered: true})
 		}
 		c.answer(a, answerTaken, 0)
 	default:

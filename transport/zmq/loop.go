@@ -298,7 +298,7 @@ func (l *loop) look(now time.Time) {
 			l.sent(s, l.route(id, s.stream.ackFrame()))
 		case !s.stream.up && now.Sub(s.silent) > sessionTime:
 			delete(l.sessions, id)
-			l.conn.sessions.CompareAndDelete(s.client, s)
+			l.conn.clients.forget(s)
 		}
 	}
 	if !l.leaving.IsZero() {
@@ -378,7 +378,7 @@ func (l *loop) greet(id string, s *session, h header) {
 		s.stream.restart(true)
 	}
 	s.connected.Store(true)
-	l.conn.sessions.Store(s.client, s)
+	l.conn.clients.store(s)
 	frame := appendText(appendHeader(nil, welcome), l.conn.self.ID)
 	l.sayTo(id, appendServices(frame, !l.leaving.IsZero(), l.conn.served()))
 	l.touch(s)

@@ -64,17 +64,20 @@ func appendMessage(b []byte, m *transport.Message) ([]byte, error) {
 	return appendJSON(appendJSON(b, m.Args), m.Context), nil
 }
 
-// parseMessage reads what appendMessage has written into m, which is zero. The message keeps body.
-func parseMessage(m *transport.Message, body []byte) error {
+// parseMessage reads what appendMessage has written into m, which is zero. The message keeps body. k is that of the client who has sent it.
+func parseMessage(m *transport.Message, body []byte, k *recent) error {
 	if len(body) == 0 {
 		return errMessage
 	}
 	r := reader{rest: body[1:], ok: true}
-	m.UniqueID = r.text() // a text of its own, since servers remember it
+	unique := r.bytes()
+	end := len(body) - len(r.rest)
 	switch body[0] {
 	case formRequest:
-		t := r.texts(textsMost)
-		m.ID, m.ReplyTo, m.Method, m.Namespace, m.Version = t[0], t[1], t[2], t[3], t[4]
+		t, _ := r.parts(textsMost)
+		m.UniqueID = string(unique) // a text of its own, since servers remember it
+		m.ID, m.ReplyTo, m.Method = string(t[0]), same(&k.replyTo, t[1]), same(&k.method, t[2])
+		m.Namespace, m.Version = same(&k.namespace, t[3]), same(&k.version, t[4])
 		if m.Version == "" {
 			m.Version = "1.0"
 		}
@@ -83,13 +86,16 @@ func parseMessage(m *transport.Message, body []byte) error {
 		r.ok = r.ok && m.Method != "" && m.Monitor >= 0
 	case formNotification:
 		t := r.texts(textsMost)
+		m.UniqueID = string(unique)
 		m.Event = &transport.Event{ID: t[0], Publisher: t[1], Type: t[2], Priority: t[3], Timestamp: t[4], Bare: r.number() == 1}
 		m.Event.Payload, m.Context = r.json(), r.json()
 		if m.Event.Payload == nil {
 			m.Event.Payload = json.RawMessage("null")
 		}
 	case formReply, formEnding:
-		m.ID, m.Ending = r.texts(1)[0], body[0] == formEnding
+		id, _ := r.parts(1)
+		both := string(body[:len(body)-len(r.rest)])
+		m.UniqueID, m.ID, m.Ending = both[end-len(unique):end], both[len(both)-len(id[0]):], body[0] == formEnding
 		m.Result, m.Failure = r.json(), r.json()
 	default:
 		r.ok = false
@@ -113,6 +119,16 @@ func appendTexts(b []byte, texts ...string) []byte {
 
 // texts reads n texts, which share their memory.
 func (r *reader) texts(n int) (t [textsMost]string) {
+	parts, all := r.parts(n)
+	text := string(all)
+	for i, p := range parts[:n] {
+		t[i], text = text[:len(p)], text[len(p):]
+	}
+	return t
+}
+
+// parts reads n texts. All is all of them.
+func (r *reader) parts(n int) (parts [textsMost][]byte, all []byte) {
 	var lengths [textsMost]int
 	total := 0
 	for i := range n {
@@ -121,14 +137,14 @@ func (r *reader) texts(n int) (t [textsMost]string) {
 	}
 	if total > len(r.rest) {
 		r.rest, r.ok = nil, false
-		return t
+		return parts, nil
 	}
-	all := string(r.rest[:total])
-	r.rest = r.rest[total:]
+	all, r.rest = r.rest[:total], r.rest[total:]
+	rest := all
 	for i := range n {
-		t[i], all = all[:lengths[i]], all[lengths[i]:]
+		parts[i], rest = rest[:lengths[i]], rest[lengths[i]:]
 	}
-	return t
+	return parts, all
 }
 
 func appendJSON(b []byte, value json.RawMessage) []byte {

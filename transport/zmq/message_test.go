@@ -39,7 +39,7 @@ func TestMessageSurvives(t *testing.T) {
 			continue
 		}
 		var got transport.Message
-		if err := parseMessage(&got, body); err != nil {
+		if err := parseMessage(&got, body, &recent{}); err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
@@ -48,7 +48,7 @@ func TestMessageSurvives(t *testing.T) {
 		}
 		for n := range body {
 			var m transport.Message
-			if err := parseMessage(&m, body[:n]); err == nil {
+			if err := parseMessage(&m, body[:n], &recent{}); err == nil {
 				t.Errorf("%s: the first %d of %d bytes are taken for %+v", name, n, len(body), m)
 			}
 		}
@@ -62,7 +62,7 @@ func TestMessageIsFilledIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got transport.Message
-	if err := parseMessage(&got, body[len("before"):]); err != nil {
+	if err := parseMessage(&got, body[len("before"):], &recent{}); err != nil {
 		t.Fatal(err)
 	}
 	if got.Version != "1.0" || got.UniqueID == "" || got.Args != nil {
@@ -95,7 +95,7 @@ func FuzzMessage(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		var m transport.Message
-		if parseMessage(&m, body) != nil {
+		if parseMessage(&m, body, &recent{}) != nil {
 			return
 		}
 		if n := len(m.Args) + len(m.Context) + len(m.Result) + len(m.Failure) + len(m.Method) + len(m.ReplyTo) + len(m.ID); n > len(body) {

@@ -19,8 +19,8 @@ func (l *topicListener) Next(ctx context.Context) (*transport.Delivery, error) {
 		if err != nil {
 			return nil, err
 		}
-		if d := l.delivery(a); d != nil {
-			return d, nil
+		if a.ready() {
+			return &a.Delivery, nil
 		}
 	}
 }
@@ -116,38 +116,49 @@ func (l *topicListener) signal() {
 	}
 }
 
-// delivery decodes an arrival. Nil when it has expired, or cannot be read, or is for another kind of listener, which is logged; it is settled then.
-func (l *topicListener) delivery(a *arrival) *transport.Delivery {
-	d := &delivery{listener: l, arrival: a}
-	waited := time.Since(a.at)
-	if a.envelope.ttl > 0 && waited >= a.envelope.ttl {
-		l.conn.log.Info("zmq: message dropped: it waited for longer than its sender does", "listener", l.Addr(), "waited", waited, "sender", a.envelope.ttl)
-		d.drop(answerExpired, "")
-		return nil
-	}
-	message := &d.message
-	err := parseMessage(message, a.body)
+// read decodes the message for the listener. k is that of the client who has sent it.
+func (a *arrival) read(k *recent) error {
+	l := a.listener
+	err := parseMessage(&a.message, a.body, k)
 	if err == nil {
-		err = transport.CheckNotification(l.from, message)
+		err = transport.CheckNotification(l.from, &a.message)
 	}
 	if err != nil {
-		l.conn.log.Error("zmq: message dropped: it cannot be read, or does not belong here", "listener", l.Addr(), "bytes", len(a.body), "error", err)
-		d.drop(answerRefused, err.Error())
-		return nil
+		a.message = transport.Message{}
+		return err
 	}
-	if a.envelope.ttl > 0 {
-		message.Expires = a.envelope.ttl - waited
-	}
-	message.Headers = maps.Clone(a.envelope.headers) // others may get the same message
-	d.Message = message
-	d.Redelivered = a.envelope.flags&flagAgain != 0
-	d.To = transport.Address{Kind: l.from.Kind, Exchange: l.from.Exchange, Topic: l.from.Topic}
+	a.message.Headers = maps.Clone(a.envelope.headers) // others may get the same message
+	a.Message, a.Settler = &a.message, a
+	a.To = transport.Address{Kind: l.from.Kind, Exchange: l.from.Exchange, Topic: l.from.Topic}
 	switch {
 	case a.envelope.to == toFanout:
-		d.To.Kind = transport.Fanout
-	case d.To.Kind == transport.Topic:
-		d.To.Server = a.envelope.service.Server
+		a.To.Kind = transport.Fanout
+	case a.To.Kind == transport.Topic:
+		a.To.Server = a.envelope.service.Server
 	}
-	d.Settler = d
-	return &d.Delivery
+	return nil
+}
+
+// ready completes a delivery. False when it has expired, or cannot be read, or is for another kind of listener, which is logged; it is
+// settled then.
+func (a *arrival) ready() bool {
+	l, e := a.listener, &a.envelope
+	waited := time.Since(a.at)
+	if e.ttl > 0 && waited >= e.ttl {
+		l.conn.log.Info("zmq: message dropped: it waited for longer than its sender does", "listener", l.Addr(), "waited", waited, "sender", e.ttl)
+		a.drop(answerExpired, "")
+		return false
+	}
+	if a.Message == nil {
+		if err := a.read(&recent{}); err != nil {
+			l.conn.log.Error("zmq: message dropped: it cannot be read, or does not belong here", "listener", l.Addr(), "bytes", len(a.body), "error", err)
+			a.drop(answerRefused, err.Error())
+			return false
+		}
+	}
+	if e.ttl > 0 {
+		a.message.Expires = e.ttl - waited
+	}
+	a.Redelivered = e.flags&flagAgain != 0
+	return true
 }

@@ -153,7 +153,7 @@ func (l *replyListener) delivery(body []byte) *transport.Delivery {
 		transport.Delivery
 		message transport.Message
 	}{}
-	if err := parseMessage(&d.message, body); err != nil {
+	if err := parseMessage(&d.message, body, &recent{}); err != nil {
 		l.conn.log.Error("zmq: reply cannot be read", "listener", l.number, "bytes", len(body), "error", err)
 		return nil
 	}
@@ -244,8 +244,8 @@ func (taken) Requeue(context.Context) error { return errors.ErrUnsupported }
 // own sockets.
 func (c *Conn) reply(ctx context.Context, to string, m *transport.Message) error {
 	number, id, ok := callerOf(to)
-	if s, connected := c.sessions.Load(id); ok && connected && s.(*session).connected.Load() {
-		return c.replyBack(s.(*session), number, m)
+	if s := c.clients.connected(id); ok && s != nil {
+		return c.replyBack(s, number, m)
 	}
 	at, ok := parseReplyAddress(to)
 	if !ok {

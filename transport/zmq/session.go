@@ -4,6 +4,7 @@ package zmq
 
 import (
 	"encoding/binary"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -15,10 +16,46 @@ type session struct {
 	connected atomic.Bool
 	epoch     uint64
 	stream    stream
+	recent    recent    // of its requests
 	frame     []byte    // being filled; nil = none
 	silent    time.Time // when something was last exchanged
 	left      bool      // the client has promised to send no more requests
 	dirty     bool      // the loop is to flush it
+}
+
+// Clients are the members that have connected to us, by their IDs, and the latest session of each. The loop writes.
+type clients struct {
+	mu       sync.Mutex
+	sessions map[string]*session
+}
+
+func (c *clients) store(s *session) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sessions == nil {
+		c.sessions = map[string]*session{}
+	}
+	c.sessions[s.client] = s
+}
+
+// forget takes s off, unless a later one has its place.
+func (c *clients) forget(s *session) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sessions[s.client] == s {
+		delete(c.sessions, s.client)
+	}
+}
+
+// connected returns the session of a client that is connected, else nil.
+func (c *clients) connected(id string) *session {
+	c.mu.Lock()
+	s := c.sessions[id]
+	c.mu.Unlock()
+	if s == nil || !s.connected.Load() {
+		return nil
+	}
+	return s
 }
 
 // sessionTime is for how long the stream to a client is remembered that is not connected.

@@ -91,7 +91,7 @@ func (l *topicListener) excess() *arrival {
 
 // putBack takes a request again that nobody else has room for.
 func (l *topicListener) putBack(a *arrival) {
-	again := &arrival{from: a.from, envelope: a.envelope, body: a.body, at: a.at, answered: true}
+	again := a.again()
 	l.mu.Lock()
 	if l.closed || l.left && a.shared() {
 		l.mu.Unlock()

@@ -108,7 +108,8 @@ func TestRequestSurvivesItsFrame(t *testing.T) {
 	}
 	fields := append(appendRequest(nil, &want), "body"...)
 	setRequest(fields, want.id, want.flags)
-	got, body, ok := parseRequest(newReader(fields))
+	var got envelope
+	body, ok := parseRequest(&got, newReader(fields), &recent{})
 	if !ok || string(body) != "body" {
 		t.Fatalf("got %q, %t", body, ok)
 	}
@@ -136,7 +137,8 @@ func FuzzFrame(f *testing.F) {
 				t.Fatal("a record takes no room")
 			}
 			rest := fields.rest
-			if e, body, ok := parseRequest(newReader(rest)); ok && (len(body) > len(rest) || len(e.headers) > len(rest)) {
+			var e envelope
+			if body, ok := parseRequest(&e, newReader(rest), &recent{}); ok && (len(body) > len(rest) || len(e.headers) > len(rest)) {
 				t.Fatal("a request is larger than its record")
 			}
 			if _, list, ok := parseServices(newReader(rest)); ok && len(list) > len(rest) {
