@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+
+	"github.com/goslo/goslo/wire"
 )
 
 // An Event describes what can happen: the one value that who tells it and who hears it share, so that an editor's
@@ -122,7 +124,7 @@ func encode(eventType string, payload any) (json.RawMessage, error) {
 		}
 		return raw, nil
 	}
-	raw, err := json.Marshal(payload)
+	raw, err := wire.Marshal(payload)
 	if err != nil {
 		return nil, fmt.Errorf("notify: %s: encode the payload: %w", eventType, err)
 	}

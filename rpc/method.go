@@ -83,7 +83,7 @@ func (m Call[A, R]) Handle(f func(ctx context.Context, args A) (R, error)) Endpo
 		if raw, ok := any(result).(json.RawMessage); ok {
 			return raw, nil
 		}
-		out, err := json.Marshal(result)
+		out, err := wire.Marshal(result)
 		if err != nil {
 			return nil, fmt.Errorf("%s(): encode result: %w", m.d.method, err)
 		}
@@ -116,7 +116,7 @@ func encodeArgs(method string, args any) (json.RawMessage, error) {
 	raw, ok := args.(json.RawMessage)
 	if !ok {
 		var err error
-		if raw, err = json.Marshal(args); err != nil {
+		if raw, err = wire.Marshal(args); err != nil {
 			return nil, fmt.Errorf("rpc: %s: encode arguments: %w", method, err)
 		}
 		if string(raw) == "null" {

@@ -26,7 +26,8 @@ type shapeField struct {
 
 // A known is what is remembered about a type.
 type known struct {
-	shape *shape // nil: it is left to encoding/json
+	shape *shape // nil: decoding is left to encoding/json
+	write writer // nil: so is encoding
 	any   bool   // there is an interface in it, however deep
 }
 
@@ -37,7 +38,7 @@ func know(t reflect.Type) *known {
 	if k, ok := knownTypes.Load(t); ok {
 		return k.(*known)
 	}
-	k := &known{shape: shapeOf(t, nil), any: findsAny(t, map[reflect.Type]bool{})}
+	k := &known{shape: shapeOf(t, nil), write: writerOf(t, nil), any: findsAny(t, map[reflect.Type]bool{})}
 	knownTypes.Store(t, k)
 	return k
 }
