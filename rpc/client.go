@@ -192,11 +192,11 @@ func (c *caller) send(ctx context.Context, r *Request) (json.RawMessage, error) 
 		Version:   r.Target.Version,
 		Args:      r.Args,
 		Context:   ContextFrom(ctx).raw,
-		UniqueID:  wire.NewID(),
 		Monitor:   r.Monitor,
 		Headers:   r.Headers,
 	}
 	if r.Mode != ByCall {
+		m.UniqueID = wire.NewID()
 		if err := c.bus.Send(ctx, r.address(), m); err != nil {
 			return nil, c.sendError(ctx, r, started, err)
 		}
@@ -220,7 +220,8 @@ func (c *caller) send(ctx context.Context, r *Request) (json.RawMessage, error) 
 
 // exchange sends the request of a call and waits for its answer.
 func (c *caller) exchange(ctx context.Context, r *Request, m *transport.Message, started time.Time) (*transport.Message, error) {
-	p := c.waiter(r, started)
+	m.UniqueID, m.ID = wire.NewIDs()
+	p := c.waiter(r, m.ID, started)
 	defer c.waiters.Put(p)
 	if err := c.replies.expect(ctx, m, p); err != nil {
 		return nil, c.sendError(ctx, r, started, err)

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/goslo/goslo/transport"
 )
 
 // A deadlineContext ends with its parent, at a deadline, and, if it has one, when it is released. The timer for that is armed only when
@@ -96,6 +98,7 @@ type handlerContext struct {
 
 	carried carried
 	request Request
+	answer  transport.Message
 
 	// Guarded by lifetime.mu.
 	prev, next *handlerContext // of those that run

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/goslo/goslo/rpc"
 )
@@ -74,4 +75,28 @@ func derived(t *testing.T, ctx context.Context) context.Context { //nolint:reviv
 	child, cancel := context.WithCancel(ctx)
 	t.Cleanup(cancel)
 	return child
+}
+
+// Calls that follow each other use one timer, which is not set again for each: all look at the bus before their
+// own deadlines, and end at them, whatever those before had.
+func TestDeadlinesOfOneCallAfterTheOther(t *testing.T) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
+		c.serve(rpc.ServerConfig{}, sleep.Handle(handleSleep))
+		for i, call := range []struct{ timeout, sleeps float64 }{{60, 0}, {2, 9}, {60, 9}, {10, 9}, {30, 29}, {20, 25}, {5, 0}, {3, 2}, {100, 99}, {40, 60}} {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(call.timeout)*time.Second)
+			began := time.Now()
+			_, err := sleep.Call(ctx, c.client, sleepArgs{call.sleeps})
+			cancel()
+			var timeout *rpc.TimeoutError
+			if late := call.sleeps > call.timeout; errors.As(err, &timeout) != late || !late && err != nil {
+				t.Errorf("call %d: %v", i, err)
+			} else if late && timeout.Phase != rpc.Taken {
+				t.Errorf("call %d did not ask the bus in time: %v", i, err)
+			}
+			if took, want := time.Since(began).Seconds(), min(call.timeout, call.sleeps); took != want {
+				t.Errorf("call %d took %v s, want %v", i, took, want)
+			}
+		}
+	})
 }

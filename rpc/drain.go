@@ -165,7 +165,7 @@ func (s *Server) giveBack(ctx context.Context, d *transport.Delivery, begun bool
 		}
 		ctx, cancel := context.WithTimeout(ctx, lateReplyWithin) // the drain waits for it
 		defer cancel()
-		s.reply(ctx, &Request{Method: m.Method, ID: m.ID}, m, nil,
+		s.reply(ctx, &Request{Method: m.Method, ID: m.ID}, m, new(transport.Message), nil,
 			classDeliveryFailure.Errorf("server %s stopped %s %s ran; send it again", s.config.Server, when, m.Method))
 	}
 }

@@ -1,6 +1,9 @@
 package rpc
 
-import "sync"
+import (
+	"crypto/sha256"
+	"sync"
+)
 
 // duplicates remembers the unique ids of the last requests, so that one that a bus or a peer sends again
 // runs once. Upstream keeps 16 per listener; a resent burst is longer than that (conformance DUP-01, ODD-27).
@@ -8,20 +11,53 @@ type duplicates struct {
 	most int
 
 	mu   sync.Mutex
-	seen map[string]struct{}
-	ring []string // in order of arrival, the oldest at next once it is full
+	seen map[uniqueID]struct{}
+	ring []uniqueID // in order of arrival, the oldest at next once it is full
 	next int
 }
 
+// A uniqueID stands for the text of one, without a pointer for the garbage collector to follow.
+type uniqueID [16]byte
+
+// uniqueIDOf reads the 32 lower-case hexadecimal digits that ids are made of (conformance ENV-08). Of a text of another kind it is a hash
+// that nobody finds a second text for.
+func uniqueIDOf(text string) (id uniqueID) {
+	if len(text) == 2*len(id) {
+		bad := byte(0)
+		for i := range id {
+			high, low := hexDigit(text[2*i]), hexDigit(text[2*i+1])
+			bad |= high | low
+			id[i] = high<<4 | low&0xf
+		}
+		if bad < 16 {
+			return id
+		}
+	}
+	sum := sha256.Sum256([]byte(text))
+	return uniqueID(sum[:])
+}
+
+// hexDigit is 16 or more for what is none.
+func hexDigit(c byte) byte {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0'
+	case 'a' <= c && c <= 'f':
+		return c - 'a' + 10
+	}
+	return 16
+}
+
 func newDuplicates(most int) *duplicates {
-	return &duplicates{most: most, seen: map[string]struct{}{}}
+	return &duplicates{most: most, seen: map[uniqueID]struct{}{}}
 }
 
 // add remembers id and reports whether it is new. An empty id is always new (conformance DUP-06).
-func (d *duplicates) add(id string) bool {
-	if id == "" {
+func (d *duplicates) add(text string) bool {
+	if text == "" {
 		return true
 	}
+	id := uniqueIDOf(text)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if _, ok := d.seen[id]; ok {
@@ -38,8 +74,9 @@ func (d *duplicates) add(id string) bool {
 	return true
 }
 
-// has reports whether id was added, and is still remembered.
-func (d *duplicates) has(id string) bool {
+// has reports whether an id was added, and is still remembered.
+func (d *duplicates) has(text string) bool {
+	id := uniqueIDOf(text)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	_, ok := d.seen[id]

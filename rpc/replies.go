@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/goslo/goslo/transport"
-	"github.com/goslo/goslo/wire"
 )
 
 // replies pairs what comes to this process's reply address with the calls that wait for it. One listener
@@ -40,7 +39,7 @@ type pending struct {
 	id      string
 	request *Request
 	started time.Time
-	timer   *time.Timer // stopped
+	alarm   *alarm
 	answer  chan answer // capacity 1; sent to by whoever removes the call from the map, but for withdraw
 
 	partial  *transport.Message // first part of an old two-part reply (conformance ENV-14)
@@ -61,9 +60,8 @@ func newReplies(bus transport.Transport, log *slog.Logger, late func(LateReply))
 	return r
 }
 
-// expect registers the call that m is about to make and fills in m's ID and ReplyTo.
+// expect registers the call that m is about to make and fills in m's ReplyTo.
 func (r *replies) expect(ctx context.Context, m *transport.Message, p *pending) error {
-	p.id = wire.NewID()
 	for first := true; ; first = false {
 		r.mu.Lock()
 		addr := r.addr
@@ -77,7 +75,7 @@ func (r *replies) expect(ctx context.Context, m *transport.Message, p *pending) 
 		if addr != "" {
 			r.pending[p.id] = p
 			r.mu.Unlock()
-			m.ID, m.ReplyTo = p.id, addr
+			m.ReplyTo = addr
 			return nil
 		}
 		r.mu.Unlock()

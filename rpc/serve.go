@@ -91,7 +91,7 @@ func (s *Server) conclude(ctx *handlerContext, r *Request, d *transport.Delivery
 			s.logFailure(ctx, r, err)
 		}
 		if answerable(m) { // nothing is ever sent back for a cast (RPC-SERVER-10)
-			s.reply(ctx, r, m, result, err)
+			s.reply(ctx, r, m, &ctx.answer, result, err)
 		}
 	}
 	if s.unacked != nil {
@@ -129,7 +129,8 @@ const (
 	lateReplyWithin = time.Second
 )
 
-func (s *Server) reply(ctx context.Context, r *Request, request *transport.Message, result json.RawMessage, err error) {
+// reply sends the answer to a request as the message m.
+func (s *Server) reply(ctx context.Context, r *Request, request, m *transport.Message, result json.RawMessage, err error) {
 	within, ended := replyWithin, ctx.Err() != nil
 	if ended {
 		within = lateReplyWithin
@@ -139,7 +140,7 @@ func (s *Server) reply(ctx context.Context, r *Request, request *transport.Messa
 		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), within)
 		defer cancel()
 	}
-	m := &transport.Message{Ending: true, Result: result}
+	*m = transport.Message{Ending: true, Result: result}
 	var failed *RemoteError
 	if err != nil {
 		failed = asRemote(err)

@@ -18,17 +18,22 @@ func (c *caller) wait(ctx context.Context, r *Request, p *pending) (*transport.M
 		return c.answered(ctx, r, p, a)
 	default:
 	}
-	var due, silence <-chan time.Time
+	var (
+		due     <-chan struct{}
+		silence <-chan time.Time
+	)
 	looks := c.inspects()
 	ended, timed := ending.Of(ctx)
 	deadline, bounded := ctx.Deadline()
+	at := deadline
 	if bounded && (looks || timed) {
 		left := time.Until(deadline)
 		if looks {
-			left -= min(left/10, lookWithin)
+			before := min(left/10, lookWithin)
+			at, left = deadline.Add(-before), left-before
 		}
-		due = p.after(left)
-		defer p.timer.Stop()
+		p.alarm.set(left)
+		due = p.alarm.rings
 	}
 	var (
 		monitor *time.Timer
@@ -57,13 +62,17 @@ func (c *caller) wait(ctx context.Context, r *Request, p *pending) (*transport.M
 		case a := <-p.answer:
 			return c.answered(ctx, r, p, a)
 		case <-due:
+			if left := time.Until(at); left > 0 { // it was set for a call before this one
+				p.alarm.set(left)
+				continue
+			}
 			if looks {
 				looks = false
 				if !asking.on() {
 					asking = c.look(ctx, r)
 				}
-				if timed {
-					p.timer.Reset(time.Until(deadline))
+				if at = deadline; timed {
+					p.alarm.set(time.Until(deadline))
 				}
 				continue
 			}
@@ -120,24 +129,14 @@ func (c *caller) answered(ctx context.Context, r *Request, p *pending, a answer)
 }
 
 // waiter returns one of those that calls use one after the other.
-func (c *caller) waiter(r *Request, started time.Time) *pending {
+func (c *caller) waiter(r *Request, id string, started time.Time) *pending {
 	p, ok := c.waiters.Get().(*pending)
 	if !ok {
-		p = &pending{answer: make(chan answer, 1)}
+		p = &pending{answer: make(chan answer, 1), alarm: newAlarm()}
 	}
-	p.request, p.started = r, started
+	p.id, p.request, p.started = id, r, started
 	p.partial, p.lastSign = nil, time.Time{}
 	return p
-}
-
-// after returns a channel that tells when d has passed, by the one timer.
-func (p *pending) after(d time.Duration) <-chan time.Time {
-	if p.timer == nil {
-		p.timer = time.NewTimer(d)
-	} else {
-		p.timer.Reset(d)
-	}
-	return p.timer.C
 }
 
 // suggestWithin bounds the search for a topic that the caller may have meant: the error is not to wait for it.

@@ -1,0 +1,40 @@
+package rpc
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// An alarm tells calls, which use it one after the other, that their time has come. Nearly all end long before. So its timer is not stopped when
+// one ends, and the next, which ends later as a rule, finds it running and has nothing to do but to wait on after it rang too early.
+type alarm struct {
+	rings chan struct{} // of capacity one
+	base  time.Time
+	timer *time.Timer
+	at    atomic.Int64 // when it rings, since base; 0 = it is not going to
+}
+
+func newAlarm() *alarm { return &alarm{rings: make(chan struct{}, 1), base: time.Now()} }
+
+// set has it ring when d has passed, and perhaps before.
+func (a *alarm) set(d time.Duration) {
+	at := max(int64(time.Since(a.base)+d), 1)
+	if before := a.at.Load(); before != 0 && before <= at {
+		return
+	}
+	a.at.Store(at)
+	if a.timer == nil {
+		a.timer = time.AfterFunc(d, a.ring)
+	} else {
+		a.timer.Reset(d)
+	}
+}
+
+// ring may be late, and tell of what was set before: then it rings twice.
+func (a *alarm) ring() {
+	a.at.Store(0)
+	select {
+	case a.rings <- struct{}{}:
+	default:
+	}
+}
