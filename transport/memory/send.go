@@ -45,7 +45,7 @@ func (t *Transport) send(ctx context.Context, to transport.Address, m *transport
 	if m.Expires > 0 {
 		s.deadline = time.Now().Add(m.Expires)
 	}
-	take, d, err := t.put(to, s)
+	take, d, err := t.put(to, &s)
 	if take != nil {
 		take(d)
 	}
@@ -53,7 +53,7 @@ func (t *Transport) send(ctx context.Context, to transport.Address, m *transport
 }
 
 // put has the bus keep a message, or hand it over. A reply that is pushed is returned with who is to be called with it, once the bus is free.
-func (t *Transport) put(to transport.Address, m stored) (take func(*transport.Delivery), d *transport.Delivery, err error) {
+func (t *Transport) put(to transport.Address, m *stored) (take func(*transport.Delivery), d *transport.Delivery, err error) {
 	t.bus.mu.Lock()
 	defer t.bus.mu.Unlock()
 	if t.closed {
@@ -65,25 +65,21 @@ func (t *Transport) put(to transport.Address, m stored) (take func(*transport.De
 		if q == nil {
 			return nil, nil, transport.ErrNoListener
 		}
-		p := pack(m)
 		if to.Kind == transport.Reply && q.listeners[0].push != nil {
-			d := p.stored.delivery()
-			d.settled = true
-			q.listeners[0].address(d, waiting{stored: &p.stored})
-			return q.listeners[0].push, &d.Delivery, nil
+			return q.listeners[0].push, q.listeners[0].pushed(m), nil
 		}
-		q.pushBack(waiting{stored: &p.stored})
+		q.pushBack(waiting{stored: &pack(m).stored})
 		q.dispatch()
 	case transport.Fanout:
 		if topic := t.bus.topics[t.name(to)]; topic != nil {
-			shared := m
+			shared := *m
 			for _, q := range topic.fanouts {
 				q.pushBack(waiting{stored: &shared})
 				q.dispatch()
 			}
 		}
 	case transport.Notification:
-		shared := m
+		shared := *m
 		shared.to.Pool = ""
 		for _, q := range t.bus.declareNotified(t.name(to)) {
 			q.pushBack(waiting{stored: &shared})

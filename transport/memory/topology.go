@@ -125,8 +125,8 @@ type parcel struct {
 }
 
 // pack makes a parcel.
-func pack(m stored) *parcel {
-	p := &parcel{stored: m}
+func pack(m *stored) *parcel {
+	p := &parcel{stored: *m}
 	p.first = &p.delivery
 	p.delivery.stored = &p.stored
 	p.Message = &p.copied
