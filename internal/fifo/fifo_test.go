@@ -33,3 +33,21 @@ func TestQueue(t *testing.T) {
 		}
 	}
 }
+
+// A queue that is never quite empty takes no more memory than what waits in it.
+func TestQueueThatIsNeverEmpty(t *testing.T) { //nolint:paralleltest // It counts allocations.
+	var q fifo.Queue[int]
+	for i := range 3 {
+		q.Push(i)
+	}
+	pass := func() {
+		for i := range 100_000 {
+			q.Push(i)
+			q.Pop()
+		}
+	}
+	pass()
+	if n := testing.AllocsPerRun(1, pass); n > 0 {
+		t.Errorf("%v allocations while the queue is no longer than before", n)
+	}
+}

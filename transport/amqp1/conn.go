@@ -38,6 +38,7 @@ type Conn struct {
 	sending  inflight
 	counts   counts
 	own      replyNames
+	parcels  sync.Pool
 	cancel   context.CancelFunc
 	done     chan struct{} // closed when the goroutine has ended
 
@@ -60,7 +61,7 @@ type condition struct {
 // A connection is one unbroken stretch of it.
 type connection struct {
 	amqp      *amqp.Conn
-	sock      *socket
+	mux       *mux
 	addr      string
 	product   product
 	addresses addresser
@@ -112,9 +113,9 @@ func (c *Conn) round(ctx context.Context, next *int) (*connection, error) {
 	for range c.settings.endpoints {
 		e := c.settings.endpoints[*next]
 		*next = (*next + 1) % len(c.settings.endpoints)
-		conn, sock, err := c.settings.dial(ctx, e)
+		conn, m, err := c.settings.dial(ctx, e)
 		if err == nil {
-			n := &connection{amqp: conn, sock: sock, addr: e.addr, product: productOf(conn)}
+			n := &connection{amqp: conn, mux: m, addr: e.addr, product: productOf(conn)}
 			n.addresses = c.settings.addresses.addresser(n.product)
 			n.senders.all = map[string]*sender{}
 			return n, nil

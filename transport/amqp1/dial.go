@@ -18,7 +18,7 @@ import (
 const dialTimeout = 10 * time.Second
 
 // dial connects to one broker.
-func (s *settings) dial(ctx context.Context, e endpoint) (*amqp.Conn, *socket, error) {
+func (s *settings) dial(ctx context.Context, e endpoint) (*amqp.Conn, *mux, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	raw, err := new(net.Dialer).DialContext(ctx, "tcp", e.addr)
@@ -33,7 +33,7 @@ func (s *settings) dial(ctx context.Context, e endpoint) (*amqp.Conn, *socket, e
 		}
 		raw = secure
 	}
-	sock := newSocket(raw)
+	m := newMux(newSocket(raw), s.idle)
 	host, err := os.Hostname()
 	if err != nil {
 		host = "localhost"
@@ -42,7 +42,7 @@ func (s *settings) dial(ctx context.Context, e endpoint) (*amqp.Conn, *socket, e
 	if idle == 0 {
 		idle = -1 // go-amqp's 0 is a minute
 	}
-	conn, err := amqp.NewConn(ctx, sock, &amqp.ConnOptions{
+	conn, err := amqp.NewConn(ctx, m, &amqp.ConnOptions{
 		ContainerID: s.container,
 		HostName:    cmp.Or(s.vhost, e.host),
 		IdleTimeout: idle,
@@ -50,10 +50,10 @@ func (s *settings) dial(ctx context.Context, e endpoint) (*amqp.Conn, *socket, e
 		SASLType:    s.login.sasl(e),
 	})
 	if err != nil {
-		_ = sock.Close() // it is closed already, unless options were wrong
+		_ = m.Close() // it is closed already, unless options were wrong
 		return nil, nil, explain(e, err)
 	}
-	return conn, sock, nil
+	return conn, m, nil
 }
 
 // certificates says for whom the broker's certificate must be.

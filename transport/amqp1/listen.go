@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/goslo/goslo/internal/fifo"
 	"github.com/goslo/goslo/transport"
 	"github.com/goslo/goslo/wire"
 )
@@ -21,6 +22,8 @@ const (
 var (
 	_ transport.Readier = (*listener)(nil)
 	_ transport.Leaver  = (*listener)(nil)
+	_ transport.Sharer  = (*listener)(nil)
+	_ transport.Pusher  = replyListener{}
 )
 
 // unready is for how long a listener's link may be away before the listener says so.
@@ -45,6 +48,9 @@ func (c *Conn) Listen(ctx context.Context, from transport.Address, o transport.L
 	l, err := c.listen(ctx, from, o)
 	if err != nil {
 		return nil, fmt.Errorf("amqp1: listen at %s: %w", from, err)
+	}
+	if from.Kind == transport.Reply {
+		return replyListener{l}, nil
 	}
 	return l, nil
 }
@@ -137,6 +143,19 @@ func firstSet(values ...int) int {
 // name: who sends requests with that gets the present one put in.
 func (l *listener) Addr() string { return l.name }
 
+// SharesNext is part of transport.Sharer.
+func (l *listener) SharesNext() {}
+
+// A replyListener has replies handed over in the goroutine that reads them, if it is asked to.
+type replyListener struct{ *listener }
+
+// Push is part of transport.Pusher.
+func (l replyListener) Push(take func(*transport.Delivery)) {
+	for _, a := range l.inbox.handOver(take) {
+		a.push(take)
+	}
+}
+
 // Next is part of transport.Listener. What cannot be read is rejected and logged, and a request whose caller has given
 // up is dropped.
 func (l *listener) Next(ctx context.Context) (*transport.Delivery, error) {
@@ -150,7 +169,7 @@ func (l *listener) Next(ctx context.Context) (*transport.Delivery, error) {
 			return nil, err
 		}
 		if a, ok := l.inbox.pop(); ok {
-			if d := a.open(ctx); d != nil {
+			if d := a.open(); d != nil {
 				return d, nil
 			}
 			continue
@@ -206,13 +225,35 @@ type inbox struct {
 	wake chan struct{} // holds one
 
 	mu    sync.Mutex
-	queue []arrival
+	queue fifo.Queue[arrival]
+	take  func(*transport.Delivery) // who gets everything instead; nil = nobody
 }
 
-func (b *inbox) push(a arrival) {
+// push puts one in, unless there is somebody who takes everything.
+func (b *inbox) push(a arrival) (take func(*transport.Delivery)) {
 	b.mu.Lock()
-	b.queue = append(b.queue, a)
-	b.mu.Unlock()
+	defer b.mu.Unlock()
+	if b.take == nil {
+		b.queue.Push(a)
+		b.nudge()
+	}
+	return b.take
+}
+
+// handOver has take get everything from now on, and returns what is there.
+func (b *inbox) handOver(take func(*transport.Delivery)) []arrival {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.take = take
+	var there []arrival
+	for b.queue.Len() > 0 {
+		there = append(there, b.queue.Pop())
+	}
+	return there
+}
+
+// nudge wakes one who waits. The lock is held.
+func (b *inbox) nudge() {
 	select {
 	case b.wake <- struct{}{}:
 	default:
@@ -222,12 +263,13 @@ func (b *inbox) push(a arrival) {
 func (b *inbox) pop() (a arrival, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.queue) == 0 {
+	if b.queue.Len() == 0 {
 		return arrival{}, false
 	}
-	a = b.queue[0]
-	b.queue[0] = arrival{}
-	b.queue = b.queue[1:]
+	a = b.queue.Pop()
+	if b.queue.Len() > 0 {
+		b.nudge() // another
+	}
 	return a, true
 }
 
@@ -235,15 +277,14 @@ func (b *inbox) pop() (a arrival, ok bool) {
 func (b *inbox) remove(s *subscription) []arrival {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var out, rest []arrival
-	for _, a := range b.queue {
-		if a.link.subscription == s {
+	var out []arrival
+	for range b.queue.Len() {
+		if a := b.queue.Pop(); a.link.subscription == s {
 			out = append(out, a)
 		} else {
-			rest = append(rest, a)
+			b.queue.Push(a)
 		}
 	}
-	b.queue = rest
 	return out
 }
 

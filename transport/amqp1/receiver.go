@@ -63,7 +63,7 @@ func (s *subscription) run(ctx context.Context, first chan<- error) {
 				return
 			}
 			tell(nil)
-			err = r.pump()
+			err = r.watch()
 			s.finish(err)
 			if s.over() || ctx.Err() != nil {
 				r.detach(ctx)
@@ -123,7 +123,7 @@ func (s *subscription) attach(ctx context.Context, n *connection) (*receiver, er
 		}
 		s.listener.conn.own.add(r.send, s.listener)
 	}
-	return r, r.link.IssueCredit(uint32(s.window))
+	return r, nil
 }
 
 // begin makes r the current one, unless the listener was closed.
@@ -208,7 +208,7 @@ func (s *subscription) stop(ctx context.Context) {
 		s.cancel() // it is looking for a connection, or attaching
 	}
 	for _, a := range s.listener.inbox.remove(s) {
-		a.giveBack(ctx)
+		a.giveBack()
 	}
 }
 
@@ -219,8 +219,9 @@ type receiver struct {
 	source  string // where it listens
 	send    string // of a reply address: where to send
 	link    *amqp.Receiver
+	in      *inlet // of the link
 	session *amqp.Session
-	pumping context.Context    //nolint:containedctx // pump's own
+	pumping context.Context    //nolint:containedctx // watch's own
 	idle    context.CancelFunc // ends it
 
 	state sync.Mutex // guards what follows
@@ -247,21 +248,25 @@ func (r *receiver) attach(ctx context.Context, source string, dynamic bool) erro
 	if dynamic {
 		target = "rpc-response"
 	}
+	name := "openstack.org/om/receiver/[" + target + "]/" + wire.NewID()
 	o := &amqp.ReceiverOptions{
 		Credit:         -1, // ours to give
-		Name:           "openstack.org/om/receiver/[" + target + "]/" + wire.NewID(),
+		Name:           name,
 		DynamicAddress: dynamic,
 		TargetAddress:  target,
 	}
 	if r.conn.product.rabbit() && r.lasts() {
 		o.SourceDurability = amqp.DurabilityConfiguration
 	}
+	in := newInlet(r.conn.mux, name, r.take)
+	r.conn.mux.expect(&in.link)
 	link, err := session.NewReceiver(within, source, o)
 	if err != nil {
+		r.conn.mux.forget(&in.link)
 		end(ctx, session)
 		return err
 	}
-	r.source, r.session, r.link = source, session, link
+	r.source, r.session, r.link, r.in = source, session, link, in
 	r.pumping, r.idle = context.WithCancel(ctx)
 	return nil
 }
@@ -271,19 +276,20 @@ func (s *subscription) lasts() bool {
 	return s.at.Kind == transport.Topic || s.at.Kind == transport.Notification
 }
 
-// pump takes what arrives until the link ends, or nothing more is to come.
-func (r *receiver) pump() error {
-	for {
-		m, err := r.link.Receive(r.pumping, nil)
-		if err != nil {
-			return err
-		}
-		a := arrival{link: r, in: m}
-		if r.took() {
-			r.listener.inbox.push(a)
-		} else {
-			a.giveBack(r.pumping)
-		}
+// watch returns when the link ends, or nothing more is to come. The library, to which no message comes, tells of the former.
+func (r *receiver) watch() error {
+	r.in.issue(r.window)
+	_, err := r.link.Receive(r.pumping, nil)
+	return err
+}
+
+// take is called with each message that arrives. It does not block.
+func (r *receiver) take(m message) {
+	a := arrival{link: r, in: m}
+	if !r.took() {
+		a.giveBack()
+	} else if push := r.listener.inbox.push(a); push != nil {
+		a.push(push)
 	}
 }
 
@@ -324,7 +330,7 @@ func (r *receiver) due() (give int) {
 
 func (r *receiver) give(credit int) {
 	if credit > 0 {
-		_ = r.link.IssueCredit(uint32(credit)) // of a link that is not being drained
+		r.in.issue(credit)
 	}
 }
 
@@ -337,7 +343,7 @@ func (r *receiver) stop(ctx context.Context) {
 	if r.conn.product.drains() {
 		within, cancel := context.WithTimeout(ctx, goodbye)
 		defer cancel()
-		if err := r.link.DrainCredit(within, nil); err != nil {
+		if err := r.in.drain(within); err != nil {
 			r.listener.conn.log.Debug("credit not taken back", "listener", r.listener.name, "address", r.source, "error", err)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"github.com/Azure/go-amqp"
@@ -64,14 +63,23 @@ func (c *Conn) send(ctx context.Context, to transport.Address, m *transport.Mess
 	if to.Topic == "" {
 		return reject(errors.New("the address has no topic"))
 	}
-	p, err := pack(m)
-	if err != nil {
+	if err := transport.CheckHeaders(m.Headers); err != nil {
 		return reject(err)
 	}
+	p := c.parcel()
+	defer c.keep(p)
+	var err error
+	if p.body, err = appendBody(p.body[:0], m); err != nil {
+		return reject(err)
+	}
+	var l label
+	if m.Method != "" && m.Expires > 0 {
+		l.expiry = time.Now().Add(m.Expires)
+	}
 	if end, ok := ctx.Deadline(); !ok || to.Kind == transport.Reply && time.Until(end) > limit {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, limit)
-		defer cancel()
+		limited := newPatience(ctx, limit)
+		defer limited.over()
+		ctx = limited
 	}
 	pause := firstPause
 	for {
@@ -85,7 +93,7 @@ func (c *Conn) send(ctx context.Context, to transport.Address, m *transport.Mess
 			}
 			return fmt.Errorf("%w: %w", transport.ErrNotSent, err)
 		}
-		err = c.attempt(ctx, n, to, m, p, settled)
+		err = c.attempt(ctx, n, to, m, p, l, settled)
 		if !errors.Is(err, errAgain) {
 			return err
 		}
@@ -103,8 +111,8 @@ func (c *Conn) send(ctx context.Context, to transport.Address, m *transport.Mess
 
 func reject(why error) error { return fmt.Errorf("%w: %w", transport.ErrRejected, why) }
 
-// attempt sends p once on n. An error that wraps errAgain says that it did not leave, or came back.
-func (c *Conn) attempt(ctx context.Context, n *connection, to transport.Address, m *transport.Message, p *parcel, settled bool) error {
+// attempt sends m once on n. An error that wraps errAgain says that it did not leave, or came back.
+func (c *Conn) attempt(ctx context.Context, n *connection, to transport.Address, m *transport.Message, p *parcel, l label, settled bool) error {
 	address := to.Topic
 	if to.Kind != transport.Reply {
 		var err error
@@ -112,14 +120,17 @@ func (c *Conn) attempt(ctx context.Context, n *connection, to transport.Address,
 			return reject(err)
 		}
 	}
-	replyTo, err := c.own.present(ctx, n, m.ReplyTo)
-	if err != nil {
+	var err error
+	if l.replyTo, err = c.own.present(ctx, n, m.ReplyTo); err != nil {
 		return err
 	}
-	link, subject := n.product.trunk(address)
-	p.address(address, subject, replyTo)
-	if n.product.rabbit() && (to.Kind == transport.Topic && replyTo == "" || to.Kind == transport.Notification) {
-		p.durable() // a cast or notification that it has taken it has after a restart, too
+	var link string
+	link, l.subject = n.product.trunk(address)
+	l.to = address
+	// A cast or notification that RabbitMQ has taken it has after a restart, too.
+	l.durable = n.product.rabbit() && (to.Kind == transport.Topic && l.replyTo == "" || to.Kind == transport.Notification)
+	if p.head, err = appendHead(p.head[:0], m, l); err != nil {
+		return reject(err)
 	}
 	if err := n.room(ctx); err != nil {
 		return err
@@ -134,9 +145,9 @@ func (c *Conn) attempt(ctx context.Context, n *connection, to transport.Address,
 	defer s.release()
 	waiting := ctx
 	if to.Kind == transport.Reply {
-		var cancel context.CancelFunc
-		waiting, cancel = context.WithTimeout(ctx, replyPatience)
-		defer cancel()
+		short := newPatience(ctx, replyPatience)
+		defer short.over()
+		waiting = short
 	}
 	receipt, err := n.hand(waiting, s, p, settled)
 	if err != nil {
@@ -146,7 +157,7 @@ func (c *Conn) attempt(ctx context.Context, n *connection, to transport.Address,
 	if settled {
 		return nil
 	}
-	state, err := receipt.Wait(ctx)
+	state, err := s.out.outcome(ctx, receipt)
 	if err != nil {
 		return fmt.Errorf("%w: waited for %s to say what became of it: %w", transport.ErrInDoubt, n.addr, err)
 	}
@@ -183,7 +194,7 @@ func (n *connection) notAttached(err error, to transport.Address) error {
 
 // room waits while the broker takes no bytes.
 func (n *connection) room(ctx context.Context) error {
-	crowd := n.sock.crowd()
+	crowd := n.mux.crowd()
 	if crowd == nil {
 		return nil
 	}
@@ -197,112 +208,59 @@ func (n *connection) room(ctx context.Context) error {
 	}
 }
 
-// A passage is the context of one message on its way through the library. The library's writer asks it for its deadline just
-// before it writes a frame, and nobody else does: so it tells a message that never left from one that may have.
-// It has no deadline, which the library would take for the whole connection's, and no error: the writer would leave out a frame
-// whose number is given away by then, and brokers end a connection whose numbers have gaps. Who waits for credit sees Done.
-type passage struct {
-	context.Context //nolint:containedctx // It is a context.
-	left            atomic.Bool
-}
-
-// Deadline implements context.Context.
-func (p *passage) Deadline() (time.Time, bool) {
-	p.left.Store(true)
-	return time.Time{}, false
-}
-
-// Err implements context.Context.
-func (p *passage) Err() error { return nil }
-
-// hand gives p to the library, which waits for credit.
-func (n *connection) hand(ctx context.Context, s *sender, p *parcel, settled bool) (amqp.SendReceipt, error) {
-	select {
-	case s.turn <- struct{}{}:
-		defer func() { <-s.turn }()
-	case <-n.gone():
-		return amqp.SendReceipt{}, errAgain
-	case <-ctx.Done():
-		return amqp.SendReceipt{}, fmt.Errorf("%w: waited for credit at %s, where perhaps nobody listens: %w", transport.ErrNotSent, s.address, context.Cause(ctx))
+// parcel returns an unused one.
+func (c *Conn) parcel() *parcel {
+	if p, ok := c.parcels.Get().(*parcel); ok {
+		return p
 	}
+	return new(parcel)
+}
+
+// keep keeps a parcel that is used no more, unless it is a large one.
+func (c *Conn) keep(p *parcel) {
+	if cap(p.body) <= crowded {
+		c.parcels.Put(p)
+	}
+}
+
+// hand writes the message, when the broker takes it.
+func (n *connection) hand(ctx context.Context, s *sender, p *parcel, settled bool) (*receipt, error) {
 	if s.broken.Load() || n.isGone() {
-		return amqp.SendReceipt{}, errAgain
+		return nil, errAgain
 	}
-	defer n.rescue(ctx, s)()
-	way := &passage{Context: ctx}
-	var receipt amqp.SendReceipt
-	var err error
-	if settled {
-		err = s.link.Send(way, &p.Message, &amqp.SendOptions{Settled: true})
-	} else {
-		receipt, err = s.link.SendWithReceipt(way, &p.Message, nil)
-	}
+	receipt, left, err := s.out.send(ctx, p, settled)
 	if err == nil {
 		return receipt, nil
 	}
 	answer, ok := refused(err)
 	switch {
-	case ok && answer.Condition == amqp.ErrCondMessageSizeExceeded && !way.left.Load():
-		return receipt, reject(err)
-	case way.left.Load():
-		// Part of it left, or all. What comes after a part would be taken for the rest.
+	case ok && answer.Condition == amqp.ErrCondMessageSizeExceeded && !left:
+		return nil, reject(err)
+	case left: // a part of it; what comes after would be taken for the rest
 		n.spoil(ctx, s)
-		return receipt, fmt.Errorf("%w: %w", transport.ErrInDoubt, err)
+		return nil, fmt.Errorf("%w: %w", transport.ErrInDoubt, err)
 	case ctx.Err() != nil:
-		return receipt, fmt.Errorf("%w: waited for credit at %s, where perhaps nobody listens: %w", transport.ErrNotSent, s.address, context.Cause(ctx))
+		return nil, fmt.Errorf("%w: waited for credit at %s, where perhaps nobody listens: %w", transport.ErrNotSent, s.address, err)
 	}
 	n.spoil(ctx, s)
-	return receipt, fmt.Errorf("%w: %w", errAgain, err)
+	return nil, fmt.Errorf("%w: %w", errAgain, err)
 }
 
-// rescue has the library let go of a message whose context has ended: it waits for the window of the broker's session without heed
-// of the context. That ends with the link, or, of a broker that does not answer for that, with the connection. The result is to be
-// called when the library has returned.
-func (n *connection) rescue(ctx context.Context, s *sender) (done func()) {
-	returned, ended := make(chan struct{}), make(chan struct{})
-	within := func(d time.Duration) bool {
-		t := time.NewTimer(d)
-		defer t.Stop()
-		select {
-		case <-returned:
-			return true
-		case <-t.C:
-			return false
-		}
-	}
-	stop := context.AfterFunc(ctx, func() {
-		defer close(ended)
-		if within(firstPause) {
-			return
-		}
-		n.spoil(ctx, s)
-		if !within(2 * goodbye) {
-			_ = n.amqp.Close() // watch hears of it
-		}
-	})
-	return func() {
-		close(returned)
-		if !stop() {
-			<-ended
-		}
-	}
-}
-
-// outcome says what it means that a message ended in a state.
-func outcome(state amqp.DeliveryState, to transport.Address) error {
-	switch v := state.(type) {
-	case *amqp.StateRejected:
-		if v.Error != nil {
-			return reject(v.Error)
+// outcome says what it means that a message met its fate.
+func outcome(f fate, to transport.Address) error {
+	switch f.state {
+	case rejected0:
+		if f.why != nil {
+			return reject(f.why)
 		}
 		return reject(errors.New("the broker rejected the message and did not say why"))
-	case *amqp.StateReleased:
+	case released0:
 		return givenBack(to)
-	case *amqp.StateModified:
+	case modified0:
 		switch {
-		case v.UndeliverableHere:
+		case f.never:
 			return reject(errors.New("it cannot be delivered there"))
-		case v.DeliveryFailed:
+		case f.failed:
 			return fmt.Errorf("%w: its receiver went away before it had accepted it", transport.ErrInDoubt)
 		}
 		return givenBack(to)

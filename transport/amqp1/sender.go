@@ -25,8 +25,8 @@ type sender struct {
 	err     error         // why it could not be attached
 	link    *amqp.Sender
 	session *amqp.Session
+	out     *outlet // of the link
 
-	turn   chan struct{} // holds one while a message is on its way through the library
 	broken atomic.Bool
 	used   atomic.Int64 // when last, in nanoseconds
 	users  atomic.Int32
@@ -49,7 +49,7 @@ func (n *connection) acquire(ctx context.Context, address string) (*sender, erro
 	}
 	s := n.senders.all[address]
 	if s == nil || s.broken.Load() {
-		s = &sender{address: address, ready: make(chan struct{}), turn: make(chan struct{}, 1)}
+		s = &sender{address: address, ready: make(chan struct{})}
 		s.used.Store(time.Now().UnixNano())
 		if len(n.senders.all) >= maxSenders {
 			n.senders.evict(ctx, n.product)
@@ -93,11 +93,12 @@ func (n *connection) attach(ctx context.Context, s *sender) error {
 	if err != nil {
 		return err
 	}
-	link, err := session.NewSender(ctx, s.address, &amqp.SenderOptions{
-		Name:          "openstack.org/om/sender/[" + s.address + "]/" + wire.NewID(),
-		SourceAddress: s.address,
-	})
+	name := "openstack.org/om/sender/[" + s.address + "]/" + wire.NewID()
+	s.out = newOutlet(n.mux, name)
+	n.mux.expect(&s.out.link)
+	link, err := session.NewSender(ctx, s.address, &amqp.SenderOptions{Name: name, SourceAddress: s.address})
 	if err != nil {
+		n.mux.forget(&s.out.link)
 		end(ctx, session)
 		return err
 	}

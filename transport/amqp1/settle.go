@@ -13,37 +13,47 @@ import (
 // An arrival is a message that came by a link.
 type arrival struct {
 	link  *receiver
-	in    *amqp.Message
+	in    message
 	again bool // it was given back, and did not leave us
 }
 
 // open makes a delivery of it; nil when there is none to be made, which is logged.
-func (a arrival) open(ctx context.Context) *transport.Delivery {
+func (a arrival) open() *transport.Delivery {
 	l := a.link.listener
 	if a.link.redelivered() {
 		a.link.settled() // it comes again
 		return nil
 	}
 	kind := a.link.at.Kind
-	if kind != transport.Notification && expired(a.in) {
+	s, err := readSections(a.in.data)
+	if err == nil && kind != transport.Notification && s.expired() {
 		l.conn.log.Info("request dropped: its caller has given up", "listener", l.name)
-		a.settle(ctx, a.accept)
+		a.settle(fate{state: accepted0})
 		return nil
 	}
-	m, err := unpack(a.in, kind)
+	var m *transport.Message
+	if err == nil {
+		m, err = s.unpack(kind)
+	}
 	if err != nil {
 		l.conn.log.Error("message dropped: it cannot be read", "listener", l.name, "address", a.link.source, "error", err)
-		a.settle(ctx, func(ctx context.Context) error {
-			return a.link.link.RejectMessage(ctx, a.in, &amqp.Error{Condition: amqp.ErrCondDecodeError, Description: err.Error()})
-		})
+		a.settle(fate{state: rejected0, why: &amqp.Error{Condition: amqp.ErrCondDecodeError, Description: err.Error()}})
 		return nil
 	}
 	d := &delivery{arrival: a}
-	d.Delivery = transport.Delivery{Message: m, To: a.link.at, Redelivered: a.again || handedOverBefore(a.in, a.link.conn.product), Settler: d}
+	d.Delivery = transport.Delivery{Message: m, To: a.link.at, Redelivered: a.again || s.handedOverBefore(a.link.conn.product), Settler: d}
 	if kind == transport.Reply {
 		d.To.Topic = l.name
 	}
 	return &d.Delivery
+}
+
+// push hands it to who takes everything.
+func (a arrival) push(take func(*transport.Delivery)) {
+	if d := a.open(); d != nil {
+		take(d)
+		a.settle(fate{state: accepted0})
+	}
 }
 
 // redelivered says whether the link is gone and the broker hands the message out again.
@@ -52,20 +62,18 @@ func (r *receiver) redelivered() bool {
 }
 
 // settle settles what nobody gets to see. Where that fails the link is gone, and the message with it.
-func (a arrival) settle(ctx context.Context, how func(context.Context) error) {
-	if err := how(ctx); err != nil {
+func (a arrival) settle(f fate) {
+	if err := a.link.in.decide(a.in, f); err != nil {
 		a.link.listener.conn.log.Debug("not settled", "listener", a.link.listener.name, "error", err)
 	}
 	a.link.settled()
 }
 
-func (a arrival) giveBack(ctx context.Context) {
-	a.settle(context.WithoutCancel(ctx), func(ctx context.Context) error { return a.link.link.ReleaseMessage(ctx, a.in) })
-}
+func (a arrival) giveBack() { a.settle(fate{state: released0}) }
 
 // accept tells the broker that the message is ours. Where the link is gone it is an error if somebody else gets it then.
 func (a arrival) accept(ctx context.Context) error {
-	err := a.link.link.AcceptMessage(ctx, a.in)
+	err := a.link.in.decide(a.in, fate{state: accepted0})
 	if err == nil || ctx.Err() == nil && !a.link.conn.product.redelivers() {
 		return nil
 	}
@@ -88,7 +96,7 @@ func (d *delivery) Ack(ctx context.Context) error {
 // it, unless it sent the message settled, as Python sends casts: that one is gone.
 //
 // A notification that the broker would forget comes again to the same listener instead, for as long as that is open.
-func (d *delivery) Requeue(ctx context.Context) error {
+func (d *delivery) Requeue(context.Context) error {
 	if !d.link.conn.product.releases() {
 		if d.link.at.Kind != transport.Notification || d.link.over() {
 			return errors.ErrUnsupported
@@ -97,7 +105,7 @@ func (d *delivery) Requeue(ctx context.Context) error {
 		return nil
 	}
 	defer d.link.settled()
-	if err := d.link.link.ReleaseMessage(ctx, d.in); err != nil {
+	if err := d.link.in.decide(d.in, fate{state: released0}); err != nil {
 		return fmt.Errorf("amqp1: give a message of %s back: %w", d.link.source, err)
 	}
 	return nil
