@@ -253,7 +253,7 @@ func (c *Conn) await(ctx context.Context) (*connection, error) {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return nil, c.state(context.Cause(ctx))
+			return nil, c.state(cause(ctx))
 		}
 	}
 }
@@ -291,7 +291,7 @@ func (c *Conn) Close(ctx context.Context) error {
 	select {
 	case <-drained:
 	case <-ctx.Done():
-		err = fmt.Errorf("amqp1: close: messages are still being sent: %w", context.Cause(ctx))
+		err = fmt.Errorf("amqp1: close: messages are still being sent: %w", cause(ctx))
 	}
 	c.mu.Lock()
 	all, n := c.listeners, c.live

@@ -11,12 +11,17 @@
 //	            hosts.go where to connect; login.go as whom, and certificates
 //	dial.go     one connection
 //	conn.go     keeps a connection up, and is the transport
-//	socket.go   writes that never block
+//	mux.go      what is the library's on a connection, and what ours; socket.go writes that never block
+//	link.go     links whose messages are ours: outlet.go those out, inlet.go those in
+//	frames.go   frames; values.go AMQP's types
 //	topology.go addresses; product.go what is known of brokers by their product
 //	message.go  messages, between our form and AMQP's
-//	send.go     Send; sender.go links that carry messages out; trunk.go those of RabbitMQ, and which queues it has
+//	send.go     Send; sender.go links that carry messages out; trunk.go those of RabbitMQ, and which queues it has; patience.go
+//	            contexts that end by themselves
 //	listen.go   Listen and Next; receiver.go links that bring messages in; settle.go what becomes of them
 //	inspect.go  what the broker tells about itself
+//
+// go-amqp connects, logs in, keeps the connection alive, and opens and closes sessions and links. Messages pass it by; see docs/adr/0034.
 //
 // # Links
 //
@@ -39,7 +44,8 @@
 // # Goroutines
 //
 // Per connection: go-amqp's reader and writer, the socket's writer, the one that keeps it up, and one for each link that is being
-// attached or detached, and for each queue that RabbitMQ is being asked about. Per link: two of go-amqp's and, of a link in, one that takes what arrives. All of them end with
+// attached or detached, and for each queue that RabbitMQ is being asked about. Per link: two of go-amqp's and, of a link in, one that waits for its end; no message wakes
+// them. What arrives is taken in go-amqp's reader, and replies are handed to their callers there. All of them end with
 // Close, which waits for ours. None of them waits for another's consumer: what arrives is bounded by the
 // credit of its link.
 package amqp1

@@ -63,7 +63,7 @@ func (i *inlet) drain(ctx context.Context) error {
 	case <-i.gone:
 		return nil
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return cause(ctx)
 	}
 }
 

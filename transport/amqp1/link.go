@@ -61,11 +61,11 @@ func (l *link) take(performative uint64, fields *list, rest []byte, got *arrived
 		if fields.number(math.MaxUint32) != l.theirs {
 			return false, nil
 		}
-		if l.err != nil {
-			return true, nil
+		if l.err == nil {
+			l.heard()
+			err = l.side.transfer(fields, rest, got)
 		}
-		l.heard()
-		return true, l.side.transfer(fields, rest, got)
+		return true, err
 	case disposition0:
 		l.side.disposition(fields)
 		return true, nil

@@ -116,7 +116,7 @@ func (c *Conn) listen(ctx context.Context, from transport.Address, o transport.L
 		select {
 		case err = <-first:
 		case <-ctx.Done():
-			err = c.state(context.Cause(ctx))
+			err = c.state(cause(ctx))
 		}
 		if err != nil {
 			l.end()

@@ -22,7 +22,8 @@ func TestSectionsAreReadByTheLibrary(t *testing.T) {
 		want    amqp.Message
 	}{
 		"a call": {
-			transport.Message{Method: "m", ID: "id", UniqueID: "u", Expires: time.Minute, ReplyTo: "r"}, label{to: "to", subject: "s", replyTo: "r", expiry: expiry},
+			transport.Message{Method: "m", ID: "id", UniqueID: "u", Expires: time.Minute, ReplyTo: "r"},
+			label{to: "to", subject: "s", replyTo: "r", expiry: expiry},
 			amqp.Message{
 				Header: &amqp.MessageHeader{Priority: 4, TTL: time.Minute}, Value: `{"request":{"method":"m","args":{}},"context":{}}`,
 				Properties:            &amqp.MessageProperties{MessageID: "id", To: new("to"), Subject: new("s"), ReplyTo: new("r"), AbsoluteExpiryTime: &expiry},
@@ -30,7 +31,8 @@ func TestSectionsAreReadByTheLibrary(t *testing.T) {
 			},
 		},
 		"a cast to be kept, with long texts": {
-			transport.Message{Method: "m", Headers: map[string]string{"h": long}}, label{to: long, durable: true},
+			transport.Message{Method: "m", Headers: map[string]string{"h": long}},
+			label{to: long, durable: true},
 			amqp.Message{
 				Header: &amqp.MessageHeader{Priority: 4, Durable: true}, Value: `{"request":{"method":"m","args":{}},"context":{}}`,
 				Properties: &amqp.MessageProperties{To: &long}, ApplicationProperties: map[string]any{"h": long},

@@ -42,6 +42,13 @@ type mux struct {
 	r, w     int    // between them buf holds what was read and not looked at
 	theirs   []byte // the library has yet to take it; a part of buf
 	due      time.Time
+	now      frameBeingRead
+}
+
+// frameBeingRead is what is known of a frame, kept here since it would be garbage for each.
+type frameBeingRead struct {
+	fields list
+	got    arrived
 }
 
 // A session is one that the library has begun. Guarded by mux.mu.
@@ -156,9 +163,8 @@ func (m *mux) next() error {
 	}
 	m.r += n
 	f := frame(ahead[:n])
-	var got arrived
-	ours, err := m.take(f, &got)
-	switch {
+	ours, err := m.take(f)
+	switch got := m.now.got; {
 	case err != nil:
 		return err
 	case got.by != nil:
@@ -194,8 +200,10 @@ func (m *mux) fill(n int) error {
 }
 
 // take looks at a frame of the broker's, and deals with it if it is ours: it is about messages on a link of ours.
-func (m *mux) take(f frame, got *arrived) (ours bool, err error) {
-	performative, fields, rest := f.body()
+func (m *mux) take(f frame) (ours bool, err error) {
+	performative, body, rest := f.body()
+	m.now = frameBeingRead{fields: body}
+	fields := &m.now.fields
 	if performative == 0 || fields.err != nil { // of the latter the library says what is wrong
 		return false, nil
 	}
@@ -226,7 +234,7 @@ func (m *mux) take(f frame, got *arrived) (ours bool, err error) {
 	if s.link == nil {
 		return false, nil
 	}
-	ours, err = s.link.take(performative, &fields, rest, got)
+	ours, err = s.link.take(performative, fields, rest, &m.now.got)
 	if err == nil {
 		err = fields.err
 	}

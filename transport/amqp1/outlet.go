@@ -4,8 +4,11 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"time"
 
 	"github.com/Azure/go-amqp"
+
+	"github.com/goslo/goslo/internal/ending"
 )
 
 // transferFields is more than the header and fields of a frame with a part of a message take.
@@ -27,8 +30,19 @@ type outlet struct {
 
 // A receipt is for a message of which the broker is to say what becomes of it. They are used again.
 type receipt struct {
-	id   uint32
-	done chan fate // holds one
+	id    uint32
+	done  chan fate   // holds one
+	timer *time.Timer // stopped; for contexts that leave their deadline to it
+}
+
+// after returns a channel that tells when d has passed.
+func (r *receipt) after(d time.Duration) <-chan time.Time {
+	if r.timer == nil {
+		r.timer = time.NewTimer(d)
+	} else {
+		r.timer.Reset(d)
+	}
+	return r.timer.C
 }
 
 // A transit is a message on its way out.
@@ -78,7 +92,7 @@ func (o *outlet) wait(ctx context.Context, t *transit) error {
 	case <-o.gone:
 		return o.why()
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return cause(ctx)
 	}
 	for {
 		o.mux.mu.Lock()
@@ -99,7 +113,7 @@ func (o *outlet) wait(ctx context.Context, t *transit) error {
 		case <-o.gone:
 			return o.why()
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return cause(ctx)
 		}
 	}
 }
@@ -168,15 +182,26 @@ func (o *outlet) appendTransfer(b []byte, t *transit, n int) []byte {
 
 // outcome waits for what becomes of a message.
 func (o *outlet) outcome(ctx context.Context, r *receipt) (fate, error) {
+	ended, timed := ending.Of(ctx)
+	var due <-chan time.Time
+	if deadline, ok := ctx.Deadline(); ok && timed {
+		due = r.after(time.Until(deadline))
+		defer r.timer.Stop()
+	}
 	var err error
-	select {
-	case f := <-r.done:
-		o.mux.receipts.Put(r)
-		return f, nil
-	case <-o.gone:
-		err = o.why()
-	case <-ctx.Done():
-		err = context.Cause(ctx)
+	for err == nil {
+		select {
+		case f := <-r.done:
+			o.mux.receipts.Put(r)
+			return f, nil
+		case <-o.gone:
+			err = o.why()
+		case <-ended:
+			err = cause(ctx)
+		case <-due:
+			due = nil // where ctx has not ended the deadline is its parent's, which tells in a moment
+			err = ctx.Err()
+		}
 	}
 	o.mux.mu.Lock()
 	delete(o.unsettled, r.id)
@@ -227,7 +252,7 @@ func (o *outlet) transfer(*list, []byte, *arrived) error {
 // disposition hears what became of messages.
 func (o *outlet) disposition(fields *list) {
 	const receiver = true
-	if fields.flag() != receiver {
+	if byReceiver := fields.flag(); !byReceiver {
 		return
 	}
 	first := fields.number(0)

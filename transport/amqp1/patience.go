@@ -62,10 +62,18 @@ func (p *patience) Err() error {
 	return p.begin().ctx.Err()
 }
 
-// Value implements context.Context; context.Cause asks by it for the end that came first.
+// Value implements context.Context; context.Cause asks by it.
 func (p *patience) Value(key any) any {
 	if w := p.waiting.Load(); w != nil {
 		return w.ctx.Value(key)
 	}
 	return p.Context.Value(key)
+}
+
+// cause is why ctx has ended. context.Cause does not know of an end that a context other than its own has by itself.
+func cause(ctx context.Context) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	return ctx.Err()
 }

@@ -167,7 +167,7 @@ func (s *subscription) addressOn(ctx context.Context, n *connection) (string, er
 		case <-s.ending:
 			return "", reject(errors.New("the reply listener was closed"))
 		case <-ctx.Done():
-			return "", fmt.Errorf("%w: waited for a reply address: %w", transport.ErrNotSent, context.Cause(ctx))
+			return "", fmt.Errorf("%w: waited for a reply address: %w", transport.ErrNotSent, cause(ctx))
 		}
 	}
 }

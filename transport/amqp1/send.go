@@ -84,7 +84,7 @@ func (c *Conn) send(ctx context.Context, to transport.Address, m *transport.Mess
 	pause := firstPause
 	for {
 		if ctx.Err() != nil {
-			return fmt.Errorf("%w: %w", transport.ErrNotSent, c.state(context.Cause(ctx)))
+			return fmt.Errorf("%w: %w", transport.ErrNotSent, c.state(cause(ctx)))
 		}
 		n, err := c.await(ctx)
 		if err != nil {
@@ -103,7 +103,7 @@ func (c *Conn) send(ctx context.Context, to transport.Address, m *transport.Mess
 		c.log.Debug("message will be sent again", "to", to.String(), "after", pause, "error", err)
 		sleep(ctx, pause)
 		if ctx.Err() != nil {
-			return fmt.Errorf("%w: %w: %w", transport.ErrNotSent, err, context.Cause(ctx))
+			return fmt.Errorf("%w: %w: %w", transport.ErrNotSent, err, cause(ctx))
 		}
 		pause = min(pause*2, c.settings.retry.link)
 	}
@@ -113,20 +113,14 @@ func reject(why error) error { return fmt.Errorf("%w: %w", transport.ErrRejected
 
 // attempt sends m once on n. An error that wraps errAgain says that it did not leave, or came back.
 func (c *Conn) attempt(ctx context.Context, n *connection, to transport.Address, m *transport.Message, p *parcel, l label, settled bool) error {
-	address := to.Topic
-	if to.Kind != transport.Reply {
-		var err error
-		if address, err = n.addresses.to(to); err != nil {
-			return reject(err)
-		}
+	r, err := n.route(to)
+	if err != nil {
+		return reject(err)
 	}
-	var err error
 	if l.replyTo, err = c.own.present(ctx, n, m.ReplyTo); err != nil {
 		return err
 	}
-	var link string
-	link, l.subject = n.product.trunk(address)
-	l.to = address
+	l.to, l.subject = r.address, r.subject
 	// A cast or notification that RabbitMQ has taken it has after a restart, too.
 	l.durable = n.product.rabbit() && (to.Kind == transport.Topic && l.replyTo == "" || to.Kind == transport.Notification)
 	if p.head, err = appendHead(p.head[:0], m, l); err != nil {
@@ -135,10 +129,10 @@ func (c *Conn) attempt(ctx context.Context, n *connection, to transport.Address,
 	if err := n.room(ctx); err != nil {
 		return err
 	}
-	if err := n.prepare(ctx, to, address); err != nil {
+	if err := n.prepare(ctx, to, r); err != nil {
 		return n.notAttached(err, to)
 	}
-	s, err := n.acquire(ctx, link)
+	s, err := n.acquire(ctx, r.link)
 	if err != nil {
 		return n.notAttached(err, to)
 	}
@@ -204,7 +198,7 @@ func (n *connection) room(ctx context.Context) error {
 	case <-n.gone():
 		return errAgain
 	case <-ctx.Done():
-		return fmt.Errorf("%w: %s takes no bytes: %w", transport.ErrNotSent, n.addr, context.Cause(ctx))
+		return fmt.Errorf("%w: %s takes no bytes: %w", transport.ErrNotSent, n.addr, cause(ctx))
 	}
 }
 

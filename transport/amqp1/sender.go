@@ -37,7 +37,8 @@ type senders struct {
 	mu      sync.Mutex
 	all     map[string]*sender   // nil once the connection has ended
 	queues  map[string]*sighting // of RabbitMQ, by their addresses; see connection.exists
-	running sync.WaitGroup       // those who attach, detach and probe
+	routes  map[transport.Address]route
+	running sync.WaitGroup // those who attach, detach and probe
 }
 
 // acquire returns the attached link to an address. The caller releases it. While it is being attached, others wait for the same.
@@ -67,16 +68,28 @@ func (n *connection) acquire(ctx context.Context, address string) (*sender, erro
 	}
 	s.users.Add(1)
 	n.senders.mu.Unlock()
-	select {
-	case <-s.ready:
-		if s.err != nil {
+	if !closed(s.ready) {
+		select {
+		case <-s.ready:
+		case <-ctx.Done():
 			s.users.Add(-1)
-			return nil, s.err
+			return nil, fmt.Errorf("%w: waited for a link to %s: %w", transport.ErrNotSent, address, cause(ctx))
 		}
-		return s, nil
-	case <-ctx.Done():
+	}
+	if s.err != nil {
 		s.users.Add(-1)
-		return nil, fmt.Errorf("%w: waited for a link to %s: %w", transport.ErrNotSent, address, context.Cause(ctx))
+		return nil, s.err
+	}
+	return s, nil
+}
+
+// closed asks without the end of a context, which costs a timer to be asked for.
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -40,20 +40,56 @@ func (p product) trunk(address string) (link, subject string) {
 	return link, strings.ReplaceAll(name, "%2F", "/") // as the plugin reads paths
 }
 
+// A route is how a message gets to an address, by one connection.
+type route struct {
+	address       string // of the queue or exchange
+	link, subject string // see trunk
+	source        string // where listeners at a Notification address listen
+}
+
+// maxRoutes is how many routes are remembered.
+const maxRoutes = 10_000
+
+// route returns the one of an address.
+func (n *connection) route(to transport.Address) (route, error) {
+	if to.Kind == transport.Reply {
+		r := route{address: to.Topic}
+		r.link, r.subject = n.product.trunk(r.address)
+		return r, nil
+	}
+	n.senders.mu.Lock()
+	r, ok := n.senders.routes[to]
+	n.senders.mu.Unlock()
+	if ok {
+		return r, nil
+	}
+	var err error
+	if r.address, err = n.addresses.to(to); err != nil {
+		return r, err
+	}
+	if r.source, err = n.addresses.from(to); err != nil {
+		return r, err
+	}
+	r.link, r.subject = n.product.trunk(r.address)
+	n.senders.mu.Lock()
+	defer n.senders.mu.Unlock()
+	if n.senders.routes == nil || len(n.senders.routes) >= maxRoutes {
+		n.senders.routes = map[transport.Address]route{}
+	}
+	n.senders.routes[to] = r
+	return r, nil
+}
+
 // prepare sees to the queue of a message on RabbitMQ, which takes messages for queues that do not exist and drops them. A queue of
 // requests is there when somebody has listened; that of notifications is made here, if there is none.
-func (n *connection) prepare(ctx context.Context, to transport.Address, address string) error {
+func (n *connection) prepare(ctx context.Context, to transport.Address, r route) error {
 	switch {
 	case !n.product.rabbit():
 		return nil
 	case to.Kind == transport.Topic:
-		return n.exists(ctx, address)
+		return n.exists(ctx, r.address)
 	case to.Kind == transport.Notification:
-		source, err := n.addresses.from(to)
-		if err != nil {
-			return err
-		}
-		return n.exists(ctx, source)
+		return n.exists(ctx, r.source)
 	}
 	return nil
 }
@@ -100,11 +136,14 @@ func (n *connection) exists(ctx context.Context, address string) error {
 	}
 	seen.used = time.Now()
 	n.senders.mu.Unlock()
+	if closed(seen.ready) {
+		return seen.err
+	}
 	select {
 	case <-seen.ready:
 		return seen.err
 	case <-ctx.Done():
-		return fmt.Errorf("%w: waited for an answer about %s: %w", transport.ErrNotSent, address, context.Cause(ctx))
+		return fmt.Errorf("%w: waited for an answer about %s: %w", transport.ErrNotSent, address, cause(ctx))
 	}
 }
 
