@@ -33,7 +33,7 @@ func TestAllocations(t *testing.T) {
 		allocations{"embedded", 44, 92, embeddedURL},
 		allocations{"nats", 32, 37, func(t *testing.T) string { t.Helper(); return brokertest.NewNATS(t, brokertest.NATSOptions{}).URL() }},
 		allocations{"rabbit", 39, 23, func(t *testing.T) string { t.Helper(); return brokertest.RabbitAMQP1(t).URL() }},
-		allocations{"amqp1", 182, 87, func(t *testing.T) string { t.Helper(); return brokertest.RabbitAMQP1(t).AMQP1URL() }},
+		allocations{"amqp1", 33, 15, func(t *testing.T) string { t.Helper(); return brokertest.RabbitAMQP1(t).AMQP1URL() }},
 	) {
 		t.Run(bus.name, func(t *testing.T) {
 			p := workload.NewPair(t, bus.url(t))
