@@ -186,6 +186,7 @@ func (c *Conn) Close(ctx context.Context) error {
 		<-c.loop.ended
 		return nil
 	}
+	c.loop.inbox.order(func() { c.loop.closing, c.loop.due = time.Now(), true })
 	var errs []error
 	for _, l := range c.listeners.all() {
 		if err := l.Close(ctx); err != nil {

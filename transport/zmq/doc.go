@@ -16,7 +16,7 @@
 //	loop.go       the loop that owns the sockets; poll.go how it waits for them; inbox.go how others tell it what to do
 //	connect.go    connections to servers: made, lost, resumed, given up; link.go one of them; session.go a client's to us
 //	stream.go     frames that arrive once and in order, whatever happens to connections; frame.go their bytes, message.go those of messages
-//	send.go       Send: a request goes to one server after the other until one takes it
+//	send.go       Send: a request goes to one server after the other until one takes it; alarm.go deadlines of those who wait
 //	peers.go      the servers that we know, and which of them gets a request
 //	listen.go     Listen; next.go Next; settle.go what becomes of deliveries; listeners.go where what comes goes; shed.go gives others what we have no room for
 //	reply.go      replies, there and back

@@ -75,6 +75,7 @@ const (
 	outcomeDead                 // it did not leave, and the server has ended
 	outcomeClosed               // it did not leave, and we are closing
 	outcomeShut                 // it did not leave, and server and we do not accept each other
+	outcomeNone                 // none yet: the alarm has rung
 )
 
 // A verdict is an outcome that the request's sender is to be told.
@@ -99,11 +100,14 @@ type request struct {
 	waiting waiting
 	framed  bool // it has left, or may have
 	fields  []byte
-	outcome chan outcome
-	timer   *time.Timer // its sender's, for contexts that leave their deadline to it; nil = none was needed yet
+	alarm   *alarm
+	outcome chan outcome // the alarm's
 }
 
-var requests = sync.Pool{New: func() any { return &request{outcome: make(chan outcome, 1)} }}
+var requests = sync.Pool{New: func() any {
+	a := newAlarm()
+	return &request{alarm: a, outcome: a.rings}
+}}
 
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 

@@ -41,9 +41,15 @@ type loop struct {
 	lastID   uint64
 	due      bool      // something must be looked at within tickTime
 	looked   time.Time // when everything was looked at last
-	leaving  time.Time // since when clients are to leave us; zero = not at all
-	stop     bool
+	farewell
 	deferred atomic.Int64 // deliveries that wait for an answer, see listener.overdue
+}
+
+// A farewell is how far Close is.
+type farewell struct {
+	closing time.Time // since when senders wait only for what soon comes; zero = it has not begun
+	leaving time.Time // since when clients are to leave us; zero = not yet
+	stop    bool
 }
 
 // Sockets are those that are there from the start, and what they need.
@@ -301,8 +307,19 @@ func (l *loop) look(now time.Time) {
 			l.conn.clients.forget(s)
 		}
 	}
-	if !l.leaving.IsZero() {
+	if !l.closing.IsZero() {
 		l.due = true
+		if now.Sub(l.closing) > leaveTime/2 {
+			l.abandon()
+		}
+	}
+}
+
+// abandon ends all requests: what has left may have been answered meanwhile, and Close waits no longer.
+func (l *loop) abandon() {
+	for k := range l.links {
+		k.release(outcomeUnsent, "", everyone)
+		k.doubt("")
 	}
 }
 

@@ -174,59 +174,58 @@ func waitFor(k *link, stay bool) waiting {
 // ask sends a request to a server and waits for what becomes of it.
 func (c *Conn) ask(ctx context.Context, link *link, fields []byte, flags byte, expires time.Time, w waiting) outcome {
 	r := requests.Get().(*request)
-	*r = request{link: link, fields: fields, flags: flags, expires: expires, waiting: w, outcome: r.outcome, timer: r.timer}
+	r.link, r.fields, r.flags, r.expires, r.waiting, r.framed = link, fields, flags, expires, w, false
 	link.load.Add(1)
 	if !c.loop.inbox.put(func(w *work) { w.requests = append(w.requests, r) }) {
 		link.load.Add(-1)
 		return outcome{code: outcomeClosed}
 	}
-	if o, ok := c.await(ctx, r); ok {
+	if o, ok := r.await(ctx); ok {
+		r.link, r.fields = nil, nil
 		requests.Put(r)
 		return o
 	}
 	// From here on it is no one else's: the loop may come across it in givenUp after its outcome is there.
 	c.loop.inbox.put(func(w *work) { w.givenUp = append(w.givenUp, r) })
-	return <-r.outcome
-}
-
-// await waits for the outcome of a request; false when its sender waits no longer.
-func (c *Conn) await(ctx context.Context, r *request) (outcome, bool) {
-	ended, timed := ending.Of(ctx)
-	var due <-chan time.Time
-	if deadline, ok := ctx.Deadline(); ok && timed {
-		due = r.after(time.Until(deadline))
-		defer r.timer.Stop()
-	}
-	closing, left := c.closing, (<-chan time.Time)(nil)
 	for {
-		select {
-		case o := <-r.outcome:
-			return o, true
-		case <-ended:
-			return outcome{}, false
-		case <-due:
-			if ctx.Err() != nil {
-				return outcome{}, false
-			}
-			due = nil // the deadline is its parent's, which tells in a moment
-		case <-closing: // what has left may still be answered
-			t := time.NewTimer(leaveTime / 2)
-			defer t.Stop()
-			closing, left = nil, t.C
-		case <-left:
-			return outcome{}, false
+		if o := <-r.outcome; o.code != outcomeNone {
+			return o
 		}
 	}
 }
 
-// after returns a channel that tells when d has passed, by the request's one timer.
-func (r *request) after(d time.Duration) <-chan time.Time {
-	if r.timer == nil {
-		r.timer = time.NewTimer(d)
-	} else {
-		r.timer.Reset(d)
+// await waits for the outcome of a request; false when its sender waits no longer.
+func (r *request) await(ctx context.Context) (outcome, bool) {
+	ended, timed := ending.Of(ctx)
+	deadline, bounded := ctx.Deadline()
+	if timed = timed && bounded; timed {
+		r.alarm.set(deadline)
 	}
-	return r.timer.C
+	for {
+		var o outcome
+		if ended == nil { // a plain receive costs half of a select
+			o = <-r.outcome
+		} else {
+			select {
+			case o = <-r.outcome:
+			case <-ended:
+				return o, false
+			}
+		}
+		if o.code != outcomeNone {
+			return o, true
+		}
+		r.alarm.heard()
+		switch {
+		case !timed:
+		case time.Now().Before(deadline):
+			r.alarm.set(deadline)
+		case ctx.Err() != nil:
+			return o, false
+		default:
+			timed = false // the deadline is its parent's, which tells in a moment
+		}
+	}
 }
 
 // err is what the sender of a request is told.
