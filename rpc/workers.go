@@ -40,8 +40,9 @@ const sparedAfter = 30 * time.Second
 
 // spare is what is known of workers that nobody needs, guarded by pool.mu.
 type spare struct {
-	peak  int         // the most that were busy since the last look
-	timer *time.Timer // calls trim; nil = it is not about to
+	peak   int         // the most that were busy since the last look
+	timer  *time.Timer // calls trim; nil = it is not about to
+	spared int         // how many are to end that are not counted as made any more
 }
 
 // A shift is a time in which requests are taken.
@@ -49,6 +50,10 @@ type shift struct {
 	ctx  context.Context //nolint:containedctx // by it the end is told
 	err  error           // what the listener said at the end; guarded by pool.mu
 	over chan struct{}   // closed when the listener has failed, or said that ctx has ended
+
+	// By asks those are told to come back who ask a shared listener. Guarded by pool.mu.
+	asks   context.Context //nolint:containedctx // see above
+	recall context.CancelFunc
 }
 
 // accept has workers take requests until ctx ends, which is not an error, or the listener fails, as when its bus is closed. When it
@@ -56,6 +61,7 @@ type shift struct {
 func (s *Server) accept(ctx, base context.Context) error {
 	p := &s.pool
 	sh := &shift{ctx: ctx, over: make(chan struct{})}
+	sh.asks, sh.recall = context.WithCancel(ctx)
 	p.mu.Lock()
 	p.shift = sh
 	if p.made < p.most {
@@ -85,6 +91,7 @@ func (p *pool) end(sh *shift, err error) {
 		return
 	}
 	p.shift, sh.err = nil, err
+	sh.recall()
 	close(sh.over)
 	if p.timer != nil {
 		p.timer.Stop()
@@ -105,27 +112,30 @@ func (s *Server) worker(base context.Context) {
 		}
 	}()
 	lead := make(chan struct{}, 1)
-	for {
-		d := s.take(base, lead)
-		if d == nil {
-			break
+	for d, again := s.take(base, lead); d != nil || again; d, again = s.take(base, lead) {
+		if d != nil {
+			s.serveOne(base, d)
 		}
-		s.serveOne(base, d)
 	}
 	ended = true
 }
 
-// take returns the next delivery, counted as busy, or nil when the worker is to end. Lead is the worker's own, empty and with room for one.
-func (s *Server) take(base context.Context, lead chan struct{}) *transport.Delivery {
+// take returns the next delivery, counted as busy. Where there is none the worker is to ask again, or to end. Lead is the worker's own, empty
+// and with room for one.
+func (s *Server) take(base context.Context, lead chan struct{}) (d *transport.Delivery, again bool) {
 	p := &s.pool
 	p.mu.Lock()
 	sh := p.shift
-	if sh == nil {
-		p.made--
+	if sh == nil || p.spared > 0 && p.asking > 0 {
+		p.leave()
 		p.mu.Unlock()
-		return nil
+		return nil, false
 	}
 	p.asking++
+	asks := sh.ctx
+	if p.shared {
+		asks = sh.asks
+	}
 	follows := !p.shared && p.led
 	if follows {
 		p.queue = append(p.queue, lead)
@@ -135,28 +145,30 @@ func (s *Server) take(base context.Context, lead chan struct{}) *transport.Deliv
 	p.mu.Unlock()
 	if follows {
 		if _, wanted := <-lead; !wanted {
-			return nil // trim has counted it out
+			return nil, false // trim has counted it out
 		}
 	}
-	var d *transport.Delivery
 	err := context.Canceled
 	select {
 	case <-sh.over:
 	default:
-		d, err = s.listener.Next(sh.ctx)
+		d, err = s.listener.Next(asks)
 	}
 
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.asking--
 	if err != nil {
+		if p.shift == sh && sh.ctx.Err() == nil && asks.Err() != nil { // recalled by trim
+			return nil, true
+		}
 		p.led = false
-		p.made--
+		p.leave()
 		p.end(sh, err)
 		if p.asking == 0 {
 			p.left.Broadcast()
 		}
-		return nil
+		return nil, false
 	}
 	p.peak = max(p.peak, int(p.busy.Add(1)))
 	switch n := len(p.queue); {
@@ -176,11 +188,20 @@ func (s *Server) take(base context.Context, lead chan struct{}) *transport.Deliv
 	if p.shift == nil && p.asking == 0 {
 		p.left.Broadcast()
 	}
-	return d
+	return d, false
+}
+
+// leave counts a worker out that ends, with p.mu held.
+func (p *pool) leave() {
+	if p.spared > 0 {
+		p.spared--
+	} else {
+		p.made--
+	}
 }
 
 // trim ends the workers that have waited for the lead and that nobody has needed since the last look, but for one that has it, and looks
-// again while there are others. Where the listener is shared they all ask it, and stay.
+// again while there are others. Where the listener is shared, all that ask it come back, and as many of them end.
 func (p *pool) trim() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -189,13 +210,22 @@ func (p *pool) trim() {
 	}
 	needed := max(p.peak, int(p.busy.Load())) + 1 // one that asks
 	p.peak = int(p.busy.Load())
-	n := max(0, min(p.made-needed, len(p.queue)))
-	for _, waits := range p.queue[:n] {
-		close(waits)
+	if p.shared {
+		if n := min(p.made-needed, p.asking-1); n > 0 {
+			p.made -= n
+			p.spared += n
+			p.shift.recall()
+			p.shift.asks, p.shift.recall = context.WithCancel(p.shift.ctx)
+		}
+	} else {
+		n := max(0, min(p.made-needed, len(p.queue)))
+		for _, waits := range p.queue[:n] {
+			close(waits)
+		}
+		p.queue = p.queue[n:]
+		p.made -= n
+		p.asking -= n // who has the lead is left
 	}
-	p.queue = p.queue[n:]
-	p.made -= n
-	p.asking -= n // who has the lead is left
 	if p.made <= 2 {
 		p.timer = nil
 		return

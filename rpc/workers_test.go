@@ -42,52 +42,61 @@ func TestDefaultNumberOfWorkers(t *testing.T) {
 	})
 }
 
-// A burst leaves no goroutines behind: workers that nobody has needed for a while end, and more are made when more comes.
+// A burst leaves no goroutines behind, whether workers ask the listener one by one or together: those that nobody has needed for a while end,
+// and more are made when more comes.
 func TestWorkersEndAfterABurst(t *testing.T) {
-	inCloud(t, func(c *cloud) {
-		free := make(chan struct{})
-		server := rpc.NewServer(alone{closingBus(c)}, rpc.ServerConfig{Target: rpc.Target{Topic: "compute"}, Server: "h1", Workers: 20},
-			note.Handle(func(context.Context, echoArgs) error {
-				<-free
-				return nil
-			}))
-		ctx, stop := context.WithCancel(c.t.Context())
-		ended := make(chan error, 1)
-		if err := server.Listen(ctx); err != nil {
-			c.t.Fatal(err)
-		}
-		go func() { ended <- server.Run(ctx) }()
-		burst := func(n int) {
-			c.t.Helper()
-			for range n {
-				if err := note.Cast(c.t.Context(), c.client, echoArgs{}); err != nil {
-					c.t.Fatal(err)
-				}
-			}
-			synctest.Wait()
-			if got, want := server.Workers(), min(n+1, 20); got != want {
-				c.t.Errorf("%d requests have %d workers, want %d", n, got, want)
-			}
-			<-time.After(5 * time.Minute) // virtual: what works is not spared
-			if got, want := server.Workers(), min(n+1, 20); got != want {
-				c.t.Errorf("%d requests have %d workers after a while, want %d", n, got, want)
-			}
-			for range n {
-				free <- struct{}{}
-			}
-			synctest.Wait()
-			<-time.After(5 * time.Minute)
-			if got := server.Workers(); got != 1 {
-				c.t.Errorf("%d workers are left of %d requests after a while, want 1", got, n)
+	t.Parallel()
+	for name, bus := range map[string]func(*cloud) transport.Transport{
+		"one by one": func(c *cloud) transport.Transport { return alone{closingBus(c)} },
+		"together":   closingBus,
+	} {
+		t.Run(name, func(t *testing.T) { inCloud(t, func(c *cloud) { endAfterABurst(c, bus(c)) }) })
+	}
+}
+
+func endAfterABurst(c *cloud, bus transport.Transport) {
+	free := make(chan struct{})
+	server := rpc.NewServer(bus, rpc.ServerConfig{Target: rpc.Target{Topic: "compute"}, Server: "h1", Workers: 20},
+		note.Handle(func(context.Context, echoArgs) error {
+			<-free
+			return nil
+		}))
+	ctx, stop := context.WithCancel(c.t.Context())
+	ended := make(chan error, 1)
+	if err := server.Listen(ctx); err != nil {
+		c.t.Fatal(err)
+	}
+	go func() { ended <- server.Run(ctx) }()
+	burst := func(n int) {
+		c.t.Helper()
+		for range n {
+			if err := note.Cast(c.t.Context(), c.client, echoArgs{}); err != nil {
+				c.t.Fatal(err)
 			}
 		}
-		burst(12)
-		burst(30) // ten wait for a worker
-		stop()
-		if err := <-ended; err != nil {
-			c.t.Error(err)
+		synctest.Wait()
+		if got, want := server.Workers(), min(n+1, 20); got != want {
+			c.t.Errorf("%d requests have %d workers, want %d", n, got, want)
 		}
-	})
+		<-time.After(5 * time.Minute) // virtual: what works is not spared
+		if got, want := server.Workers(), min(n+1, 20); got != want {
+			c.t.Errorf("%d requests have %d workers after a while, want %d", n, got, want)
+		}
+		for range n {
+			free <- struct{}{}
+		}
+		synctest.Wait()
+		<-time.After(5 * time.Minute)
+		if got := server.Workers(); got != 1 {
+			c.t.Errorf("%d workers are left of %d requests after a while, want 1", got, n)
+		}
+	}
+	burst(12)
+	burst(30) // ten wait for a worker
+	stop()
+	if err := <-ended; err != nil {
+		c.t.Error(err)
+	}
 }
 
 // One worker is enough for what comes one at a time, and is there when the next comes after a long time.
