@@ -83,6 +83,33 @@ func TestCloseInAHurry(t *testing.T) {
 	}
 }
 
+// TestCloseInAHurryWithACastUnderWay ends a listener with no time at all, while a cast is on its way to it: it goes back when it comes.
+func TestCloseInAHurryWithACastUnderWay(t *testing.T) {
+	t.Parallel()
+	node := brokertest.NewNATS(t, brokertest.NATSOptions{})
+	proxy := brokertest.NewProxy(t, node.Addr())
+	client, bus := open(t, node.URL()), open(t, "nats://"+proxy.Addr())
+	l := listen(t, bus, server)
+	proxy.SetLatency(time.Second)
+	send(t, client, topic, "m")
+	js := jetStream(t, node)
+	brokertest.Await(t, "the cast to be under way", func() bool {
+		c, err := js.Consumer(testContext(t), "om~_~cast~openstack~compute", "servers")
+		return err == nil && c.CachedInfo().NumAckPending == 1
+	})
+	over, cancel := context.WithCancel(testContext(t))
+	cancel()
+	if err := l.Close(over); err != nil && !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	other := listen(t, client, transport.Address{Kind: transport.Topic, Topic: "compute", Server: "h2"})
+	soon, cancel := context.WithTimeout(testContext(t), 10*time.Second) // a claim given up in silence takes 15 s
+	defer cancel()
+	if d, err := other.Next(soon); err != nil || d.Message.Method != "m" {
+		t.Fatalf("got %+v, %v, want the cast that nobody had taken", d, err)
+	}
+}
+
 // TestListenWhileClosing proves that both end, and that neither needs the other.
 func TestListenWhileClosing(t *testing.T) {
 	t.Parallel()

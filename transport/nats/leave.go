@@ -43,7 +43,7 @@ func (l *topicListener) unsubscribe(ctx context.Context, what string, which func
 	}
 	err := l.flush(ctx) // what the server has sent before it heard of that is received by then
 	for _, sub := range l.subs {
-		if which(sub) {
+		if err == nil && which(sub) { // otherwise more may come, and is given back
 			l.conn.subscriptions.forget(sub)
 		}
 	}

@@ -3,10 +3,14 @@ package nats
 import (
 	"strconv"
 	"sync"
+	"time"
 )
 
 // firstSID is the first number of a subscription of ours; nats.go counts from 1.
 const firstSID = 1 << 30
+
+// afterLeave is how long a subscription is remembered of which the server was never heard to have ended it.
+const afterLeave = time.Minute
 
 // subscriptions are those of ours, on one connection and the ones that follow it.
 type subscriptions struct {
@@ -20,8 +24,8 @@ type subscriptions struct {
 type subscription struct {
 	sid            uint64
 	subject, group string
-	shared         bool // with the topic's other servers
-	left           bool // nothing more is to come. Guarded by subscriptions.mu
+	shared         bool      // with the topic's other servers
+	left           time.Time // when nothing more was asked for; zero = it goes on. Guarded by subscriptions.mu
 	receive        func(message)
 }
 
@@ -38,14 +42,20 @@ func (s *subscriptions) add(sub *subscription) {
 	s.control(sub.append)
 }
 
-// leave has the server send nothing more. What is on its way is still received, until forget.
+// leave has the server send nothing more. What is on its way is still received, until forget, or [afterLeave] has passed.
 func (s *subscriptions) leave(sub *subscription) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if sub.left {
+	if !sub.left.IsZero() {
 		return
 	}
-	sub.left = true
+	now := time.Now()
+	for sid, other := range s.all {
+		if !other.left.IsZero() && now.Sub(other.left) > afterLeave {
+			delete(s.all, sid)
+		}
+	}
+	sub.left = now
 	s.control(func(b []byte) []byte {
 		return append(strconv.AppendUint(append(b, "UNSUB "...), sub.sid, 10), "\r\n"...)
 	})
@@ -64,9 +74,11 @@ func (s *subscriptions) renew(k *socket) {
 	defer s.mu.Unlock()
 	s.on = k
 	k.admit(func(b []byte) []byte {
-		for _, sub := range s.all {
-			if !sub.left {
+		for sid, sub := range s.all {
+			if sub.left.IsZero() {
 				b = sub.append(b)
+			} else {
+				delete(s.all, sid)
 			}
 		}
 		return b
