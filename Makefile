@@ -14,11 +14,11 @@ BASE ?= main
 TOOL = $(GO) tool -modfile=tools.mod
 # Everything is tested, vetted and linted with ZeroMQ, which needs cgo and libzmq. What is different without it is in this package.
 WITHOUT_ZMQ = .
-# Tests wait more than they compute, for brokers, deadlines and Python: twice as many packages at a time as there are processors,
-# and those first that take longest.
-AT_ONCE ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
+# Tests wait as well as compute, for brokers, deadlines and Python: one more package at a time than there are processors (two more, and
+# brokers take minutes to start), and those first that take longest.
+AT_ONCE ?= $(shell echo $$((1 + $$(getconf _NPROCESSORS_ONLN))))
 LONGEST = ./cmd/goslo ./transport/rabbit ./interop ./notify ./transport/amqp1 ./internal/chaos ./rest/keystone
-TEST = CGO_ENABLED=1 $(GO) test -race -count=1 -timeout $(TIMEOUT) -p $(AT_ONCE)
+TEST = GOTMPDIR=$${TMPDIR:-/tmp} TMPDIR=$$(scripts/test-folder) CGO_ENABLED=1 $(GO) test -race -count=1 -timeout $(TIMEOUT) -p $(AT_ONCE)
 
 .PHONY: help
 help: ## List the targets.
