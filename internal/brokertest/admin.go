@@ -306,7 +306,7 @@ func (n *RabbitNode) FindQueue(t testing.TB, vhost, name string) (Queue, bool) {
 }
 
 // Await returns when condition holds, asked again and again, and fails the test when it does not within
-// a minute and a half. It is for the broker's state, which nothing tells a test of.
+// three minutes. It is for the broker's state, which nothing tells a test of.
 func Await(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	limit := time.NewTimer(evalLimit)

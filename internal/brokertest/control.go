@@ -12,7 +12,7 @@ import (
 )
 
 // evalLimit is the most time that a node may take to answer the tests.
-const evalLimit = 90 * time.Second
+const evalLimit = 3 * time.Minute
 
 // A control is a pair of pipes to the program control.erl inside a node. It is what rabbitmqctl is, without
 // the second that starting rabbitmqctl takes.

@@ -26,7 +26,7 @@ const (
 )
 
 // startLimit is the most time that a broker may take to start, on a machine with much else to do.
-const startLimit = 90 * time.Second
+const startLimit = 3 * time.Minute
 
 //go:embed control.erl
 var controlProgram string
