@@ -72,7 +72,7 @@ func TestScale(t *testing.T) {
 		{[]string{"doctor"}, 0, 20, fmt.Sprintf("B05 orphans  %d queues", scaleOrphans)},
 		{[]string{"orphans"}, 6, 16, fmt.Sprintf("%d orphans", scaleOrphans)},
 		{[]string{"top", "--once"}, 0, 16, fmt.Sprint(scaleServers)},
-		{[]string{"ping", "compute", "--all", "--timeout", "20s", "--slow", "20s"}, 0, 16, fmt.Sprintf("%d ok\n", scaleServers)},
+		{[]string{"ping", "compute", "--all", "--timeout", "1m", "--slow", "1m"}, 0, 16, fmt.Sprintf("%d ok\n", scaleServers)},
 	} {
 		requests.Store(0)
 		r := s.run(t, append(test.args, "--management", counting.URL)...).want(t, test.code)

@@ -178,9 +178,9 @@ func (c tappedCloud) trace(t *testing.T) {
 		collected.Add(n)
 	}))
 	defer collector.Close()
-	asJSON := c.start(t, "trace", tappedID, "--firehose", "60s", "--json", "--otlp", collector.URL)
+	asJSON := c.start(t, "trace", tappedID, "--firehose", "300s", "--json", "--otlp", collector.URL)
 	asJSON.waitErr(t, "the firehose is on")
-	asText := c.start(t, "trace", "--method", "bui*", "--firehose", "60s")
+	asText := c.start(t, "trace", "--method", "bui*", "--firehose", "300s")
 	asText.waitErr(t, "left on")
 	asText.waitErr(t, "waiting for")
 	c.awaitTaps(t, 2)
@@ -218,7 +218,7 @@ func (c tappedCloud) trace(t *testing.T) {
 
 // The tap alone sees requests, and says what it does not see.
 func (c tappedCloud) traceWithoutFirehose(t *testing.T) {
-	p := c.start(t, "trace", tappedID, "--for", "4s", "--json")
+	p := c.start(t, "trace", tappedID, "--for", "10s", "--json")
 	c.awaitTaps(t, 1)
 	c.build(t, tappedID, 0)
 	var got struct {
@@ -310,9 +310,9 @@ func (c tappedCloud) firehoseForbidden(t *testing.T) {
 
 // A slow request is told of while it is, and a failure with its reason, less secrets.
 func (c tappedCloud) tailFirehose(t *testing.T) {
-	p := c.start(t, "tail", "--firehose", "60s", "--json", "--count", "3")
+	p := c.start(t, "tail", "--firehose", "300s", "--json", "--count", "3")
 	p.waitErr(t, "the firehose is on")
-	slow := c.start(t, "tail", "--firehose", "60s", "--slow", "1s", "--count", "2", "--method", "sleep")
+	slow := c.start(t, "tail", "--firehose", "300s", "--slow", "1s", "--count", "2", "--method", "sleep")
 	slow.waitErr(t, "listening")
 	c.awaitTaps(t, 2)
 	c.shell.run(t, "call", "compute/cmp-1", "fail", `{"text": "the password=hunter2 is wrong"}`, "--version", "6.0", "--exchange", "nova").want(t, 1)

@@ -173,7 +173,7 @@ func TestAStallOfAServerShows(t *testing.T) {
 
 func TestCastsThatAreNotReceivedAreMissed(t *testing.T) {
 	t.Parallel()
-	l := newLab(t, bench.ServerConfig{Workers: 1, Wait: 50 * time.Millisecond})
+	l := newLab(t, bench.ServerConfig{Workers: 1, Wait: 500 * time.Millisecond})
 	c := l.config(t, bench.Cast)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -183,7 +183,7 @@ func TestCastsThatAreNotReceivedAreMissed(t *testing.T) {
 		t.Fatal(err)
 	}
 	if r.Expected != 20 || r.Received >= 20 {
-		t.Errorf("received %d of %d at once, from a server that takes 50 ms for each", r.Received, r.Expected)
+		t.Errorf("received %d of %d at once, from a server that takes half a second for each", r.Received, r.Expected)
 	}
 }
 
