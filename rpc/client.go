@@ -209,29 +209,29 @@ func (c *caller) send(ctx context.Context, r *Request) (json.RawMessage, error) 
 	if err != nil {
 		return nil, err
 	}
-	if len(reply.Failure) == 0 {
-		if len(reply.Result) == 0 {
+	if len(reply.failure) == 0 {
+		if len(reply.result) == 0 {
 			return json.RawMessage("null"), nil
 		}
-		return reply.Result, nil
+		return reply.result, nil
 	}
-	return nil, failed(r, reply.Failure)
+	return nil, failed(r, reply.failure)
 }
 
 // exchange sends the request of a call and waits for its answer.
-func (c *caller) exchange(ctx context.Context, r *Request, m *transport.Message, started time.Time) (*transport.Message, error) {
+func (c *caller) exchange(ctx context.Context, r *Request, m *transport.Message, started time.Time) (answer, error) {
 	m.UniqueID, m.ID = wire.NewIDs()
 	p := c.waiter(r, m.ID, started)
 	defer c.waiters.Put(p)
 	if err := c.replies.expect(ctx, m, p); err != nil {
-		return nil, c.sendError(ctx, r, started, err)
+		return answer{}, c.sendError(ctx, r, started, err)
 	}
 	err := c.bus.Send(ctx, r.address(), m)
 	switch {
 	case err == nil:
 		return c.wait(ctx, r, p)
 	case c.replies.withdraw(p):
-		return nil, c.sendError(ctx, r, started, err)
+		return answer{}, c.sendError(ctx, r, started, err)
 	}
 	return c.answered(ctx, r, p, <-p.answer) // it was taken, whatever became of the confirm
 }

@@ -42,13 +42,14 @@ type pending struct {
 	alarm   *alarm
 	answer  chan answer // capacity 1; sent to by whoever removes the call from the map, but for withdraw
 
-	partial  *transport.Message // first part of an old two-part reply (conformance ENV-14)
+	partial  json.RawMessage // result of the first part of an old two-part reply (conformance ENV-14)
 	lastSign time.Time
 }
 
+// An answer is a result or a failure that has come, or why none will.
 type answer struct {
-	message *transport.Message
-	err     error
+	result, failure json.RawMessage
+	err             error
 }
 
 func newReplies(bus transport.Transport, log *slog.Logger, late func(LateReply)) *replies {
@@ -167,7 +168,7 @@ func (r *replies) loop(ctx context.Context, l transport.Listener) {
 	}
 }
 
-// take hands a delivery to the call that waits for it.
+// take hands a delivery to the call that waits for it, and keeps none that is pushed.
 func (r *replies) take(d *transport.Delivery, pushed bool) {
 	late, ok := r.match(d)
 	switch {
@@ -212,15 +213,16 @@ func (r *replies) match(d *transport.Delivery) (givenUp, bool) {
 	case d.Undelivered != nil:
 		p.answer <- answer{err: d.Undelivered}
 	case m.Ending || len(m.Failure) > 0:
+		a := answer{result: m.Result, failure: m.Failure}
 		if p.partial != nil && isNull(m.Result) {
-			m.Result = p.partial.Result
+			a.result = p.partial
 		}
-		p.answer <- answer{message: m}
+		p.answer <- a
 		r.counted.Answered++
 	default: // a sign of life, or the first part of an old reply
 		p.lastSign = time.Now()
 		if !isNull(m.Result) {
-			p.partial = m
+			p.partial = m.Result
 		}
 		return givenUp{}, false
 	}

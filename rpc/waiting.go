@@ -12,7 +12,7 @@ import (
 )
 
 // wait blocks until the call is answered, ctx ends, or the server was silent for the monitoring period.
-func (c *caller) wait(ctx context.Context, r *Request, p *pending) (*transport.Message, error) {
+func (c *caller) wait(ctx context.Context, r *Request, p *pending) (answer, error) {
 	select {
 	case a := <-p.answer: // it has come with the acknowledgement of the request
 		return c.answered(ctx, r, p, a)
@@ -101,7 +101,7 @@ func (c *caller) wait(ctx context.Context, r *Request, p *pending) (*transport.M
 				continue
 			}
 			if c.replies.withdraw(p) {
-				return nil, c.unanswered(r, p, found, r.Monitor)
+				return answer{}, c.unanswered(r, p, found, r.Monitor)
 			}
 			return c.answered(ctx, r, p, <-p.answer)
 		case <-ended:
@@ -115,17 +115,17 @@ func (c *caller) wait(ctx context.Context, r *Request, p *pending) (*transport.M
 		case !c.replies.withdraw(p):
 			return c.answered(ctx, r, p, <-p.answer)
 		case !errors.Is(ctx.Err(), context.DeadlineExceeded):
-			return nil, c.sendError(ctx, r, p.started, context.Cause(ctx))
+			return answer{}, c.sendError(ctx, r, p.started, context.Cause(ctx))
 		}
-		return nil, c.unanswered(r, p, found, 0)
+		return answer{}, c.unanswered(r, p, found, 0)
 	}
 }
 
-func (c *caller) answered(ctx context.Context, r *Request, p *pending, a answer) (*transport.Message, error) {
+func (c *caller) answered(ctx context.Context, r *Request, p *pending, a answer) (answer, error) {
 	if a.err != nil {
-		return nil, c.sendError(ctx, r, p.started, a.err)
+		return answer{}, c.sendError(ctx, r, p.started, a.err)
 	}
-	return a.message, nil
+	return a, nil
 }
 
 // waiter returns one of those that calls use one after the other.

@@ -96,7 +96,8 @@ type Sharer interface {
 // A Pusher is a Listener that hands over its deliveries by itself, so that no goroutine has to be woken that waits for them only to wake another.
 type Pusher interface {
 	// Push has take called with each delivery from now on, and Next, which is called afterwards, waits for the end alone. take is called from
-	// several goroutines at a time, and neither blocks nor calls the transport; the delivery is acknowledged when it returns.
+	// several goroutines at a time, and neither blocks nor calls the transport; the delivery is acknowledged when it returns, and it and its
+	// Message are the transport's again, for the next. What Result and Failure hold stays, and belongs to the receiver.
 	Push(take func(*Delivery))
 }
 

@@ -24,6 +24,7 @@ type replyListener struct {
 	done   chan struct{} // closed under mu
 	wake   chan struct{}
 	batch  fifo.Queue[[]byte] // Next's own
+	pushed replyDelivery      // the loop's own
 
 	mu      sync.Mutex
 	backlog fifo.Queue[[]byte]
@@ -93,9 +94,10 @@ func (c *Conn) replied(number uint64, body []byte) bool {
 	}
 	if push := l.push; push != nil {
 		l.mu.Unlock()
-		if d := l.delivery(body); d != nil {
-			push(d)
+		if l.pushed.read(l, body) {
+			push(&l.pushed.Delivery)
 		}
+		l.pushed = replyDelivery{}
 		return true
 	}
 	if l.backlog.Len() >= MaxWaiting || l.bytes >= MaxWaitingBytes {
@@ -141,24 +143,26 @@ func (l *replyListener) Next(ctx context.Context) (*transport.Delivery, error) {
 		if err != nil {
 			return nil, err
 		}
-		if d := l.delivery(body); d != nil {
-			return d, nil
+		if d := new(replyDelivery); d.read(l, body) {
+			return &d.Delivery, nil
 		}
 	}
 }
 
-// delivery decodes a reply. Nil when it cannot be read, which is logged.
-func (l *replyListener) delivery(body []byte) *transport.Delivery {
-	d := &struct {
-		transport.Delivery
-		message transport.Message
-	}{}
+// A replyDelivery is a delivery with its message.
+type replyDelivery struct {
+	transport.Delivery
+	message transport.Message
+}
+
+// read makes of a zero delivery that of a reply. False when it cannot be read, which is logged.
+func (d *replyDelivery) read(l *replyListener, body []byte) bool {
 	if err := parseMessage(&d.message, body, &recent{}); err != nil {
 		l.conn.log.Error("zmq: reply cannot be read", "listener", l.number, "bytes", len(body), "error", err)
-		return nil
+		return false
 	}
 	d.Message, d.To, d.Settler = &d.message, transport.Address{Kind: transport.Reply, Topic: l.addr}, taken{}
-	return &d.Delivery
+	return true
 }
 
 // Push implements [transport.Pusher]. The loop calls take from then on, which is not to keep it; before that, Push does with what has come.
@@ -175,8 +179,8 @@ func (l *replyListener) Push(take func(*transport.Delivery)) {
 			return
 		}
 		for before.Len() > 0 {
-			if d := l.delivery(before.Pop()); d != nil {
-				take(d)
+			if d := new(replyDelivery); d.read(l, before.Pop()) {
+				take(&d.Delivery)
 			}
 		}
 	}
