@@ -257,7 +257,7 @@ func TestACallToNobody(t *testing.T) {
 	if !errors.As(err, &e) || e.Address.Topic != "nosuch" {
 		t.Errorf("Go: %v, want a *NoServerError for nosuch", err)
 	}
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > 20*time.Second {
 		t.Errorf("Go: took %v, want an answer at once", took)
 	}
 	if _, err := rpc.NewCall[none, string](rpc.Target{Topic: python.topic()}, "whoami").Call(t.Context(), w.caller.To("nobody"), none{}); !errors.As(err, &e) {

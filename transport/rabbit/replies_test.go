@@ -37,7 +37,7 @@ func TestReplyWaitsForItsQueue(t *testing.T) {
 	if err := bus.Send(t.Context(), replyTo("reply_late"), m); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(start); took > 5*time.Second {
+	if took := time.Since(start); took > 20*time.Second {
 		t.Errorf("sending took %v", took)
 	}
 	ch := raw(t, url)

@@ -165,15 +165,19 @@ func TestNotifierDoesNotWaitForHandlers(t *testing.T) {
 	url := busURL(t)
 	l, client := hear(t, open(t, url), "", 64), open(t, url)
 	tell(t, client, "first") // connects
-	start := time.Now()
-	const more = 50
-	for range more {
-		tell(t, client, "e")
+	const runs, more = 3, 16
+	fastest := time.Hour
+	for range runs { // the machine may stall once
+		start := time.Now()
+		for range more {
+			tell(t, client, "e")
+		}
+		fastest = min(fastest, time.Since(start))
 	}
-	if took := time.Since(start); took > more*10*time.Millisecond { // a request waits 40 ms for a server that does not take it
-		t.Errorf("%d notifications took %s", more, took)
+	if fastest > more*10*time.Millisecond { // a request waits 40 ms for a server that does not take it
+		t.Errorf("%d notifications took %s", more, fastest)
 	}
-	told(t, l, 1+more)
+	told(t, l, 1+runs*more)
 }
 
 // What a listener has and has not handled goes to others of its pool when it is closed.
