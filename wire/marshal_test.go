@@ -30,6 +30,16 @@ type jsonByPointer struct{ textByValue }
 
 func (*jsonByPointer) MarshalJSON() ([]byte, error) { return []byte(`{"<": 1}`), nil }
 
+// textArray is what a UUID is: omitempty leaves none out, even one of zeros alone.
+type textArray [2]byte
+
+func (textArray) MarshalText() ([]byte, error) { return []byte("array"), nil }
+
+// textFunc stands for the kinds that omitempty knows nothing of.
+type textFunc func()
+
+func (textFunc) MarshalText() ([]byte, error) { return []byte("func"), nil }
+
 type failing struct{}
 
 func (failing) MarshalJSON() ([]byte, error) { return nil, errors.New("it fails") }
@@ -84,6 +94,10 @@ func writtenValues() []any {
 		jsonByPointer{},
 		&jsonByPointer{},
 		[]jsonByPointer{{}},
+		struct {
+			Array textArray `json:"array,omitempty"`
+			Func  textFunc  `json:"func,omitempty"`
+		}{},
 		failing{},
 		struct{ F failing }{},
 		map[string]any{"f": failing{}},
