@@ -42,7 +42,7 @@ const sparedAfter = 30 * time.Second
 type spare struct {
 	peak   int         // the most that were busy since the last look
 	timer  *time.Timer // calls trim; nil = it is not about to
-	spared int         // how many are to end that are not counted as made any more
+	spared int         // how many are to end: they are not counted as made any more, and may still serve
 }
 
 // A shift is a time in which requests are taken.
@@ -64,7 +64,7 @@ func (s *Server) accept(ctx, base context.Context) error {
 	sh.asks, sh.recall = context.WithCancel(ctx)
 	p.mu.Lock()
 	p.shift = sh
-	if p.made < p.most {
+	if p.made+p.spared < p.most {
 		p.made++
 		s.pool.workers.Go(func() { s.worker(base) })
 	}
@@ -175,7 +175,7 @@ func (s *Server) take(base context.Context, lead chan struct{}) (d *transport.De
 	case n > 0:
 		p.queue[n-1] <- struct{}{}
 		p.queue = p.queue[:n-1]
-	case p.asking == 0 && p.made < p.most && p.shift != nil:
+	case p.asking == 0 && p.made+p.spared < p.most && p.shift != nil:
 		p.led = false
 		p.made++
 		s.pool.workers.Go(func() { s.worker(base) })

@@ -99,6 +99,72 @@ func endAfterABurst(c *cloud, bus transport.Transport) {
 	}
 }
 
+// What comes while workers are told to end has no more of them than there may be, though those get it that were to end.
+func TestNoMoreWorkersThanAllowedWhileSomeEnd(t *testing.T) {
+	inCloud(t, func(c *cloud) {
+		const workers = 10
+		life, end := context.WithCancel(c.t.Context())
+		defer end()
+		var running atomic.Int64
+		free := make(chan struct{})
+		server := rpc.NewServer(busy{closingBus(c), life}, rpc.ServerConfig{Target: rpc.Target{Topic: "compute"}, Server: "h1", Workers: workers},
+			note.Handle(func(context.Context, echoArgs) error {
+				running.Add(1)
+				defer running.Add(-1)
+				<-free
+				return nil
+			}))
+		ctx, stop := context.WithCancel(c.t.Context())
+		ended := make(chan error, 1)
+		if err := server.Listen(ctx); err != nil {
+			c.t.Fatal(err)
+		}
+		go func() { ended <- server.Run(ctx) }()
+		for _, burst := range []int{workers, 3 * workers} {
+			for range burst {
+				if err := note.Cast(c.t.Context(), c.client, echoArgs{}); err != nil {
+					c.t.Fatal(err)
+				}
+			}
+			synctest.Wait()
+			if n := running.Load(); n != workers {
+				c.t.Errorf("%d handlers run, want %d", n, workers)
+			}
+			for range burst {
+				free <- struct{}{}
+			}
+			<-time.After(5 * time.Minute)
+		}
+		stop()
+		end()
+		if err := <-ended; err != nil {
+			c.t.Error(err)
+		}
+	})
+}
+
+// busy is a bus with something for everybody who asks and is about to be told not to.
+type busy struct {
+	transport.Transport
+	life context.Context //nolint:containedctx // a listener's
+}
+
+func (b busy) Listen(ctx context.Context, from transport.Address, o transport.ListenOptions) (transport.Listener, error) {
+	l, err := b.Transport.Listen(ctx, from, o)
+	return busyListener{l, b.life}, err
+}
+
+type busyListener struct {
+	transport.Listener
+	life context.Context //nolint:containedctx // see above
+}
+
+func (busyListener) SharesNext() {}
+
+func (l busyListener) Next(context.Context) (*transport.Delivery, error) {
+	return l.Listener.Next(l.life)
+}
+
 // One worker is enough for what comes one at a time, and is there when the next comes after a long time.
 func TestTheOnlyWorkerStays(t *testing.T) {
 	inCloud(t, func(c *cloud) {
