@@ -42,10 +42,35 @@ func TestCheckRefusesWhatAppendMessageRefuses(t *testing.T) {
 		messages[fmt.Sprintf("payload %q", text)] = transport.Message{Event: &transport.Event{Payload: value}}
 		messages[fmt.Sprintf("context %q of a notification", text)] = transport.Message{Event: &transport.Event{}, Context: value}
 	}
+	var experienced wire.Checker
 	for name, m := range messages {
 		_, want := wire.AppendMessage(nil, &m)
-		if got := wire.Check(&m); (got == nil) != (want == nil) {
-			t.Errorf("%s: Check says %v, AppendMessage %v", name, got, want)
+		for range 2 { // the second time its context is known
+			if got := experienced.Check(&m); (got == nil) != (want == nil) {
+				t.Errorf("%s: Check says %v, AppendMessage %v", name, got, want)
+			}
+		}
+	}
+}
+
+// A context that was good is good once more, for as long as it is the same memory, and as a context alone.
+func TestCheckerKnowsContextsAlone(t *testing.T) {
+	t.Parallel()
+	var c wire.Checker
+	deepest := json.RawMessage(`{"a":` + strings.Repeat("[", wire.MaxDepth-1) + strings.Repeat("]", wire.MaxDepth-1) + `}`)
+	if err := c.Check(&transport.Message{Method: "x", Context: deepest}); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Check(&transport.Message{Method: "x", Args: deepest}); err == nil {
+		t.Error("arguments are taken that are too deep, as they were a context before")
+	}
+	good := json.RawMessage(`{"a":1} {"a":2`)
+	if err := c.Check(&transport.Message{Method: "x", Context: good[:7]}); err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []json.RawMessage{good[:6], good, good[7:], good[1:8]} {
+		if err := c.Check(&transport.Message{Method: "x", Context: bad}); err == nil {
+			t.Errorf("the context %q is taken, as %q was", bad, good[:7])
 		}
 	}
 }

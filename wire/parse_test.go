@@ -307,7 +307,7 @@ func TestLimits(t *testing.T) {
 		t.Errorf("too long: %v", err)
 	}
 	m.Args = append(append(json.RawMessage(`{"a":"`), bytes.Repeat([]byte("x"), wire.MaxSize)...), `"}`...)
-	if err := wire.Check(m); err == nil || !strings.Contains(err.Error(), "wire.MaxSize") {
+	if err := new(wire.Checker).Check(m); err == nil || !strings.Contains(err.Error(), "wire.MaxSize") {
 		t.Errorf("check of a long message: %v", err)
 	}
 	if got, err := wire.AppendMessage([]byte("before"), m); err == nil || !strings.Contains(err.Error(), "wire.MaxSize) is the most; args.a alone takes 134217732: ") || string(got) != "before" {

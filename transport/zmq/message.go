@@ -32,8 +32,8 @@ const textsMost = 5
 var errMessage = errors.New("zmq: message of no known form")
 
 // appendMessage adds a message. What [wire.AppendMessage] refuses is an error here too.
-func appendMessage(b []byte, m *transport.Message) ([]byte, error) {
-	if err := wire.Check(m); err != nil {
+func appendMessage(b []byte, m *transport.Message, c *wire.Checker) ([]byte, error) {
+	if err := c.Check(m); err != nil {
 		return b, err
 	}
 	unique := m.UniqueID

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/goslo/goslo/wire"
 )
 
 // routeTime is for how long a route is used without a look into the directory.
@@ -21,7 +23,8 @@ const seenMost = 10000
 
 // Peers are the servers that a transport knows.
 type peers struct {
-	conn *Conn
+	conn    *Conn
+	checker wire.Checker // of what they are sent
 
 	mu     sync.Mutex
 	links  map[string]*link
@@ -211,7 +214,7 @@ func (k *link) count(s service, left bool) (n int) {
 		return 0
 	}
 	for _, o := range *list {
-		if o.Exchange == s.Exchange && o.Topic == s.Topic && (s.Server == "" || o.Server == s.Server) && (o.left && s.Server == "") == left {
+		if (o.left && s.Server == "") == left && o.Exchange == s.Exchange && o.Topic == s.Topic && (s.Server == "" || o.Server == s.Server) {
 			n++
 		}
 	}

@@ -247,8 +247,7 @@ func (taken) Requeue(context.Context) error { return errors.ErrUnsupported }
 // reply sends a reply back on the connection by which its caller has reached us or, where there is none, over one to the caller's
 // own sockets.
 func (c *Conn) reply(ctx context.Context, to string, m *transport.Message) error {
-	number, id, ok := callerOf(to)
-	if s := c.clients.connected(id); ok && s != nil {
+	if number, s := c.clients.caller(to); s != nil {
 		return c.replyBack(s, number, m)
 	}
 	at, ok := parseReplyAddress(to)
@@ -258,7 +257,7 @@ func (c *Conn) reply(ctx context.Context, to string, m *transport.Message) error
 	buffer := buffers.Get().(*[]byte)
 	defer keepBuffer(buffer)
 	e := envelope{to: toReply, service: service{Topic: strconv.FormatUint(at.number, 10)}}
-	fields, err := appendMessage(appendRequest((*buffer)[:0], &e), m)
+	fields, err := appendMessage(appendRequest((*buffer)[:0], &e), m, &c.peers.checker)
 	if err != nil {
 		return fmt.Errorf("%w: %w", transport.ErrRejected, err)
 	}
@@ -278,7 +277,7 @@ func (c *Conn) reply(ctx context.Context, to string, m *transport.Message) error
 // replyBack sends a reply on the connection of a session.
 func (c *Conn) replyBack(s *session, number uint64, m *transport.Message) error {
 	buffer := buffers.Get().(*[]byte)
-	body, err := appendMessage((*buffer)[:0], m)
+	body, err := appendMessage((*buffer)[:0], m, &c.peers.checker)
 	*buffer = body
 	if err != nil {
 		keepBuffer(buffer)

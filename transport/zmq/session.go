@@ -27,6 +27,14 @@ type session struct {
 type clients struct {
 	mu       sync.Mutex
 	sessions map[string]*session
+	last     caller // mostly the next one, too
+}
+
+// A caller is who a reply goes to.
+type caller struct {
+	to     string // its reply address
+	number uint64 // of the listener
+	id     string // of the member
 }
 
 func (c *clients) store(s *session) {
@@ -47,15 +55,21 @@ func (c *clients) forget(s *session) {
 	}
 }
 
-// connected returns the session of a client that is connected, else nil.
-func (c *clients) connected(id string) *session {
+// caller finds the session of a client, and its listener, by a reply address. Nil when it is not connected.
+func (c *clients) caller(to string) (number uint64, s *session) {
 	c.mu.Lock()
-	s := c.sessions[id]
-	c.mu.Unlock()
-	if s == nil || !s.connected.Load() {
-		return nil
+	defer c.mu.Unlock()
+	if c.last.to != to {
+		number, id, ok := callerOf(to)
+		if !ok {
+			return 0, nil
+		}
+		c.last = caller{to, number, id}
 	}
-	return s
+	if s = c.sessions[c.last.id]; s == nil || !s.connected.Load() {
+		return 0, nil
+	}
+	return c.last.number, s
 }
 
 // sessionTime is for how long the stream to a client is remembered that is not connected.
