@@ -58,6 +58,8 @@ type caller struct {
 	replies *replies
 	waiters sync.Pool // of *pending
 
+	intercepted bool // by those who may keep a Request
+
 	inquiries inquiries
 }
 
@@ -67,7 +69,7 @@ func NewClient(bus transport.Transport, c ClientConfig) *Client {
 	if core.timeout == 0 {
 		core.timeout = defaultTimeout
 	}
-	core.run = chain(core.send, c.Interceptors)
+	core.run, core.intercepted = chain(core.send, c.Interceptors), len(c.Interceptors) > 0
 	return &Client{core: core, monitor: c.Monitor, pin: c.Pin}
 }
 
@@ -160,32 +162,35 @@ func (c *Client) do(ctx context.Context, by Mode, d descriptor, args any) (json.
 	if t.Topic == "" {
 		return nil, &TargetError{t, "no topic; set it in the method's target, or use the client's On"}
 	}
-	o := &outgoing{request: Request{Target: t, Server: c.server, Method: d.method, Args: raw, Mode: by}}
-	o.request.message = &o.message
-	if by == ByCall {
-		o.request.Monitor = c.monitor
-	}
 	if _, ok := ctx.Deadline(); !ok {
-		ctx = o.ctx.within(ctx, c.core.timeout)
-		defer o.ctx.release()
+		own := new(deadlineContext) // which may outlive the call, as may what an interceptor sees
+		ctx = own.within(ctx, c.core.timeout)
+		defer own.release()
 	}
-	return c.core.run(ctx, &o.request)
-}
-
-// outgoing is what a call or cast needs that may outlive it, in one allocation.
-type outgoing struct {
-	request Request
-	message transport.Message
-	ctx     deadlineContext // unless the caller's has a deadline
+	r := Request{Target: t, Server: c.server, Method: d.method, Args: raw, Mode: by}
+	if by == ByCall {
+		r.Monitor = c.monitor
+	}
+	if c.core.intercepted {
+		kept := r
+		return c.core.run(ctx, &kept)
+	}
+	p := c.core.waiter()
+	defer c.core.done(p)
+	p.own = r
+	p.own.pending = p
+	return c.core.run(ctx, &p.own)
 }
 
 // send is the innermost Func of a client.
 func (c *caller) send(ctx context.Context, r *Request) (json.RawMessage, error) {
 	started := time.Now()
-	m := r.message
-	if r.message = nil; m == nil { // an interceptor made a Request of its own
-		m = new(transport.Message)
+	p := r.pending
+	if p == nil { // an interceptor may make Requests of its own
+		p = c.waiter()
+		defer c.done(p)
 	}
+	m := &p.message
 	*m = transport.Message{
 		Method:    r.Method,
 		Namespace: r.Target.Namespace,
@@ -205,35 +210,38 @@ func (c *caller) send(ctx context.Context, r *Request) (json.RawMessage, error) 
 	if deadline, ok := ctx.Deadline(); ok {
 		m.Expires = max(deadline.Sub(started), time.Millisecond)
 	}
-	reply, err := c.exchange(ctx, r, m, started)
-	if err != nil {
-		return nil, err
+	m.UniqueID, m.ID = wire.NewIDs()
+	p.id, p.request, p.started = m.ID, r, started
+	a := c.exchange(ctx, p)
+	switch {
+	case a.err != nil:
+		return nil, a.err
+	case len(a.failure) > 0:
+		return nil, failed(r, a.failure)
+	case len(a.result) == 0:
+		return json.RawMessage("null"), nil
 	}
-	if len(reply.failure) == 0 {
-		if len(reply.result) == 0 {
-			return json.RawMessage("null"), nil
-		}
-		return reply.result, nil
-	}
-	return nil, failed(r, reply.failure)
+	return a.result, nil
 }
 
 // exchange sends the request of a call and waits for its answer.
-func (c *caller) exchange(ctx context.Context, r *Request, m *transport.Message, started time.Time) (answer, error) {
-	m.UniqueID, m.ID = wire.NewIDs()
-	p := c.waiter(r, m.ID, started)
-	defer c.waiters.Put(p)
-	if err := c.replies.expect(ctx, m, p); err != nil {
-		return answer{}, c.sendError(ctx, r, started, err)
+func (c *caller) exchange(ctx context.Context, p *pending) answer {
+	if err := c.replies.expect(ctx, &p.message, p); err != nil {
+		return c.ended(ctx, p, err)
 	}
-	err := c.bus.Send(ctx, r.address(), m)
+	err := c.bus.Send(ctx, p.request.address(), &p.message)
 	switch {
 	case err == nil:
-		return c.wait(ctx, r, p)
+		return c.wait(ctx, p)
 	case c.replies.withdraw(p):
-		return answer{}, c.sendError(ctx, r, started, err)
+		return c.ended(ctx, p, err)
 	}
-	return c.answered(ctx, r, p, <-p.answer) // it was taken, whatever became of the confirm
+	return c.answered(ctx, p, <-p.answer) // it was taken, whatever became of the confirm
+}
+
+// ended is the answer to a call that the bus, or ctx, has ended.
+func (c *caller) ended(ctx context.Context, p *pending, err error) answer {
+	return answer{err: c.sendError(ctx, p.request, p.started, err)}
 }
 
 // sendError explains why a request was not taken by the bus.

@@ -5,8 +5,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/goslo/goslo/transport"
 )
 
 // A deadlineContext ends with its parent, at a deadline, and, if it has one, when it is released. The timer for that is armed only when
@@ -98,7 +96,6 @@ type handlerContext struct {
 
 	carried carried
 	request Request
-	answer  transport.Message
 
 	// Guarded by lifetime.mu.
 	prev, next *handlerContext // of those that run

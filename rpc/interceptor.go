@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"time"
-
-	"github.com/goslo/goslo/transport"
 )
 
 // A Request is one call, cast or fanout, as interceptors see it on either side.
@@ -27,7 +25,7 @@ type Request struct {
 	Redelivered bool      // the bus has handed it to some server before
 	Known       bool      // an endpoint has a method of that name; a metric counts all others, which peers make up, under one name
 
-	message *transport.Message // room for the one that it travels as, until it is sent; nil = there is none
+	pending *pending // whose Request it is; nil = nobody's
 }
 
 // A Func carries out a request: on the caller's side it sends it (and for a call waits for the result),

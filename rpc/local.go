@@ -25,6 +25,7 @@ func Local(endpoints ...Endpoint) *Client {
 
 func local(ctx context.Context, d dispatcher, r *Request) (json.RawMessage, error) {
 	served := *r
+	served.pending = nil
 	served.Known = d.knows(r.Method)
 	if served.Target.Version == "" {
 		served.Target.Version = "1.0" // what a missing version reads on arrival (DISP-05)

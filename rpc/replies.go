@@ -34,8 +34,11 @@ type replies struct {
 	counted Stats // all but Waiting
 }
 
-// pending is one call that waits; calls use it one after the other. Its fields below answer are guarded by replies.mu.
+// pending is one call or cast that is under way; others use it after that. Its fields below answer are guarded by replies.mu.
 type pending struct {
+	own     Request           // room for request, unless somebody may keep it
+	message transport.Message // as which it travels
+
 	id      string
 	request *Request
 	started time.Time

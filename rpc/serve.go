@@ -17,7 +17,8 @@ import (
 const afterCaller = 10 * time.Millisecond
 
 // serve runs one request in a worker: acknowledge, run, reply; or, with AckAfter, run, reply, acknowledge.
-func (s *Server) serve(base context.Context, d *transport.Delivery) {
+// Answer is room for the answer.
+func (s *Server) serve(base context.Context, d *transport.Delivery, answer *transport.Message) {
 	m := d.Message
 	if s.unacked == nil && !s.acknowledge(base, d) {
 		return
@@ -46,7 +47,7 @@ func (s *Server) serve(base context.Context, d *transport.Delivery) {
 	)
 	defer func() {
 		quiet()
-		s.conclude(ctx, r, d, result, err)
+		s.conclude(ctx, r, d, answer, result, err)
 		ctx.release()
 		s.untrack(ctx)
 	}()
@@ -76,7 +77,7 @@ func (s *Server) acknowledge(base context.Context, d *transport.Delivery) bool {
 }
 
 // conclude does what follows when a handler has ended.
-func (s *Server) conclude(ctx *handlerContext, r *Request, d *transport.Delivery, result json.RawMessage, err error) {
+func (s *Server) conclude(ctx *handlerContext, r *Request, d *transport.Delivery, answer *transport.Message, result json.RawMessage, err error) {
 	m := d.Message
 	if err != nil && s.unacked != nil && errors.Is(context.Cause(ctx.Context), errDraining) {
 		s.log.Info("request given back: the server stops before it has ended", "method", r.Method, "id", r.ID, "after", time.Since(r.Received), "error", err)
@@ -91,7 +92,7 @@ func (s *Server) conclude(ctx *handlerContext, r *Request, d *transport.Delivery
 			s.logFailure(ctx, r, err)
 		}
 		if answerable(m) { // nothing is ever sent back for a cast (RPC-SERVER-10)
-			s.reply(ctx, r, m, &ctx.answer, result, err)
+			s.reply(ctx, r, m, answer, result, err)
 		}
 	}
 	if s.unacked != nil {

@@ -12,10 +12,11 @@ import (
 )
 
 // wait blocks until the call is answered, ctx ends, or the server was silent for the monitoring period.
-func (c *caller) wait(ctx context.Context, r *Request, p *pending) (answer, error) {
+func (c *caller) wait(ctx context.Context, p *pending) answer {
+	r := p.request
 	select {
 	case a := <-p.answer: // it has come with the acknowledgement of the request
-		return c.answered(ctx, r, p, a)
+		return c.answered(ctx, p, a)
 	default:
 	}
 	var (
@@ -60,7 +61,7 @@ func (c *caller) wait(ctx context.Context, r *Request, p *pending) (answer, erro
 	for {
 		select {
 		case a := <-p.answer:
-			return c.answered(ctx, r, p, a)
+			return c.answered(ctx, p, a)
 		case <-due:
 			if left := time.Until(at); left > 0 { // it was set for a call before this one
 				p.alarm.set(left)
@@ -101,9 +102,9 @@ func (c *caller) wait(ctx context.Context, r *Request, p *pending) (answer, erro
 				continue
 			}
 			if c.replies.withdraw(p) {
-				return answer{}, c.unanswered(r, p, found, r.Monitor)
+				return answer{err: c.unanswered(r, p, found, r.Monitor)}
 			}
-			return c.answered(ctx, r, p, <-p.answer)
+			return c.answered(ctx, p, <-p.answer)
 		case <-ended:
 		}
 		if asking.on() {
@@ -113,30 +114,34 @@ func (c *caller) wait(ctx context.Context, r *Request, p *pending) (answer, erro
 		}
 		switch {
 		case !c.replies.withdraw(p):
-			return c.answered(ctx, r, p, <-p.answer)
+			return c.answered(ctx, p, <-p.answer)
 		case !errors.Is(ctx.Err(), context.DeadlineExceeded):
-			return answer{}, c.sendError(ctx, r, p.started, context.Cause(ctx))
+			return c.ended(ctx, p, context.Cause(ctx))
 		}
-		return answer{}, c.unanswered(r, p, found, 0)
+		return answer{err: c.unanswered(r, p, found, 0)}
 	}
 }
 
-func (c *caller) answered(ctx context.Context, r *Request, p *pending, a answer) (answer, error) {
+func (c *caller) answered(ctx context.Context, p *pending, a answer) answer {
 	if a.err != nil {
-		return answer{}, c.sendError(ctx, r, p.started, a.err)
+		return c.ended(ctx, p, a.err)
 	}
-	return a, nil
+	return a
 }
 
-// waiter returns one of those that calls use one after the other.
-func (c *caller) waiter(r *Request, id string, started time.Time) *pending {
-	p, ok := c.waiters.Get().(*pending)
-	if !ok {
-		p = &pending{answer: make(chan answer, 1), alarm: newAlarm()}
+// waiter returns one that no call or cast uses, and done takes it back.
+func (c *caller) waiter() *pending {
+	if p, ok := c.waiters.Get().(*pending); ok {
+		return p
 	}
-	p.id, p.request, p.started = id, r, started
+	return &pending{answer: make(chan answer, 1), alarm: newAlarm()}
+}
+
+func (c *caller) done(p *pending) {
+	p.own, p.message = Request{}, transport.Message{}
+	p.id, p.request = "", nil
 	p.partial, p.lastSign = nil, time.Time{}
-	return p
+	c.waiters.Put(p)
 }
 
 // suggestWithin bounds the search for a topic that the caller may have meant: the error is not to wait for it.

@@ -111,10 +111,11 @@ func (s *Server) worker(base context.Context) {
 			s.pool.workers.Go(func() { s.worker(base) })
 		}
 	}()
-	lead := make(chan struct{}, 1)
+	lead, answer := make(chan struct{}, 1), new(transport.Message)
 	for d, again := s.take(base, lead); d != nil || again; d, again = s.take(base, lead) {
 		if d != nil {
-			s.serveOne(base, d)
+			s.serveOne(base, d, answer)
+			*answer = transport.Message{}
 		}
 	}
 	ended = true
@@ -233,16 +234,16 @@ func (p *pool) trim() {
 	p.timer.Reset(sparedAfter)
 }
 
-// serveOne serves what take returned.
-func (s *Server) serveOne(base context.Context, d *transport.Delivery) {
+// serveOne serves what take returned. Answer is room for one.
+func (s *Server) serveOne(base context.Context, d *transport.Delivery, answer *transport.Message) {
 	defer s.finished()
 	switch {
 	case s.unacked == nil:
-		s.serve(base, d)
+		s.serve(base, d, answer)
 	case !s.admit(base, d):
 	case s.pool.slot():
 		defer func() { <-s.pool.slots }()
-		s.serve(base, d)
+		s.serve(base, d, answer)
 	default:
 		s.unbegun(base, d)
 	}

@@ -21,6 +21,11 @@ func Compatible(implemented, requested string) (bool, error) {
 	if requested == "" {
 		return false, nil
 	}
+	if a, ok := usual(implemented); ok {
+		if b, ok := usual(requested); ok {
+			return a[0] == b[0] && a[1] >= b[1], nil
+		}
+	}
 	major, err := comparePart(implemented, requested, 0)
 	if err != nil || major != 0 {
 		return false, err
@@ -31,6 +36,23 @@ func Compatible(implemented, requested string) (bool, error) {
 	}
 	revision, err := comparePart(implemented, requested, 2)
 	return err == nil && revision >= 0, err
+}
+
+// usual reads a version of two numbers without leading zeros and of at most nine digits, as nearly all are.
+func usual(version string) (parts [2]int, ok bool) {
+	part, digits := 0, 0
+	for i := range len(version) {
+		switch c := version[i]; {
+		case '0' <= c && c <= '9' && digits < 9 && (digits == 0 || parts[part] > 0):
+			parts[part] = parts[part]*10 + int(c-'0')
+			digits++
+		case c == '.' && part == 0 && digits > 0:
+			part, digits = 1, 0
+		default:
+			return parts, false
+		}
+	}
+	return parts, part == 1 && digits > 0
 }
 
 // comparePart compares part i of two versions. As upstream it reads the requested one first.

@@ -208,17 +208,6 @@ func (l *listener) address(d *delivery, w waiting) {
 	}
 }
 
-// pushed makes the delivery of a message that is never in a queue.
-func (l *listener) pushed(m *stored) *transport.Delivery {
-	p := &struct {
-		delivery
-		message transport.Message
-	}{delivery: delivery{settled: true}, message: m.message}
-	p.Message = &p.message
-	l.address(&p.delivery, waiting{stored: m})
-	return &p.Delivery
-}
-
 // A replyListener has replies handed over by those who send them, if it is asked to.
 type replyListener struct{ *listener }
 

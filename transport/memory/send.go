@@ -32,6 +32,9 @@ func (t *Transport) send(ctx context.Context, to transport.Address, m *transport
 	if err := transport.CheckNotification(to, m); err != nil {
 		return err
 	}
+	if to.Kind == transport.Reply && t.push(to, m) {
+		return nil
+	}
 	s := stored{message: *m, to: to}
 	s.message.Headers = maps.Clone(m.Headers) // the sender may go on with its own
 	if m.Event != nil {
@@ -45,28 +48,49 @@ func (t *Transport) send(ctx context.Context, to transport.Address, m *transport
 	if m.Expires > 0 {
 		s.deadline = time.Now().Add(m.Expires)
 	}
-	take, d, err := t.put(to, &s)
-	if take != nil {
-		take(d)
-	}
-	return err
+	return t.put(to, &s)
 }
 
-// put has the bus keep a message, or hand it over. A reply that is pushed is returned with who is to be called with it, once the bus is free.
-func (t *Transport) put(to transport.Address, m *stored) (take func(*transport.Delivery), d *transport.Delivery, err error) {
+// push hands a reply over as it is, if its listener wants that.
+func (t *Transport) push(to transport.Address, m *transport.Message) bool {
+	t.bus.mu.Lock()
+	var take func(*transport.Delivery)
+	if q := t.bus.replies[to.Topic]; q != nil && !t.closed {
+		take = q.listeners[0].push
+	}
+	t.bus.mu.Unlock()
+	if take == nil {
+		return false
+	}
+	d, ok := t.bus.pushed.Get().(*transport.Delivery)
+	if !ok {
+		d = new(transport.Delivery)
+	}
+	*d = transport.Delivery{Message: m, To: to, Deliveries: 1, Settler: pushed{}}
+	take(d)
+	d.Message = nil
+	t.bus.pushed.Put(d)
+	return true
+}
+
+// pushed is the settler of what is pushed, which nobody has to settle.
+type pushed struct{}
+
+func (pushed) Ack(context.Context) error     { return errSettled }
+func (pushed) Requeue(context.Context) error { return errSettled }
+
+// put has the bus keep a message, or hand it over.
+func (t *Transport) put(to transport.Address, m *stored) error {
 	t.bus.mu.Lock()
 	defer t.bus.mu.Unlock()
 	if t.closed {
-		return nil, nil, transport.ErrClosed
+		return transport.ErrClosed
 	}
 	switch to.Kind {
 	case transport.Topic, transport.Reply:
 		q := t.bus.find(m.to.Exchange, to)
 		if q == nil {
-			return nil, nil, transport.ErrNoListener
-		}
-		if to.Kind == transport.Reply && q.listeners[0].push != nil {
-			return q.listeners[0].push, q.listeners[0].pushed(m), nil
+			return transport.ErrNoListener
 		}
 		q.pushBack(waiting{stored: &pack(m).stored})
 		q.dispatch()
@@ -86,9 +110,9 @@ func (t *Transport) put(to transport.Address, m *stored) (take func(*transport.D
 			q.dispatch()
 		}
 	default:
-		return nil, nil, fmt.Errorf("%w: the address is of no known kind", transport.ErrRejected)
+		return fmt.Errorf("%w: the address is of no known kind", transport.ErrRejected)
 	}
-	return nil, nil, nil
+	return nil
 }
 
 var errSettled = errors.New("it was settled before")
