@@ -16,9 +16,9 @@ type alarm struct {
 
 func newAlarm() *alarm { return &alarm{rings: make(chan struct{}, 1), base: time.Now()} }
 
-// set has it ring when d has passed, and perhaps before.
-func (a *alarm) set(d time.Duration) {
-	at := max(int64(time.Since(a.base)+d), 1)
+// set has it ring when d has passed since a moment that is about now, and perhaps before.
+func (a *alarm) set(now time.Time, d time.Duration) {
+	at := max(int64(now.Sub(a.base)+d), 1)
 	if before := a.at.Load(); before != 0 && before <= at {
 		return
 	}

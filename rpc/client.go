@@ -162,9 +162,10 @@ func (c *Client) do(ctx context.Context, by Mode, d descriptor, args any) (json.
 	if t.Topic == "" {
 		return nil, &TargetError{t, "no topic; set it in the method's target, or use the client's On"}
 	}
+	now := time.Now()
 	if _, ok := ctx.Deadline(); !ok {
 		own := new(deadlineContext) // which may outlive the call, as may what an interceptor sees
-		ctx = own.within(ctx, c.core.timeout)
+		ctx = own.until(ctx, now.Add(c.core.timeout))
 		defer own.release()
 	}
 	r := Request{Target: t, Server: c.server, Method: d.method, Args: raw, Mode: by}
@@ -177,17 +178,17 @@ func (c *Client) do(ctx context.Context, by Mode, d descriptor, args any) (json.
 	}
 	p := c.core.waiter()
 	defer c.core.done(p)
-	p.own = r
+	p.own, p.started = r, now
 	p.own.pending = p
 	return c.core.run(ctx, &p.own)
 }
 
 // send is the innermost Func of a client.
 func (c *caller) send(ctx context.Context, r *Request) (json.RawMessage, error) {
-	started := time.Now()
 	p := r.pending
-	if p == nil { // an interceptor may make Requests of its own
+	if p == nil { // interceptors may take their time, and make Requests of their own
 		p = c.waiter()
+		p.started = time.Now()
 		defer c.done(p)
 	}
 	m := &p.message
@@ -203,15 +204,15 @@ func (c *caller) send(ctx context.Context, r *Request) (json.RawMessage, error) 
 	if r.Mode != ByCall {
 		m.UniqueID = wire.NewID()
 		if err := c.bus.Send(ctx, r.address(), m); err != nil {
-			return nil, c.sendError(ctx, r, started, err)
+			return nil, c.sendError(ctx, r, p.started, err)
 		}
 		return nil, nil
 	}
 	if deadline, ok := ctx.Deadline(); ok {
-		m.Expires = max(deadline.Sub(started), time.Millisecond)
+		m.Expires = max(deadline.Sub(p.started), time.Millisecond)
 	}
 	m.UniqueID, m.ID = wire.NewIDs()
-	p.id, p.request, p.started = m.ID, r, started
+	p.id, p.request = m.ID, r
 	a := c.exchange(ctx, p)
 	switch {
 	case a.err != nil:

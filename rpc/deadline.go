@@ -13,15 +13,16 @@ type deadlineContext struct {
 	context.Context //nolint:containedctx // it is one
 	deadline        time.Time
 	released        atomic.Bool // before its end
+	exceeded        atomic.Bool // somebody was told so
 
 	mu     sync.Mutex
 	armed  context.Context //nolint:containedctx // the same with a timer
 	cancel context.CancelFunc
 }
 
-// within makes c, a zero one, the child of a context without a deadline.
-func (c *deadlineContext) within(parent context.Context, d time.Duration) context.Context {
-	c.Context, c.deadline = parent, time.Now().Add(d)
+// until makes c, a zero one, the child of a context without a deadline.
+func (c *deadlineContext) until(parent context.Context, deadline time.Time) context.Context {
+	c.Context, c.deadline = parent, deadline
 	return c
 }
 
@@ -42,6 +43,7 @@ func (c *deadlineContext) Err() error {
 		return err
 	}
 	if c.over() {
+		c.exceeded.Store(true)
 		return context.DeadlineExceeded // which a timer that was armed may say a moment later
 	}
 	return nil
@@ -76,15 +78,19 @@ func (c *deadlineContext) release() {
 	if c.deadline.IsZero() {
 		return
 	}
+	c.mu.Lock()
+	cancel := c.cancel
+	if cancel == nil && c.Context.Err() == nil && !c.exceeded.Load() { // nobody has heard of an end: this is it, and needs no clock
+		c.released.Store(true)
+	}
+	c.mu.Unlock()
+	if cancel == nil {
+		return
+	}
 	if c.Err() == nil {
 		c.released.Store(true)
 	}
-	c.mu.Lock()
-	cancel := c.cancel
-	c.mu.Unlock()
-	if cancel != nil {
-		cancel()
-	}
+	cancel()
 }
 
 // Unarmed is for package ending: the channel tells of every end but the one at Deadline.

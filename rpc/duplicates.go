@@ -25,7 +25,7 @@ func uniqueIDOf(text string) (id uniqueID) {
 	if len(text) == 2*len(id) {
 		bad := byte(0)
 		for i := range id {
-			high, low := hexDigit(text[2*i]), hexDigit(text[2*i+1])
+			high, low := hexDigits[text[2*i]], hexDigits[text[2*i+1]]
 			bad |= high | low
 			id[i] = high<<4 | low&0xf
 		}
@@ -37,16 +37,16 @@ func uniqueIDOf(text string) (id uniqueID) {
 	return uniqueID(sum[:])
 }
 
-// hexDigit is 16 or more for what is none.
-func hexDigit(c byte) byte {
-	switch {
-	case '0' <= c && c <= '9':
-		return c - '0'
-	case 'a' <= c && c <= 'f':
-		return c - 'a' + 10
+// hexDigits are their values, and 16 for what is none.
+var hexDigits = func() (values [256]byte) {
+	for c := range values {
+		values[c] = 16
 	}
-	return 16
-}
+	for i, c := range []byte("0123456789abcdef") {
+		values[c] = byte(i)
+	}
+	return values
+}()
 
 func newDuplicates(most int) *duplicates {
 	return &duplicates{most: most, seen: map[uniqueID]struct{}{}}

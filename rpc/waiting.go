@@ -28,12 +28,12 @@ func (c *caller) wait(ctx context.Context, p *pending) answer {
 	deadline, bounded := ctx.Deadline()
 	at := deadline
 	if bounded && (looks || timed) {
-		left := time.Until(deadline)
+		left := deadline.Sub(p.started)
 		if looks {
 			before := min(left/10, lookWithin)
 			at, left = deadline.Add(-before), left-before
 		}
-		p.alarm.set(left)
+		p.alarm.set(p.started, left)
 		due = p.alarm.rings
 	}
 	var (
@@ -63,8 +63,9 @@ func (c *caller) wait(ctx context.Context, p *pending) answer {
 		case a := <-p.answer:
 			return c.answered(ctx, p, a)
 		case <-due:
-			if left := time.Until(at); left > 0 { // it was set for a call before this one
-				p.alarm.set(left)
+			now := time.Now()
+			if left := at.Sub(now); left > 0 { // it was set for a call before this one
+				p.alarm.set(now, left)
 				continue
 			}
 			if looks {
@@ -73,7 +74,7 @@ func (c *caller) wait(ctx context.Context, p *pending) answer {
 					asking = c.look(ctx, r)
 				}
 				if at = deadline; timed {
-					p.alarm.set(time.Until(deadline))
+					p.alarm.set(now, deadline.Sub(now))
 				}
 				continue
 			}

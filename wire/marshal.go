@@ -409,27 +409,23 @@ func appendEscape(dst []byte, c byte) []byte {
 	return dst
 }
 
-// specialHTML is the index of the first byte from i on that is not plain, or is '<', '>' or '&'. It is len(b) if there is none.
+// specialHTML is the index of the first byte from i on that encoding/json may not write as it is. It is len(b) if there is none.
 func specialHTML(b []byte, i int) int {
 	for ; i+8 <= len(b); i += 8 {
 		if hit := specialsHTML(binary.LittleEndian.Uint64(b[i:])); hit != 0 {
 			return i + bits.TrailingZeros64(hit)/8
 		}
 	}
-	for i < len(b) && plain(b[i]) && escapes[b[i]] == 0 {
+	for i < len(b) && b[i] < utf8.RuneSelf && escapes[b[i]] == 0 {
 		i++
 	}
 	return i
 }
 
-// specialsHTML is specials, of '<', '>' and '&' besides.
+// specialsHTML is specials, of '<', '>' and '&' besides, but not of DEL.
 func specialsHTML(x uint64) uint64 {
-	const (
-		ones = 0x0101010101010101
-		high = 0x80 * ones
-	)
-	less, more, and := x^ones*'<', x^ones*'>', x^ones*'&'
-	return specials(x) | ((less-ones)&^less|(more-ones)&^more|(and-ones)&^and)&high
+	const less, quote = '<' ^ '>', '"' ^ '&' // one bit, with which one is the other
+	return (x | (x - ones*' ') | ((x | ones*quote) ^ ones*'&' - ones) | (x ^ ones*'\\' - ones) | ((x | ones*less) ^ ones*'>' - ones)) & high
 }
 
 // appendRaw appends JSON text, which is inside depth containers, without the blanks between its tokens.

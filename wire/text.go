@@ -26,15 +26,16 @@ func (l level) quote() string { return quotes[len(quotes)-1<<l:] }
 
 // specials marks, in eight bytes of a JSON string, those that are not plain: a quotation mark, a backslash, a
 // control character, DEL or a byte of a longer rune. The lowest bit that is set belongs to the first of them; it is
-// 0 if there is none. In each term the lowest of the high bits that are set belongs to a hit.
+// 0 if there is none. Each term sets the high bit of a hit, and others only above one or where x has them set.
 func specials(x uint64) uint64 {
-	const (
-		ones = 0x0101010101010101
-		high = 0x80 * ones
-	)
-	quote, slash, del := x^ones*'"', x^ones*'\\', x^ones*0x7f
-	return (x | (x-ones*' ')&^x | (quote-ones)&^quote | (slash-ones)&^slash | (del-ones)&^del) & high
+	return (x | (x - ones*' ') | (x ^ ones*'"' - ones) | (x ^ ones*'\\' - ones) | (x ^ ones*0x7f - ones)) & high
 }
+
+// A byte in each of eight.
+const (
+	ones = 0x0101010101010101
+	high = 0x80 * ones
+)
 
 func plain(c byte) bool { return ' ' <= c && c < 0x7f && c != '"' && c != '\\' }
 

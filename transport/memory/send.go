@@ -35,7 +35,8 @@ func (t *Transport) send(ctx context.Context, to transport.Address, m *transport
 	if to.Kind == transport.Reply && t.push(to, m) {
 		return nil
 	}
-	s := stored{message: *m, to: to}
+	s := newStored(to.Kind)
+	s.message, s.to = *m, to
 	s.message.Headers = maps.Clone(m.Headers) // the sender may go on with its own
 	if m.Event != nil {
 		own := *m.Event
@@ -48,7 +49,7 @@ func (t *Transport) send(ctx context.Context, to transport.Address, m *transport
 	if m.Expires > 0 {
 		s.deadline = time.Now().Add(m.Expires)
 	}
-	return t.put(to, &s)
+	return t.put(to, s)
 }
 
 // push hands a reply over as it is, if its listener wants that.
@@ -79,7 +80,7 @@ type pushed struct{}
 func (pushed) Ack(context.Context) error     { return errSettled }
 func (pushed) Requeue(context.Context) error { return errSettled }
 
-// put has the bus keep a message, or hand it over.
+// put has the bus keep a message, or hand it over. It is the bus's from now on.
 func (t *Transport) put(to transport.Address, m *stored) error {
 	t.bus.mu.Lock()
 	defer t.bus.mu.Unlock()
@@ -92,22 +93,17 @@ func (t *Transport) put(to transport.Address, m *stored) error {
 		if q == nil {
 			return transport.ErrNoListener
 		}
-		q.pushBack(waiting{stored: &pack(m).stored})
-		q.dispatch()
+		q.take(waiting{stored: m})
 	case transport.Fanout:
 		if topic := t.bus.topics[t.name(to)]; topic != nil {
-			shared := *m
 			for _, q := range topic.fanouts {
-				q.pushBack(waiting{stored: &shared})
-				q.dispatch()
+				q.take(waiting{stored: m})
 			}
 		}
 	case transport.Notification:
-		shared := *m
-		shared.to.Pool = ""
+		m.to.Pool = ""
 		for _, q := range t.bus.declareNotified(t.name(to)) {
-			q.pushBack(waiting{stored: &shared})
-			q.dispatch()
+			q.take(waiting{stored: m})
 		}
 	default:
 		return fmt.Errorf("%w: the address is of no known kind", transport.ErrRejected)

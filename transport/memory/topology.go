@@ -125,13 +125,16 @@ type parcel struct {
 	copied transport.Message
 }
 
-// pack makes a parcel.
-func pack(m *stored) *parcel {
-	p := &parcel{stored: *m}
+// newStored makes room for a message that is sent to an address of that kind.
+func newStored(k transport.Kind) *stored {
+	if k != transport.Topic && k != transport.Reply {
+		return new(stored)
+	}
+	p := new(parcel)
 	p.first = &p.delivery
 	p.delivery.stored = &p.stored
 	p.Message = &p.copied
-	return p
+	return &p.stored
 }
 
 // delivery returns one that nobody has had, with a copy of the message.
@@ -186,6 +189,18 @@ func (q *queue) pushFront(w waiting) {
 	}
 	q.head--
 	q.items[q.head] = w
+}
+
+// take keeps a message that has been sent, or hands it over to a listener that waits for it.
+func (q *queue) take(w waiting) {
+	if q.head == len(q.items) {
+		if l := q.idle(); l != nil {
+			l.wake(l.deliver(q, w))
+			return
+		}
+	}
+	q.pushBack(w)
+	q.dispatch()
 }
 
 // pop takes the first message, dropping expired ones.
