@@ -2,6 +2,7 @@ package amqp1
 
 import (
 	"encoding/binary"
+	"strings"
 
 	"github.com/Azure/go-amqp"
 )
@@ -16,6 +17,7 @@ const (
 	disposition0 = 0x15
 	detach0      = 0x16
 	end0         = 0x17
+	close0       = 0x18
 
 	error0    = 0x1d
 	received0 = 0x23
@@ -55,7 +57,7 @@ func (f frame) body() (performative uint64, fields list, rest []byte) {
 	}
 	v := values{b: f[int(f[4])*4:]}
 	performative = v.descriptor()
-	if performative < open0 || performative > end0 {
+	if performative < open0 || performative > close0 {
 		return 0, list{}, nil
 	}
 	fields = v.list()
@@ -120,9 +122,7 @@ func (f fate) append(b []byte) []byte {
 	}
 	const most = 100 // the whole frame is a small one
 	description := f.why.Description
-	if len(description) > most {
-		description = description[:most]
-	}
+	description = strings.ToValidUTF8(description[:min(len(description), most)], "?")
 	start := len(b)
 	b = append(b, typeList8, 0, 1, typeDescribed, typeSmallUlong, error0, typeList8, 0, 2)
 	inner := len(b) - 3

@@ -1,6 +1,9 @@
 package amqp1
 
-import "context"
+import (
+	"context"
+	"fmt"
+)
 
 // An inlet is the receiving end of a link. Guarded by mux.mu.
 type inlet struct {
@@ -46,16 +49,22 @@ func (i *inlet) issue(credit int) {
 	}
 }
 
-// drain has the broker use up its credit, or give it up.
+// drain has the broker use up its credit, or give it up. Several may wait for that.
 func (i *inlet) drain(ctx context.Context) error {
 	i.mux.mu.Lock()
 	if i.err != nil {
 		defer i.mux.mu.Unlock()
 		return i.err
 	}
-	drained := make(chan struct{})
-	i.drained = drained
-	i.tell(true, true)
+	if i.credit == 0 {
+		defer i.mux.mu.Unlock()
+		return nil
+	}
+	if i.drained == nil {
+		i.drained = make(chan struct{})
+		i.tell(true, true)
+	}
+	drained := i.drained
 	i.mux.mu.Unlock()
 	select {
 	case <-drained:
@@ -104,11 +113,14 @@ func (i *inlet) flow(f *linkFlow) {
 func (i *inlet) state() (count, credit uint32) { return i.count, i.credit }
 
 // disposition hears that the broker has settled what it sent, of which nobody here keeps a record.
-func (i *inlet) disposition(*list) {}
+func (i *inlet) disposition(*list) error { return nil }
 
 // transfer takes a message, or a part of one.
 func (i *inlet) transfer(fields *list, payload []byte, got *arrived) error {
-	id := fields.number(i.id)
+	id, told := i.id, fields.next()
+	if told {
+		id = uint32(fields.uint())
+	}
 	fields.pass(2) // delivery-tag, message-format
 	settled := fields.flag()
 	more := fields.flag()
@@ -117,13 +129,20 @@ func (i *inlet) transfer(fields *list, payload []byte, got *arrived) error {
 	if fields.err != nil {
 		return fields.err
 	}
-	if !i.more {
+	switch {
+	case i.more && id != i.id:
+		return fmt.Errorf("%w: message %d in the middle of message %d", errSyntax, id, i.id)
+	case !i.more && !told:
+		return fmt.Errorf("%w: a message without a number", errSyntax)
+	case !i.more:
 		i.id, i.first, i.part = id, false, nil
 	}
 	i.more, i.first = more && !aborted, i.first || settled
 	switch {
-	case aborted:
+	case aborted: // it used up credit, and nobody will settle it
 		i.part = nil
+		i.count++
+		i.tell(true, false)
 		return nil
 	case more && i.part == nil:
 		i.part = make([]byte, 0, 4*len(payload))

@@ -1,9 +1,6 @@
 package amqp1
 
-import (
-	"errors"
-	"math"
-)
+import "math"
 
 // A link is one of ours: the library attaches and detaches it, and its messages are not the library's. mux.mu guards what it has.
 type link struct {
@@ -25,7 +22,7 @@ type side interface {
 	// flow reads what concerns the link; nil = only the session's state has changed.
 	flow(f *linkFlow)
 	transfer(fields *list, payload []byte, got *arrived) error
-	disposition(fields *list)
+	disposition(fields *list) error
 	// state is delivery count and credit, as told to the broker.
 	state() (count, credit uint32)
 }
@@ -67,8 +64,7 @@ func (l *link) take(performative uint64, fields *list, rest []byte, got *arrived
 		}
 		return true, err
 	case disposition0:
-		l.side.disposition(fields)
-		return true, nil
+		return true, l.side.disposition(fields)
 	case detach0:
 		if fields.number(math.MaxUint32) == l.theirs {
 			fields.pass(1) // closed
@@ -87,7 +83,7 @@ func closedBy(fields *list) error {
 			return why
 		}
 	}
-	return errors.New("the broker closed the link")
+	return errClosed
 }
 
 // heard counts a frame in, and tells the broker now and then.
@@ -100,13 +96,17 @@ func (l *link) heard() {
 	}
 }
 
-// flow reads how much the broker takes, or has to send.
-func (l *link) flow(fields *list) {
-	s := l.session
+// flow reads what a flow says of the session: how much the broker takes.
+func (s *session) flow(fields *list) {
 	next, window := fields.number(0), fields.number(0)
 	s.nextIn = fields.number(s.nextIn)
 	s.room = int64(window) + int64(int32(next-s.nextOut)) // less what is on its way
 	fields.pass(1)                                        // outgoing-window
+}
+
+// flow reads how much the broker takes, or has to send.
+func (l *link) flow(fields *list) {
+	l.session.flow(fields)
 	var about *linkFlow
 	if fields.next() && uint32(fields.uint()) == l.theirs {
 		about = &linkFlow{count: fields.number(0), credit: fields.number(0)}

@@ -221,7 +221,7 @@ func (s *sections) readApplication(l list) error {
 			continue
 		}
 		if s.headers == nil {
-			s.headers = make(map[string]string, l.n/2)
+			s.headers = make(map[string]string, min(l.n/2, 16)) // it is the peer who says how many
 		}
 		s.headers[string(name)] = string(value)
 	}

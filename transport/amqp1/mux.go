@@ -17,6 +17,7 @@ const (
 
 var (
 	errDetached = errors.New("the link was closed")
+	errClosed   = errors.New("the broker closed the link, its session or the connection")
 	errLost     = errors.New("the connection has ended")
 )
 
@@ -118,6 +119,8 @@ func (m *mux) note(f frame) {
 		if s := m.sessions[f.channel()]; s != nil && s.link != nil {
 			s.link.end(errDetached)
 		}
+	case close0:
+		m.endAll(errLost)
 	}
 }
 
@@ -138,9 +141,14 @@ func (m *mux) Read(p []byte) (int, error) {
 func (m *mux) lose() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.endAll(errLost)
+}
+
+// endAll is lose where the lock is held.
+func (m *mux) endAll(why error) {
 	for _, s := range m.sessions {
 		if s.link != nil {
-			s.link.end(errLost)
+			s.link.end(why)
 		}
 	}
 }
@@ -155,11 +163,13 @@ func (m *mux) Close() error {
 func (m *mux) next() error {
 	ahead := m.buf[m.r:m.w]
 	n := frameSize(ahead)
-	if n == 0 || n > len(ahead) {
-		return m.fill(max(n, frameHeader))
-	}
-	if n < frameHeader {
+	switch {
+	case len(ahead) < 4:
+		return m.fill(frameHeader)
+	case n < frameHeader:
 		return fmt.Errorf("%w: a frame of %d bytes", errSyntax, n)
+	case n > len(ahead):
+		return m.fill(n)
 	}
 	m.r += n
 	f := frame(ahead[:n])
@@ -220,6 +230,9 @@ func (m *mux) take(f frame) (ours bool, err error) {
 			m.arriving[f.channel()] = s
 		}
 		return false, nil
+	case close0:
+		m.endAll(closedBy(fields))
+		return false, nil
 	}
 	s := m.arriving[f.channel()]
 	if s == nil {
@@ -232,6 +245,9 @@ func (m *mux) take(f frame) (ours bool, err error) {
 		}
 	}
 	if s.link == nil {
+		if performative == flow0 {
+			s.flow(fields) // a link that is attached next begins with that; the library answers
+		}
 		return false, nil
 	}
 	ours, err = s.link.take(performative, fields, rest, &m.now.got)

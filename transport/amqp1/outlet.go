@@ -186,13 +186,12 @@ func (o *outlet) outcome(ctx context.Context, r *receipt) (fate, error) {
 	var due <-chan time.Time
 	if deadline, ok := ctx.Deadline(); ok && timed {
 		due = r.after(time.Until(deadline))
-		defer r.timer.Stop()
 	}
 	var err error
 	for err == nil {
 		select {
 		case f := <-r.done:
-			o.mux.receipts.Put(r)
+			o.mux.keep(r)
 			return f, nil
 		case <-o.gone:
 			err = o.why()
@@ -208,12 +207,20 @@ func (o *outlet) outcome(ctx context.Context, r *receipt) (fate, error) {
 	o.mux.mu.Unlock()
 	select {
 	case f := <-r.done: // at the last moment
-		o.mux.receipts.Put(r)
+		o.mux.keep(r)
 		return f, nil
 	default:
 	}
-	o.mux.receipts.Put(r)
+	o.mux.keep(r)
 	return fate{}, err
+}
+
+// keep keeps a receipt that is used no more. Its timer is the next one's from then on.
+func (m *mux) keep(r *receipt) {
+	if r.timer != nil {
+		r.timer.Stop()
+	}
+	m.receipts.Put(r)
 }
 
 // receipt returns an unused one.
@@ -250,10 +257,10 @@ func (o *outlet) transfer(*list, []byte, *arrived) error {
 }
 
 // disposition hears what became of messages.
-func (o *outlet) disposition(fields *list) {
+func (o *outlet) disposition(fields *list) error {
 	const receiver = true
 	if byReceiver := fields.flag(); !byReceiver {
-		return
+		return nil
 	}
 	first := fields.number(0)
 	last := fields.number(first)
@@ -262,9 +269,12 @@ func (o *outlet) disposition(fields *list) {
 	if fields.next() {
 		f = readFate(&fields.values)
 	}
+	if fields.err != nil {
+		return fields.err
+	}
 	if !settled {
-		if f.state < accepted0 || fields.err != nil || o.err != nil {
-			return // it is not decided yet
+		if f.state < accepted0 || closed(o.gone) {
+			return nil // it is not decided yet
 		}
 		_ = o.settle(!receiver, first, last, f) // where that fails the connection has ended
 		o.mux.nudge()
@@ -273,7 +283,7 @@ func (o *outlet) disposition(fields *list) {
 		for id := first; ; id++ {
 			o.decided(id, f)
 			if id == last {
-				return
+				return nil
 			}
 		}
 	}
@@ -282,6 +292,7 @@ func (o *outlet) disposition(fields *list) {
 			o.decided(id, f)
 		}
 	}
+	return nil
 }
 
 // decided tells the sender of a message. The send cannot block: a receipt has room for one, and gets one.

@@ -258,15 +258,15 @@ func (r *receiver) attach(ctx context.Context, source string, dynamic bool) erro
 	if r.conn.product.rabbit() && r.lasts() {
 		o.SourceDurability = amqp.DurabilityConfiguration
 	}
-	in := newInlet(r.conn.mux, name, r.take)
-	r.conn.mux.expect(&in.link)
+	r.in = newInlet(r.conn.mux, name, r.take) // before anything can come, credit or not
+	r.conn.mux.expect(&r.in.link)
 	link, err := session.NewReceiver(within, source, o)
 	if err != nil {
-		r.conn.mux.forget(&in.link)
+		r.conn.mux.forget(&r.in.link)
 		end(ctx, session)
 		return err
 	}
-	r.source, r.session, r.link, r.in = source, session, link, in
+	r.source, r.session, r.link = source, session, link
 	r.pumping, r.idle = context.WithCancel(ctx)
 	return nil
 }
