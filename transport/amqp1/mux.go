@@ -19,6 +19,8 @@ var (
 	errDetached = errors.New("the link was closed")
 	errClosed   = errors.New("the broker closed the link, its session or the connection")
 	errLost     = errors.New("the connection has ended")
+	errTorn     = errors.New("part of a message was the last that was written to the link")
+	errTooLong  = errors.New("the message is too long for the broker")
 )
 
 // A mux is the net.Conn that go-amqp gets. It lets the library's frames through, and has our links write and read those of messages, of

@@ -1,6 +1,7 @@
 package amqp1
 
 import (
+	"context"
 	"errors"
 	"net"
 	"slices"
@@ -56,6 +57,60 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
+// A message whose sender gives up when part of it has left is nobody else's beginning: nothing more is written to its link.
+func TestNothingFollowsAPartOfAMessage(t *testing.T) {
+	t.Parallel()
+	m, out, _ := attachedLinks(t)
+	m.frameMax, out.credit, out.session.room = 512, 10, 3
+	type result struct {
+		left bool
+		err  error
+	}
+	long, short := make(chan result, 1), make(chan result, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() {
+		_, left, err := out.send(ctx, &parcel{head: make([]byte, 100), body: make([]byte, 2000)}, false)
+		long <- result{left, err}
+	}()
+	awaitLocked(m, func() bool { return out.session.nextOut == 3 })
+	go func() {
+		_, left, err := out.send(t.Context(), &parcel{head: []byte("h"), body: []byte("b")}, false)
+		short <- result{left, err}
+	}()
+	awaitLocked(m, func() bool { return out.queued == 2 })
+	m.mu.Lock()
+	out.session.room = 100
+	m.mu.Unlock()
+	cancel()
+	if r := <-long; !r.left || !errors.Is(r.err, context.Canceled) {
+		t.Errorf("the long one: left %v, %v", r.left, r.err)
+	}
+	select {
+	case r := <-short:
+		if r.left || r.err == nil {
+			t.Errorf("the other one: left %v, %v", r.left, r.err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("the other one still waits")
+	}
+	if _, left, err := out.send(t.Context(), &parcel{head: []byte("h")}, true); left || err == nil {
+		t.Errorf("one that comes later: left %v, %v", left, err)
+	}
+	if out.session.nextOut != 3 {
+		t.Errorf("%d frames were written, and 3 are of the first", out.session.nextOut)
+	}
+}
+
+// awaitLocked waits for what the lock guards.
+func awaitLocked(m *mux, f func() bool) {
+	for done := false; !done; {
+		m.mu.Lock()
+		done = f()
+		m.mu.Unlock()
+	}
+}
+
 // A disposition that cannot be read ends the connection, and accepts nothing.
 func TestDispositionThatCannotBeRead(t *testing.T) {
 	t.Parallel()
@@ -79,6 +134,21 @@ func TestDispositionThatCannotBeRead(t *testing.T) {
 	case f := <-r.done:
 		t.Errorf("the message met %+v", f)
 	default:
+	}
+}
+
+// A link that the broker closed for a message that was too long for it is not used again: the next message is not to blame.
+func TestLinkClosedForALongMessage(t *testing.T) {
+	t.Parallel()
+	m, out, _ := attachedLinks(t)
+	condition := string(amqp.ErrCondMessageSizeExceeded)
+	why := append([]byte{typeUint0, typeTrue, typeDescribed, typeSmallUlong, error0, typeList8, byte(len(condition) + 3), 1, typeSymbol8, byte(len(condition))}, condition...)
+	if _, err := m.take(performative(0, detach0, 3, why, nil)); err != nil {
+		t.Fatal(err)
+	}
+	n, s := &connection{amqp: new(amqp.Conn), mux: m}, &sender{out: out}
+	if _, err := n.hand(t.Context(), s, &parcel{head: []byte("h")}, false); !errors.Is(err, errAgain) || !s.broken.Load() {
+		t.Errorf("broken %v: %v", s.broken.Load(), err)
 	}
 }
 
@@ -195,14 +265,5 @@ func TestDrainTwice(t *testing.T) {
 		case <-time.After(10 * time.Second):
 			t.Fatal("still waiting")
 		}
-	}
-}
-
-// awaitLocked waits for what the lock guards.
-func awaitLocked(m *mux, f func() bool) {
-	for done := false; !done; {
-		m.mu.Lock()
-		done = f()
-		m.mu.Unlock()
 	}
 }

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/Azure/go-amqp"
-
 	"github.com/goslo/goslo/internal/ending"
 )
 
@@ -24,6 +22,7 @@ type outlet struct {
 	largest   uint64 // message; 0 = no limit
 	next      uint32 // delivery-id
 	queued    int    // who have, or wait for, the turn
+	torn      bool   // part of a message was written, and the rest will not be
 	unsettled map[uint32]*receipt
 	changed   chan struct{} // nil, or closed when the broker takes more
 }
@@ -67,7 +66,7 @@ func (o *outlet) send(ctx context.Context, p *parcel, settled bool) (r *receipt,
 	o.mux.mu.Lock()
 	if o.err == nil && o.largest > 0 && uint64(t.size()) > o.largest {
 		o.mux.mu.Unlock()
-		return nil, false, &amqp.Error{Condition: amqp.ErrCondMessageSizeExceeded, Description: fmt.Sprintf("it has %d bytes, and the most is %d", t.size(), o.largest)}
+		return nil, false, fmt.Errorf("%w: it has %d bytes, and the most is %d", errTooLong, t.size(), o.largest)
 	}
 	if o.queued == 0 && o.credit > 0 && o.session.room >= o.frames(t.size()) || o.err != nil {
 		err = o.put(&t)
@@ -88,7 +87,7 @@ func (o *outlet) send(ctx context.Context, p *parcel, settled bool) (r *receipt,
 func (o *outlet) wait(ctx context.Context, t *transit) error {
 	select {
 	case o.turn <- struct{}{}:
-		defer func() { <-o.turn }()
+		defer o.pass(t)
 	case <-o.gone:
 		return o.why()
 	case <-ctx.Done():
@@ -118,6 +117,14 @@ func (o *outlet) wait(ctx context.Context, t *transit) error {
 	}
 }
 
+// pass gives the turn to the next one, who is not to go on where t was left off: what he wrote would be taken for its rest.
+func (o *outlet) pass(t *transit) {
+	o.mux.mu.Lock()
+	o.torn = o.torn || t.begun && t.size() > 0
+	o.mux.mu.Unlock()
+	<-o.turn
+}
+
 func (o *outlet) why() error {
 	o.mux.mu.Lock()
 	defer o.mux.mu.Unlock()
@@ -134,6 +141,9 @@ func (o *outlet) frames(size int) int64 {
 func (o *outlet) put(t *transit) error {
 	if o.err != nil {
 		return o.err
+	}
+	if o.torn {
+		return errTorn
 	}
 	s := o.session
 	if !t.begun && o.credit <= 0 {

@@ -226,9 +226,8 @@ func (n *connection) hand(ctx context.Context, s *sender, p *parcel, settled boo
 	if err == nil {
 		return receipt, nil
 	}
-	answer, ok := refused(err)
 	switch {
-	case ok && answer.Condition == amqp.ErrCondMessageSizeExceeded && !left:
+	case errors.Is(err, errTooLong):
 		return nil, reject(err)
 	case left: // a part of it; what comes after would be taken for the rest
 		n.spoil(ctx, s)
