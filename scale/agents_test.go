@@ -29,7 +29,8 @@ type cloud struct {
 	Hosts     int
 	Processes int // of ours; Python has one for each host
 	Python    bool
-	Shared    bool // a process of ours has one transport for all its hosts; else each host has its own, as a process each would
+	Shared    bool   // a process of ours has one transport for all its hosts; else each host has its own, as a process each would
+	Options   string // of the URL
 }
 
 // measureAgents has clouds of compute hosts on one RabbitMQ.
@@ -56,16 +57,16 @@ func measureAgents(t *testing.T, p *page) {
 func clouds() []cloud {
 	const shared = ours + ", one transport a process"
 	if !*fullFlag {
-		return []cloud{{ours, 2, 2, false, false}, {theirs, 2, 1, true, false}, {shared, 6, 2, false, true}}
+		return []cloud{{ours, 2, 2, false, false, ""}, {theirs, 2, 1, true, false, ""}, {shared, 6, 2, false, true, ""}}
 	}
 	var all []cloud
 	for _, n := range []int{20, 40, 80} {
-		all = append(all, cloud{ours, n, 4, false, false}, cloud{theirs, n, 1, true, false})
+		all = append(all, cloud{ours, n, 4, false, false, ""}, cloud{theirs, n, 1, true, false, ""})
 	}
 	for n := 400; n <= *agentsFlag; n *= 5 {
-		all = append(all, cloud{ours, n, 4, false, false})
+		all = append(all, cloud{ours, n, 4, false, false, ""})
 	}
-	return append(all, cloud{shared, *agentsFlag, 4, false, true})
+	return append(all, cloud{shared, *agentsFlag, 4, false, true, ""})
 }
 
 // readFigures returns what an earlier run has measured and kept, so that one that was cut short goes on where it was.
@@ -251,7 +252,7 @@ func startAgents(t *testing.T, b *bus, c cloud) *agents {
 	}
 	per := (c.Hosts + c.Processes - 1) / c.Processes
 	r := a.orderEach(t, func(i int) order {
-		return order{Do: "start", URL: b.broker.url(), First: i * per, Count: min(per, c.Hosts-i*per), Shared: c.Shared}
+		return order{Do: "start", URL: b.broker.url() + c.Options, First: i * per, Count: min(per, c.Hosts-i*per), Shared: c.Shared}
 	})
 	a.pids = r.PIDs
 	if r.Refused > 0 {

@@ -36,6 +36,7 @@ var parts = []struct {
 	run  func(t *testing.T, p *page)
 }{
 	{"idle", measureIdle},
+	{"rest", measureRest},
 	{"fanout", measureFanout},
 	{"payload", measurePayloads},
 	{"callers", measureCallers},
