@@ -19,6 +19,7 @@ type channel struct {
 	number   uint16
 	most     int               // bytes of a frame
 	returned func(amqp.Return) // hears of messages given back; must not block the connection's reader
+	looked   func(int) error   // hears how many consumers the queue has that was asked about; nil = the library asks
 
 	incoming content // the reader's
 
@@ -209,6 +210,13 @@ func (c *channel) take(f frame) (ours bool, err error) {
 			return true, x.deliver(&in, c.consumer(in.shortstr()))
 		case basicReturn:
 			return true, x.giveBack(&in)
+		case queueDeclareOk:
+			if c.looked == nil {
+				return false, nil
+			}
+			in.shortstr()
+			in.long()
+			return true, c.looked(int(in.long()))
 		case basicConsumeOk:
 			c.begun(in.shortstr())
 			return true, nil

@@ -8,9 +8,12 @@ import (
 	"time"
 )
 
-// running returns checks of which one is running, for the queues given.
-func running(policy probePolicy, because ...int) *checks {
-	return &checks{policy: policy, timer: time.NewTimer(time.Hour), cancel: func() {}, running: make(chan checkup), began: time.Now(), because: because}
+// checking returns the checks of a listener of its own that is going on, for the queues given.
+func checking(l *listener, because ...int) *checks {
+	c := &checks{policy: l.probing.policy, timer: time.NewTimer(time.Hour), rota: &rota{wake: make(chan struct{}, 1)}}
+	c.strays = because
+	c.begin()
+	return c
 }
 
 // A message that comes straight to a queue while a check is running may have been sent after that has bound the queue.
@@ -22,19 +25,19 @@ func TestStrayDuringACheck(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				q := queue{name: "q", exchange: &exchange{name: "x"}}
-				l := &listener{queues: []queue{q, q}, link: &link{}}
-				l.probing.counts = &counters{}
+				l := &listener{queues: []queue{q, q}, link: &link{}, declarer: &declarer{}}
+				l.probing = probing{policy: probePolicy{every: time.Hour, misses: 3}, counts: &counters{}}
 				l.log = slog.New(slog.DiscardHandler)
-				c := running(probePolicy{every: time.Hour, misses: 3}, because...)
-				c.doubt(1)
+				c := checking(l, because...)
 				sub := &subscription{session: &session{}}
+				c.doubt(l, sub, 1)
 				if err := c.finish(t.Context(), l, sub, checkup{well: true}); err != nil {
 					t.Fatal(err)
 				}
 				start := time.Now()
 				<-c.timer.C
-				if took := time.Since(start); took > checkPause {
-					t.Errorf("checked after %v", took)
+				if took := time.Since(start); took > checkPause || c.then != stepLook {
+					t.Errorf("checked after %v: step %d", took, c.then)
 				}
 				if known := len(because) > 0; known == (len(c.strays) > 0) {
 					t.Errorf("the next check is because of %v", c.strays)
@@ -48,10 +51,10 @@ func TestStrayDuringACheck(t *testing.T) {
 func TestMissesAreCheckedWithoutProbes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := &listener{probing: probing{counts: &counters{}}}
+		l := &listener{probing: probing{policy: probePolicy{misses: 2}, counts: &counters{}}}
 		start := time.Now()
 		for range 3 {
-			c := running(probePolicy{misses: 2})
+			c := checking(l)
 			if err := c.finish(t.Context(), l, nil, checkup{err: errors.New("the broker did not answer")}); err != nil {
 				t.Fatal(err)
 			}

@@ -33,6 +33,7 @@ type session struct {
 
 	besides chan func()   // see beside
 	slots   chan struct{} // one taken for each of them that runs
+	checked
 
 	gone chan struct{} // closed when the connection has ended
 	why  error         // written before gone is closed
@@ -40,6 +41,12 @@ type session struct {
 	limit    atomic.Int64 // the most bytes of a body that the broker takes
 	declared declarations // by this session, for publishing
 	running  sync.WaitGroup
+}
+
+// checked is how a session is checked, and its listeners.
+type checked struct {
+	rota  rota
+	awake atomic.Pointer[amqp.Channel] // a channel that may be asked for signs of life; nil = none may be. The broker puts others to sleep
 }
 
 // discard ends a session that nobody has used.
@@ -57,6 +64,7 @@ type link struct {
 	inside   []func(*session) // what runs in each session, in goroutines of the session
 	sibling  *link            // the same process's other one, most likely at the same broker
 	checks   chan struct{}    // holds one; see check
+	joins    chan struct{}    // holds one; see join
 	turns    chan struct{}    // one taken for each listener that is leaving; see inTurn
 	hosts    hosts
 	cancel   context.CancelFunc
@@ -80,7 +88,7 @@ type condition struct {
 
 func newLink(s *settings, role string, log *slog.Logger) *link {
 	return &link{
-		settings: s, role: role, log: log, hosts: newHosts(s.endpoints, s.backoff), checks: make(chan struct{}, 1), done: make(chan struct{}),
+		settings: s, role: role, log: log, hosts: newHosts(s.endpoints, s.backoff), checks: make(chan struct{}, 1), joins: make(chan struct{}, 1), done: make(chan struct{}),
 		turns:     make(chan struct{}, leavingAtOnce),
 		condition: condition{since: time.Now(), changed: make(chan struct{})},
 	}
@@ -114,7 +122,8 @@ func (l *link) connect(ctx context.Context, e endpoint) (*session, error) {
 		jobs:    make(chan job),
 		asks:    make(chan struct{}, 1),
 		besides: make(chan func()), slots: make(chan struct{}, maxBeside),
-		gone: make(chan struct{}),
+		checked: checked{rota: newRota()},
+		gone:    make(chan struct{}),
 	}
 	s.limit.Store(l.settings.bodyLimit(conn.Properties))
 	return s, nil

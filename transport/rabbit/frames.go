@@ -29,11 +29,15 @@ const (
 
 // Methods, each with its class.
 const (
+	classQueue = 50
 	classBasic = 60
 
 	channelOpen    = 20<<16 | 10
 	channelClose   = 20<<16 | 40
 	channelCloseOk = 20<<16 | 41
+	queueDeclare   = classQueue<<16 | 10
+	queueDeclareOk = classQueue<<16 | 11
+	queueBind      = classQueue<<16 | 20
 	basicConsume   = classBasic<<16 | 20
 	basicConsumeOk = classBasic<<16 | 21
 	basicPublish   = classBasic<<16 | 40
@@ -139,7 +143,7 @@ func appendProperties(dst []byte, p *publication) []byte {
 	if p.expires > 0 {
 		flags |= hasExpiration
 	}
-	if p.probe != "" {
+	if p.probe != nil {
 		flags |= hasMessageID | hasType
 	}
 	dst = binary.BigEndian.AppendUint16(dst, flags)
@@ -150,8 +154,8 @@ func appendProperties(dst []byte, p *publication) []byte {
 	if p.expires > 0 {
 		dst = appendExpiration(dst, p.expires)
 	}
-	if p.probe != "" {
-		dst = appendShort(dst, p.probe)
+	if p.probe != nil {
+		dst = appendShort(dst, p.probe.id)
 		dst = appendShort(dst, probeType)
 	}
 	return dst
@@ -175,6 +179,9 @@ func appendHeaders(dst []byte, p *publication) []byte {
 	for key, text := range p.headers {
 		dst = appendText(dst, key, text)
 	}
+	if p.probe != nil && len(p.probe.besides) > 0 {
+		dst = appendBesides(dst, p.probe.besides)
+	}
 	binary.BigEndian.PutUint32(dst[start-4:], uint32(len(dst)-start))
 	return dst
 }
@@ -184,6 +191,40 @@ func appendText(dst []byte, key, text string) []byte {
 	dst = append(appendShort(dst, key), 'S')
 	dst = binary.BigEndian.AppendUint32(dst, uint32(len(text)))
 	return append(dst, text...)
+}
+
+// appendBesides appends the header by which RabbitMQ routes a message by more keys than its own. It takes it out again.
+func appendBesides(dst []byte, keys []string) []byte {
+	dst = append(appendShort(dst, "BCC"), 'A', 0, 0, 0, 0)
+	start := len(dst)
+	for _, key := range keys {
+		dst = binary.BigEndian.AppendUint32(append(dst, 'S'), uint32(len(key)))
+		dst = append(dst, key...)
+	}
+	binary.BigEndian.PutUint32(dst[start-4:], uint32(len(dst)-start))
+	return dst
+}
+
+// appendBind appends a queue.bind that is not answered.
+func appendBind(dst []byte, channel uint16, queue, exchange, key string) []byte {
+	dst, start := openFrame(dst, frameMethod, channel)
+	dst = binary.BigEndian.AppendUint32(dst, queueBind)
+	dst = append(dst, 0, 0)
+	dst = appendShort(dst, queue)
+	dst = appendShort(dst, exchange)
+	dst = appendShort(dst, key)
+	dst = append(dst, 1, 0, 0, 0, 0) // no-wait, and no arguments
+	return closeFrame(dst, start)
+}
+
+// appendLook appends a passive queue.declare, which says of a queue that it is there, and how many consumers it has.
+func appendLook(dst []byte, channel uint16, queue string) []byte {
+	dst, start := openFrame(dst, frameMethod, channel)
+	dst = binary.BigEndian.AppendUint32(dst, queueDeclare)
+	dst = append(dst, 0, 0)
+	dst = appendShort(dst, queue)
+	dst = append(dst, 1, 0, 0, 0, 0) // passive, and no arguments
+	return closeFrame(dst, start)
 }
 
 // appendAck appends a basic.ack.

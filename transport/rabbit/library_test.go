@@ -167,7 +167,7 @@ func TestLibraryDropsWhatComesAfterClose(t *testing.T) {
 // FuzzProperties has a message delivered with any properties: what we take the library takes, and reads the same.
 func FuzzProperties(f *testing.F) {
 	f.Add(appendProperties(nil, &publication{}))
-	f.Add(appendProperties(nil, &publication{expires: time.Minute, probe: "id", compression: "gzip"}))
+	f.Add(appendProperties(nil, &publication{expires: time.Minute, probe: &posting{id: "id", besides: []string{"q"}}, compression: "gzip"}))
 	f.Add(appendProperties(nil, &publication{headers: map[string]string{"a": "1", "b": ""}, compression: "gzip"}))
 	f.Add([]byte("\xff\xfc\x01t\x01e\x00\x00\x00\x00\x02\x01\x01c\x01r\x01x\x01m\x00\x00\x00\x00\x00\x00\x00\x01\x01t\x01u\x01a\x01k"))
 	table := func(fields string) []byte {

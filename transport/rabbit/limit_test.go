@@ -104,7 +104,7 @@ func TestBrokerWithoutFrameLimit(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.limit.Store(1)
-	if err := bus.probe(ctx, "q", "id"); !errors.Is(err, transport.ErrRejected) {
-		t.Errorf("probe beyond the limit: %v", err)
+	if err := bus.Send(ctx, at, &transport.Message{Method: "m"}); !errors.Is(err, transport.ErrRejected) {
+		t.Errorf("a request beyond the limit: %v", err)
 	}
 }

@@ -88,7 +88,7 @@ func (t *Transport) Listen(ctx context.Context, from transport.Address, o transp
 		strays:   make(chan int, 1), changed: make(chan struct{}),
 	}
 	l.fresh = l.changed
-	l.probing = probing{policy: t.settings.probes, send: t.probe, counts: &t.counters}
+	l.probing = probing{policy: t.settings.probes, post: t.post, counts: &t.counters}
 	if t.settings.prefetch > 0 {
 		l.prefetch = t.settings.prefetch
 	}

@@ -16,6 +16,7 @@ import (
 // a process that was itself suspended does not blame its broker.
 const (
 	beat      = 250 * time.Millisecond
+	joinAfter = 4  // beats without a byte read: ask the broker something when the sibling does, which wakes it once for both
 	askAfter  = 8  // beats without a byte read: ask the broker something
 	doubtFrom = 12 // none still: look for another connection, and give the session up a beat after there is one
 )
@@ -56,6 +57,11 @@ func (l *link) watch(ctx context.Context, s *session) (next *search, why error) 
 				heard, quiet = s.sock.reads.Load(), askAfter
 				s.ask()
 			}
+		case <-l.joins:
+			if !blocked && quiet >= joinAfter && quiet < askAfter {
+				heard, quiet = s.sock.reads.Load(), askAfter
+				s.ask()
+			}
 		case <-pulse.C:
 			if blocked {
 				s.sock.bear(true)
@@ -73,6 +79,7 @@ func (l *link) watch(ctx context.Context, s *session) (next *search, why error) 
 			switch {
 			case quiet == askAfter:
 				s.ask()
+				l.sibling.join()
 			case quiet == doubtFrom:
 				l.log.Info("the broker does not answer, looking for another connection", "connection", l.role, "broker", s.addr)
 				l.update(func() { l.silent = time.Now().Add(-doubtFrom * beat) })
@@ -108,6 +115,14 @@ func (l *link) check() {
 	}
 }
 
+// join has the link ask its broker for a sign of life if it would do so soon.
+func (l *link) join() {
+	select {
+	case l.joins <- struct{}{}:
+	default:
+	}
+}
+
 // ask has the broker asked something. That it answers is seen by the bytes that come.
 func (s *session) ask() {
 	select {
@@ -116,21 +131,25 @@ func (s *session) ask() {
 	}
 }
 
-// answer asks on a channel of its own, where no declaration that takes long is in the way.
+// answer asks: with channel.flow, which changes nothing and is what costs the broker least, on the session's channel that is awake. Where
+// there is none, because a question that takes long is in the way, it asks on one of its own.
 func (s *session) answer() {
-	var ch *amqp.Channel
+	var own *amqp.Channel
 	for {
 		select {
 		case <-s.asks:
 		case <-s.gone:
 			return
 		}
-		var err error
+		ch, err := s.awake.Load(), error(nil)
 		if ch == nil || ch.IsClosed() {
-			ch, _, err = s.sock.channel(s.conn)
+			if own == nil || own.IsClosed() {
+				own, _, err = s.sock.channel(s.conn)
+			}
+			ch = own
 		}
 		if err == nil {
-			_ = ch.Qos(1, 0, false) // an error is an answer, too
+			_ = ch.Flow(true) // an error is an answer, too
 		}
 	}
 }

@@ -230,3 +230,31 @@ func TestListenerThatCannotSubscribeIsNotReady(t *testing.T) {
 		t.Errorf("closed: %v", err)
 	}
 }
+
+// A queue whose process does not answer keeps the listeners of its connection from being visited. They find out by themselves, and say so;
+// when it answers again all is well without anything made anew.
+func TestQueueThatDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	node := brokertest.Rabbit(t)
+	vhost := node.NewVhost(t)
+	s := newStation(t, node.URLVhost(vhost)+"?probe_interval=0.5&probe_misses=1")
+	process := func(do string) {
+		node.Eval(t, `{ok, Q} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"`+vhost+`">>, queue, <<"stock.one">>)), ok = sys:`+do+`(amqqueue:get_pid(Q)).`)
+	}
+	process("suspend")
+	ready := s.server.(transport.Readier).Ready
+	var deaf error
+	brokertest.Await(t, "not to be ready", func() bool {
+		deaf = ready()
+		return deaf != nil
+	})
+	if !strings.Contains(deaf.Error(), "the broker did not answer") {
+		t.Errorf("%v; want that the broker did not answer", deaf)
+	}
+	process("resume")
+	brokertest.Await(t, "to be ready again", func() bool { return ready() == nil })
+	s.hears(t, openURL(t, node.URLVhost(vhost), rabbit.Config{}))
+	if s.log.count("listener rebuilt") > 0 {
+		t.Errorf("something was made anew:\n%s", s.log.String())
+	}
+}

@@ -22,6 +22,7 @@ type publisher struct {
 	link     *link
 	name     string // for logs
 	confirm  bool
+	awake    bool                       // signs of life are asked for on its channel, which so is not asleep when there is something to be sent
 	settle   func(*outlet)              // runs with each channel; nil = nothing does
 	returned func(*outlet, amqp.Return) // must not block: the connection's reader waits for it
 	log      *slog.Logger
@@ -59,6 +60,9 @@ func (p *publisher) run(s *session) {
 		o, err := p.open(s)
 		if err == nil {
 			p.link.update(func() { p.cur = o })
+			if p.awake {
+				s.awake.Store(o.ch.Channel)
+			}
 			if p.settle != nil {
 				s.running.Go(func() { p.settle(o) })
 			}
@@ -66,6 +70,9 @@ func (p *publisher) run(s *session) {
 			if o.why != nil && o.why.Code == amqp.NotFound {
 				// An exchange was deleted, as an auto-delete one is with its last queue. All who send declare theirs again.
 				s.declared.clear()
+			}
+			if p.awake {
+				s.awake.Store(nil)
 			}
 			p.link.update(func() { p.cur = nil })
 			close(o.gone)
@@ -121,7 +128,7 @@ type publication struct {
 	mandatory   bool
 	queue       *queue        // to be declared with the exchange; nil = none
 	expires     time.Duration // 0 = never
-	probe       string        // the id of a probe; "" for all else
+	probe       *posting      // what it is; nil for all else
 	body        []byte
 	buf         *[]byte            // body's, from bodies; nil when it belongs to somebody else
 	compression string             // of body; "" = none

@@ -26,7 +26,8 @@
 //	compress.go bodies that are compressed
 //	answers.go  replies on their way; replies.go sends them again where that broke, or their queue is missing
 //	listen.go   Listen and Next; acks.go settles in batches
-//	subscribe.go a listener keeps subscribed; restore.go: what was missing for that; probe.go: does it hear?
+//	subscribe.go a listener keeps subscribed; restore.go: what was missing for that
+//	checks.go   does it hear? probe.go: a message to itself; rota.go: many are asked about together; health.go: since when not
 //	notify.go   notifications, and the queues that wait for listeners
 //	inspect.go  what the broker knows about an address
 //	tool.go     a plain connection for tools
@@ -37,7 +38,8 @@
 // asks for signs of life; while no broker answers, the search for another and one for each attempt it is making.
 // The sending one has one more for each of its three publishing channels (requests, fanouts, replies), one that
 // asks whether the broker has the replies, one for those that have to be sent again, and up to 16 that try refused messages
-// on channels of their own. Per listener: its own, and one while it checks itself.
+// on channels of their own; the listening one has one more, which visits listeners. Per listener: its own, and one while it
+// looks for what is missing.
 // All of them end with Close, which waits for ours. No loop waits for another loop: what the connection's reader hears of
 // confirms, returned messages and deliveries it hands on without waiting.
 //
@@ -45,7 +47,7 @@
 //
 // Whatever ends a connection, a channel or a consumer has its listeners rebuilt: exchanges, queues, bindings, consumers.
 // What nobody tells of, a check finds out: every probe_interval, and at once when a request came straight to the queue
-// because its sender found no way through the exchange. See docs/adr/0016.
+// because its sender found no way through the exchange. See docs/adr/0016 and 0035.
 //
 // # What happens to a message when something breaks
 //
@@ -121,7 +123,7 @@ func Open(ctx context.Context, c Config) (*Transport, error) {
 	t.replies = newReplies(s.replies.patience, log)
 	t.replies.resend = func(ctx context.Context, p *publication) error { return t.publish(ctx, t.requests, p) }
 	t.replies.counters = &t.counters
-	t.requests = &publisher{link: t.out, name: "requests", confirm: true, returned: returned, log: log}
+	t.requests = &publisher{link: t.out, name: "requests", confirm: true, awake: true, returned: returned, log: log}
 	t.fanouts = &publisher{link: t.out, name: "fanouts", confirm: true, returned: returned, log: log}
 	t.replies.send = func(ctx context.Context, r *reply) error {
 		t.counters.resent.Add(1)
@@ -131,6 +133,7 @@ func Open(ctx context.Context, c Config) (*Transport, error) {
 	t.replies.left = t.sending.leave
 	t.answers = &publisher{link: t.out, name: "replies", settle: t.settle, returned: t.replies.returned, log: log}
 	t.out.inside = []func(*session){t.requests.run, t.fanouts.run, t.answers.run}
+	t.in.inside = []func(*session){t.visits}
 	if err := t.out.open(ctx); err != nil {
 		return nil, wrap(err, "rabbit")
 	}

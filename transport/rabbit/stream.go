@@ -1,8 +1,6 @@
 package rabbit
 
 import (
-	"context"
-	"errors"
 	"sync/atomic"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -57,22 +55,6 @@ func (l *listener) streamed(d *amqp.Delivery) (again bool) {
 	}
 	l.position.next.Store(at + 1)
 	return l.position.again.CompareAndSwap(at+1, 0)
-}
-
-// follow finds out whether a stream goes on from where the listener was, and has it begin again if not.
-func (l *listener) follow(ctx context.Context, sub *subscription) checkup {
-	before := l.pace(sub)
-	if !l.position.awaits.Load() {
-		return checkup{well: true}
-	}
-	sleep(ctx, probeWait-probeSettle)
-	middle := l.pace(sub)
-	sleep(ctx, probeSettle)
-	if ctx.Err() != nil || !l.position.awaits.Load() || !l.pace(sub).vain(before, middle) {
-		return checkup{}
-	}
-	l.position.next.Store(0)
-	return checkup{err: errors.New("the stream has been made anew, with less in it than was heard"), deaf: true}
 }
 
 // rewound notes that a stream was made anew, with offsets that start again (RMQ-TOPO-18).

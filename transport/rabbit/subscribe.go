@@ -232,16 +232,17 @@ var errCancelled = errors.New("the broker ended the consumer: the queue was dele
 // watch returns why the subscription has to be made anew, or nil when the listener is to stop. What the loss of a
 // queue takes is rebuilt on the same channel, which leaves what came from the other queues untouched.
 func (l *listener) watch(ctx context.Context, sub *subscription) error {
-	c := l.newChecks()
+	c := l.newChecks(sub)
 	defer c.end()
 	leave := l.asked
 	for {
+		var err error
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-leave:
 			leave = nil
-			c.abort()
+			c.abort(l, sub)
 			l.leave(ctx, sub)
 		case err, ok := <-sub.closes:
 			if !ok || err == nil {
@@ -257,7 +258,7 @@ func (l *listener) watch(ctx context.Context, sub *subscription) error {
 			if !ours {
 				continue // a check was faster
 			}
-			c.abort()
+			c.abort(l, sub)
 			l.rewound(l.queues[i])
 			lost := time.Now()
 			made, err := l.declare(ctx, sub.session, true)
@@ -268,16 +269,25 @@ func (l *listener) watch(ctx context.Context, sub *subscription) error {
 				sub.leave()
 				return err
 			}
+			if l.queues[i].own {
+				sub.probe = nil // it may have been in the queue that was deleted
+			}
 			l.tell(ctx, slog.LevelWarn, sub, made, 1, errCancelled, time.Since(lost))
 		case i := <-l.strays:
-			c.doubt(i)
-		case <-c.timer.C:
-			c.begin(ctx, l, sub)
+			c.doubt(l, sub, i)
+		case v := <-c.paid:
+			err = c.visited(ctx, l, sub, v)
 		case found := <-c.running:
-			if err := c.finish(ctx, l, sub, found); err != nil {
-				sub.leave()
-				return err
-			}
+			err = c.looked(ctx, l, sub, found)
+		case <-c.back:
+			sub.probe = nil
+			err = c.finish(ctx, l, sub, checkup{well: true})
+		case <-c.timer.C:
+			err = c.tick(ctx, l, sub)
+		}
+		if err != nil {
+			sub.leave()
+			return err
 		}
 	}
 }
