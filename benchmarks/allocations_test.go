@@ -29,9 +29,9 @@ type allocations struct {
 // room. Of the embedded bus its server counts as well. The race detector allocates by itself; with it this file is not built.
 func TestAllocations(t *testing.T) {
 	for _, bus := range append(allocationsOfZMQ(),
-		allocations{"memory", 20, 10, func(*testing.T) string { return "memory://allocations/" }},
+		allocations{"memory", 17, 10, func(*testing.T) string { return "memory://allocations/" }},
 		allocations{"embedded", 44, 92, embeddedURL},
-		allocations{"nats", 32, 37, func(t *testing.T) string { t.Helper(); return brokertest.NewNATS(t, brokertest.NATSOptions{}).URL() }},
+		allocations{"nats", 30, 37, func(t *testing.T) string { t.Helper(); return brokertest.NewNATS(t, brokertest.NATSOptions{}).URL() }},
 		allocations{"rabbit", 39, 23, func(t *testing.T) string { t.Helper(); return brokertest.RabbitAMQP1(t).URL() }},
 		allocations{"amqp1", 33, 15, func(t *testing.T) string { t.Helper(); return brokertest.RabbitAMQP1(t).AMQP1URL() }},
 	) {
