@@ -166,6 +166,7 @@ func (l *listener) Next(ctx context.Context) (*transport.Delivery, error) {
 		default:
 		}
 		if err := ctx.Err(); err != nil {
+			l.inbox.pass()
 			return nil, err
 		}
 		if a, ok := l.inbox.pop(); ok {
@@ -257,6 +258,15 @@ func (b *inbox) nudge() {
 	select {
 	case b.wake <- struct{}{}:
 	default:
+	}
+}
+
+// pass has another woken for what is there, as who does not take it may have been.
+func (b *inbox) pass() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.queue.Len() > 0 {
+		b.nudge()
 	}
 }
 
