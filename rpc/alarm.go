@@ -16,8 +16,12 @@ type alarm struct {
 
 func newAlarm() *alarm { return &alarm{rings: make(chan struct{}, 1), base: time.Now()} }
 
+// farthest is what a time far away counts as, so that sums of times fit into a Duration.
+const farthest = 100 * 365 * 24 * time.Hour
+
 // set has it ring when d has passed since a moment that is about now, and perhaps before.
 func (a *alarm) set(now time.Time, d time.Duration) {
+	d = min(d, farthest)
 	at := max(int64(now.Sub(a.base)+d), 1)
 	if before := a.at.Load(); before != 0 && before <= at {
 		return

@@ -100,3 +100,25 @@ func TestDeadlinesOfOneCallAfterTheOther(t *testing.T) {
 		}
 	})
 }
+
+// A call that may take for ever leaves those after it their deadlines.
+func TestDeadlineAfterOneThatIsFarAway(t *testing.T) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
+		c.serve(rpc.ServerConfig{}, sleep.Handle(handleSleep))
+		client := c.newClient(rpc.ClientConfig{Timeout: 5 * time.Second})
+		far, cancel := context.WithDeadline(t.Context(), time.Date(3000, 1, 1, 0, 0, 0, 0, time.UTC))
+		defer cancel()
+		for range 2 {
+			if _, err := sleep.Call(far, client, sleepArgs{4}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		began := time.Now()
+		_, err := sleep.Call(t.Context(), client, sleepArgs{60})
+		var timeout *rpc.TimeoutError
+		if took := time.Since(began); !errors.As(err, &timeout) || took != 5*time.Second {
+			t.Errorf("after %v: %v, want a timeout after 5s", took, err)
+		}
+	})
+}

@@ -37,7 +37,7 @@ func (s *Server) serve(base context.Context, d *transport.Delivery, answer *tran
 	ctx.Context = base
 	ctx.carried = carried{request: r, context: RequestContext{raw: m.Context, arrived: true, monitor: m.Monitor}}
 	if m.Expires > 0 {
-		ctx.deadline = r.Received.Add(m.Expires + afterCaller)
+		ctx.deadline = r.Received.Add(m.Expires).Add(afterCaller) // their sum may be more than a Duration holds
 	}
 	s.track(ctx)
 	quiet := s.heartbeats(base, m)
