@@ -12,21 +12,26 @@ import (
 // waits on when it has rung too early.
 type alarm struct {
 	rings chan outcome // has room for one outcome besides
+	base  time.Time
 	timer *time.Timer
-	at    atomic.Int64 // when it rings, in nanoseconds of Unix time; 0 = it is not going to
+	at    atomic.Int64 // when it rings, since base, whatever clocks are set to; 0 = it is not going to
 	rung  atomic.Bool  // it has, and nobody has heard it
 }
 
-func newAlarm() *alarm { return &alarm{rings: make(chan outcome, 2)} }
+func newAlarm() *alarm { return &alarm{rings: make(chan outcome, 2), base: time.Now()} }
+
+// farthest is what a time far away counts as, so that sums of times fit into a Duration.
+const farthest = 100 * 365 * 24 * time.Hour
 
 // set has it ring at t, and perhaps before.
 func (a *alarm) set(t time.Time) {
-	at := t.UnixNano()
+	d := min(time.Until(t), farthest)
+	at := max(int64(time.Since(a.base)+d), 1)
 	if before := a.at.Load(); before != 0 && before <= at {
 		return
 	}
 	a.at.Store(at)
-	if d := time.Until(t); a.timer == nil {
+	if a.timer == nil {
 		a.timer = time.AfterFunc(d, a.ring)
 	} else {
 		a.timer.Reset(d)
