@@ -19,7 +19,7 @@ func newAlarm() *alarm { return &alarm{rings: make(chan struct{}, 1), base: time
 // farthest is what a time far away counts as, so that sums of times fit into a Duration.
 const farthest = 100 * 365 * 24 * time.Hour
 
-// set has it ring when d has passed since a moment that is about now, and perhaps before.
+// set has it ring when d has passed since a moment that may be long ago, and perhaps before.
 func (a *alarm) set(now time.Time, d time.Duration) {
 	d = min(d, farthest)
 	at := max(int64(now.Sub(a.base)+d), 1)
@@ -27,6 +27,7 @@ func (a *alarm) set(now time.Time, d time.Duration) {
 		return
 	}
 	a.at.Store(at)
+	d -= time.Since(now) // the clock is read here alone, which is seldom
 	if a.timer == nil {
 		a.timer = time.AfterFunc(d, a.ring)
 	} else {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/goslo/goslo/rpc"
+	"github.com/goslo/goslo/transport"
 )
 
 // What an interceptor or a handler leaves behind on its context ends with the call, in one way and for a reason.
@@ -121,4 +122,29 @@ func TestDeadlineAfterOneThatIsFarAway(t *testing.T) {
 			t.Errorf("after %v: %v, want a timeout after 5s", took, err)
 		}
 	})
+}
+
+// A request that the bus takes late leaves its call's deadline where it was.
+func TestDeadlineAfterASlowSend(t *testing.T) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
+		c.serve(rpc.ServerConfig{}, sleep.Handle(handleSleep))
+		client := rpc.NewClient(lateBus{closingBus(c)}, rpc.ClientConfig{Timeout: 5 * time.Second})
+		began := time.Now()
+		_, err := sleep.Call(t.Context(), client, sleepArgs{60})
+		var timeout *rpc.TimeoutError
+		if took := time.Since(began); !errors.As(err, &timeout) || took != 5*time.Second {
+			t.Errorf("after %v: %v, want a timeout after 5s", took, err)
+		}
+		if err := client.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+type lateBus struct{ transport.Transport }
+
+func (b lateBus) Send(ctx context.Context, to transport.Address, m *transport.Message) error {
+	<-time.After(4 * time.Second)
+	return b.Transport.Send(ctx, to, m)
 }
