@@ -25,7 +25,8 @@ type ClientConfig struct {
 	Pin string
 	// Interceptors wrap every call and cast, the first outermost.
 	Interceptors []Interceptor
-	// Late is told of each answer to a call that had ended before, one at a time; the answers to other calls wait until it returns. Default: nil.
+	// Late is told of each answer to a call that had ended before, one at a time. The answers to other calls may wait until it returns: those of the buses
+	// that do not push replies ([transport.Pusher]) do. Close waits for it. Default: nil.
 	Late func(LateReply)
 	// Logger gets what no caller sees, such as late replies. Default: nothing is logged.
 	Logger *slog.Logger
