@@ -30,8 +30,8 @@ type allocations struct {
 func TestAllocations(t *testing.T) {
 	for _, bus := range append(allocationsOfZMQ(),
 		allocations{"memory", 17, 10, func(*testing.T) string { return "memory://allocations/" }},
-		allocations{"embedded", 44, 92, embeddedURL},
-		allocations{"nats", 30, 37, func(t *testing.T) string { t.Helper(); return brokertest.NewNATS(t, brokertest.NATSOptions{}).URL() }},
+		allocations{"embedded", 41, 75, embeddedURL},
+		allocations{"nats", 30, 20, func(t *testing.T) string { t.Helper(); return brokertest.NewNATS(t, brokertest.NATSOptions{}).URL() }},
 		allocations{"rabbit", 39, 23, func(t *testing.T) string { t.Helper(); return brokertest.RabbitAMQP1(t).URL() }},
 		allocations{"amqp1", 33, 15, func(t *testing.T) string { t.Helper(); return brokertest.RabbitAMQP1(t).AMQP1URL() }},
 	) {

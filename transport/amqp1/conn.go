@@ -11,6 +11,7 @@ import (
 
 	"github.com/Azure/go-amqp"
 
+	"github.com/goslo/goslo/internal/ending"
 	"github.com/goslo/goslo/transport"
 )
 
@@ -253,7 +254,7 @@ func (c *Conn) await(ctx context.Context) (*connection, error) {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return nil, c.state(cause(ctx))
+			return nil, c.state(ending.Cause(ctx))
 		}
 	}
 }
@@ -291,7 +292,7 @@ func (c *Conn) Close(ctx context.Context) error {
 	select {
 	case <-drained:
 	case <-ctx.Done():
-		err = fmt.Errorf("amqp1: close: messages are still being sent: %w", cause(ctx))
+		err = fmt.Errorf("amqp1: close: messages are still being sent: %w", ending.Cause(ctx))
 	}
 	c.mu.Lock()
 	all, n := c.listeners, c.live

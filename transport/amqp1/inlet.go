@@ -3,6 +3,8 @@ package amqp1
 import (
 	"context"
 	"fmt"
+
+	"github.com/goslo/goslo/internal/ending"
 )
 
 // An inlet is the receiving end of a link. Guarded by mux.mu.
@@ -72,7 +74,7 @@ func (i *inlet) drain(ctx context.Context) error {
 	case <-i.gone:
 		return nil
 	case <-ctx.Done():
-		return cause(ctx)
+		return ending.Cause(ctx)
 	}
 }
 

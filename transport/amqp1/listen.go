@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/goslo/goslo/internal/ending"
 	"github.com/goslo/goslo/internal/fifo"
 	"github.com/goslo/goslo/transport"
 	"github.com/goslo/goslo/wire"
@@ -116,7 +117,7 @@ func (c *Conn) listen(ctx context.Context, from transport.Address, o transport.L
 		select {
 		case err = <-first:
 		case <-ctx.Done():
-			err = c.state(cause(ctx))
+			err = c.state(ending.Cause(ctx))
 		}
 		if err != nil {
 			l.end()

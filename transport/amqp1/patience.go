@@ -69,11 +69,3 @@ func (p *patience) Value(key any) any {
 	}
 	return p.Context.Value(key)
 }
-
-// cause is why ctx has ended. context.Cause does not know of an end that a context other than its own has by itself.
-func cause(ctx context.Context) error {
-	if err := context.Cause(ctx); err != nil {
-		return err
-	}
-	return ctx.Err()
-}

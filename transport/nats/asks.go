@@ -5,6 +5,9 @@ import (
 	"context"
 	"strconv"
 	"sync"
+	"time"
+
+	"github.com/goslo/goslo/internal/ending"
 )
 
 // asks pairs what we ask of servers and of other clients with what they answer. One subscription serves all.
@@ -16,6 +19,23 @@ type asks struct {
 	last    uint64
 	looped  loop
 	waiting map[uint64]chan<- message
+	spare   []*asker
+}
+
+// An asker waits for one answer; those who ask use it one after the other.
+type asker struct {
+	answer chan message // holds one
+	timer  *time.Timer  // stopped; for contexts that leave their deadline to it
+}
+
+// after returns a channel that tells when d has passed.
+func (k *asker) after(d time.Duration) <-chan time.Time {
+	if k.timer == nil {
+		k.timer = time.NewTimer(d)
+	} else {
+		k.timer.Reset(d)
+	}
+	return k.timer.C
 }
 
 func (a *asks) start(c *Conn) {
@@ -65,18 +85,55 @@ func (a *asks) subject(id uint64) []byte {
 
 // ask sends a message and waits for one answer. The error is ctx's, that of Conn.hand, or errLinkLost.
 func (a *asks) ask(ctx context.Context, l *link, subject []byte, h header, body []byte) (message, error) {
-	ch := make(chan message, 1)
-	reply, id := a.open(ch)
-	defer a.done(id)
+	k := a.asker()
+	reply, id := a.open(k.answer)
+	defer a.release(id, k)
 	if err := a.conn.hand(subject, reply, h, body); err != nil {
 		return message{}, err
 	}
-	select {
-	case answer := <-ch:
-		return answer, nil
-	case <-l.lost:
-		return message{}, errLinkLost
-	case <-ctx.Done():
-		return message{}, context.Cause(ctx)
+	ended, timed := ending.Of(ctx)
+	var due <-chan time.Time
+	if deadline, ok := ctx.Deadline(); ok && timed {
+		due = k.after(time.Until(deadline))
+		defer k.timer.Stop()
 	}
+	for {
+		select {
+		case answer := <-k.answer:
+			return answer, nil
+		case <-l.lost:
+			return message{}, errLinkLost
+		case <-ended:
+			return message{}, ending.Cause(ctx)
+		case <-due:
+			if err := ctx.Err(); err != nil {
+				return message{}, err
+			}
+			due = nil // the deadline is its parent's, which tells in a moment
+		}
+	}
+}
+
+// asker returns an unused one.
+func (a *asks) asker() *asker {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if last := len(a.spare) - 1; last >= 0 {
+		k := a.spare[last]
+		a.spare = a.spare[:last]
+		return k
+	}
+	return &asker{answer: make(chan message, 1)}
+}
+
+// release ends a question, and keeps its asker.
+func (a *asks) release(id uint64, k *asker) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.waiting, id)
+	select {
+	case <-k.answer: // at the last moment
+	default:
+	}
+	a.spare = append(a.spare, k)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
 
+	"github.com/goslo/goslo/internal/ending"
 	"github.com/goslo/goslo/transport"
 )
 
@@ -37,6 +38,9 @@ var (
 	_ transport.Namer       = (*Conn)(nil)
 	_ transport.Redeliverer = (*Conn)(nil)
 	_ transport.Meter       = (*Conn)(nil)
+
+	_ transport.Sharer = (*topicListener)(nil)
+	_ transport.Pusher = (*replyListener)(nil)
 )
 
 // A Conn is a connection to a NATS cluster. It implements [transport.Transport], [transport.Inspector]
@@ -309,7 +313,7 @@ func (c *Conn) await(ctx context.Context) (*link, error) {
 			case <-c.closed:
 				return nil, transport.ErrClosed
 			case <-ctx.Done():
-				return nil, fmt.Errorf("%w: %s takes no bytes: %w", transport.ErrNotSent, c.socket.Load().RemoteAddr(), context.Cause(ctx))
+				return nil, fmt.Errorf("%w: %s takes no bytes: %w", transport.ErrNotSent, c.socket.Load().RemoteAddr(), ending.Cause(ctx))
 			}
 			continue
 		}
@@ -324,7 +328,7 @@ func (c *Conn) await(ctx context.Context) (*link, error) {
 		case <-c.closed:
 			return nil, transport.ErrClosed
 		case <-ctx.Done():
-			return nil, fmt.Errorf("%w: connect to %s: %w: %w", transport.ErrNotSent, strings.Join(c.cfg.Servers, ", "), c.outage(), context.Cause(ctx))
+			return nil, fmt.Errorf("%w: connect to %s: %w: %w", transport.ErrNotSent, strings.Join(c.cfg.Servers, ", "), c.outage(), ending.Cause(ctx))
 		}
 	}
 }

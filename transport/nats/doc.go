@@ -54,7 +54,8 @@
 //
 // Per connection: those of nats.go, one for its callbacks, one that writes to the socket, and one keeper, which
 // rebuilds queues after the connection came back, renews the claim on unsettled casts, and re-opens pulls. Listeners have none:
-// what comes in for them is put into their backlogs, without blocking, by the goroutine in which nats.go reads.
+// what comes in for them is put into their backlogs, without blocking, by the goroutine in which nats.go reads; replies are handed to their callers
+// there.
 // [Conn.Close] waits for all of them.
 //
 // nats.go connects, says who we are, keeps the connection alive, and asks JetStream to make streams and consumers. Messages pass it by: package

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/goslo/goslo/internal/fifo"
+	"github.com/goslo/goslo/internal/line"
 	"github.com/goslo/goslo/transport"
 	"github.com/goslo/goslo/wire"
 )
@@ -34,14 +35,13 @@ type topicListener struct {
 	temporary bool          // the pool goes with the listener
 	done      chan struct{} // closed once
 	once      sync.Once
-	wake      chan struct{}
 	inbox     string // where pulled casts and word of them come to, with a token for the queue
 
 	mu        sync.Mutex
 	backlog   fifo.Queue[arrival]
-	bytes     int // of calls and fanout messages in backlog
-	unsettled int // returned by Next
-	waiting   bool
+	bytes     int       // of calls and fanout messages in backlog
+	unsettled int       // returned by Next
+	line      line.Line // calls of Next that wait
 	dropped   int
 	queues    []castQueue          // made once
 	held      map[string]time.Time // acknowledgement subjects of casts in backlog or unsettled, and when they were claimed last
@@ -109,7 +109,6 @@ func (c *Conn) listen(ctx context.Context, from transport.Address, o transport.L
 		temporary: o.Temporary,
 
 		done:  make(chan struct{}),
-		wake:  make(chan struct{}, 1),
 		inbox: c.prefix + replyToken + "." + newToken() + ".",
 		held:  map[string]time.Time{},
 	}
@@ -202,18 +201,13 @@ func (l *topicListener) push(a arrival) {
 	l.signal()
 }
 
-// signal wakes Next when it waits, and unlocks.
+// signal wakes a Next that waits, if there is something for it, and unlocks.
 func (l *topicListener) signal() {
-	wake := l.waiting
-	l.waiting = false
-	l.mu.Unlock()
-	if wake {
-		select {
-		case l.wake <- struct{}{}:
-		default:
-		}
-	}
+	l.line.Wake(&l.mu, l.unsettled < l.prefetch && l.backlog.Len() > 0)
 }
+
+// SharesNext implements [transport.Sharer].
+func (l *topicListener) SharesNext() {}
 
 // Next implements [transport.Listener].
 func (l *topicListener) Next(ctx context.Context) (*transport.Delivery, error) {
@@ -229,34 +223,27 @@ func (l *topicListener) Next(ctx context.Context) (*transport.Delivery, error) {
 }
 
 // take returns the next arrival and counts it as unsettled.
-func (l *topicListener) take(ctx context.Context) (arrival, error) {
+func (l *topicListener) take(ctx context.Context) (a arrival, err error) {
+	err = ctx.Err()
+	l.mu.Lock()
 	for {
-		select {
-		case <-l.done:
-			return arrival{}, transport.ErrClosed
-		default:
+		if err == nil && l.isDone() {
+			err = transport.ErrClosed
 		}
-		if err := ctx.Err(); err != nil {
-			return arrival{}, err
+		if err != nil {
+			l.signal()
+			return a, err
 		}
-		l.mu.Lock()
 		if l.unsettled < l.prefetch && l.backlog.Len() > 0 {
-			a := l.backlog.Pop()
+			a = l.backlog.Pop()
 			l.unsettled++
 			if a.queue == nil {
 				l.bytes -= len(a.data)
 			}
-			l.mu.Unlock()
+			l.signal()
 			return a, nil
 		}
-		l.waiting = true
-		l.mu.Unlock()
-		select {
-		case <-l.wake:
-		case <-l.done:
-		case <-ctx.Done():
-			return arrival{}, ctx.Err()
-		}
+		err = l.line.Wait(ctx, &l.mu, l.done)
 	}
 }
 
@@ -328,6 +315,9 @@ func callTTL(reply []byte) time.Duration {
 func castTTL(h header) time.Duration { return milliseconds(h.get(headerTTL)) }
 
 func milliseconds(s string) time.Duration {
+	if s == "" {
+		return 0 // not by an error, which would be garbage for each message
+	}
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil || n <= 0 || n > int64(time.Duration(1<<63-1)/time.Millisecond) {
 		return 0

@@ -126,15 +126,15 @@ func (c *Conn) ensureConsumer(ctx context.Context, stream, name string, from jet
 
 // notify stores a notification. Who sends one makes its stream, and the consumer of those without a pool, once on each
 // connection, so that it waits for them. One that the server does not confirm, as while its stream is being deleted, is sent again, with the
-// same id.
-func (c *Conn) notify(ctx context.Context, to transport.Address, m *transport.Message, h header, body []byte) error {
+// same id. The room behind room is used.
+func (c *Conn) notify(ctx context.Context, to transport.Address, m *transport.Message, room, body []byte) error {
 	subject := c.subject(notificationToken, to)
 	for remakes := 0; ; {
 		if err := c.prepare(ctx, subject); err != nil {
 			return err
 		}
 		attempt, cancel := context.WithTimeout(ctx, confirmWait)
-		err := c.store(attempt, subject, m, h, body)
+		err := c.store(attempt, []byte(subject), m, ownHeader(room, m), body)
 		cancel()
 		switch {
 		case errors.Is(err, transport.ErrInDoubt) && ctx.Err() == nil: // storing it twice is once

@@ -142,6 +142,12 @@ func (h header) add(name, value string) header {
 	return append(h, "\r\n\r\n"...)
 }
 
+// addNumber is add with a number.
+func (h header) addNumber(name string, n int64) header {
+	var room [20]byte
+	return h.add(name, string(strconv.AppendInt(room[:0], n, 10)))
+}
+
 // all are the names and values, without blanks around them.
 func (h header) all() iter.Seq2[[]byte, []byte] {
 	return func(yield func(name, value []byte) bool) {

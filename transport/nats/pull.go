@@ -194,7 +194,13 @@ func (q *castQueue) status(m message) {
 // $JS.ACK.<stream>.<consumer>.<handed out>.<stream seq>.<consumer seq>.<time>.<pending>, and with two tokens
 // more in front of the stream's on newer servers.
 func parseAck(subject string) (times int, stored time.Time) {
-	tokens := strings.Split(subject, ".")
+	var room [12]string
+	tokens := room[:0]
+	for more := true; more && len(tokens) < len(room); {
+		var token string
+		token, subject, more = strings.Cut(subject, ".")
+		tokens = append(tokens, token)
+	}
 	switch {
 	case len(tokens) == 9:
 	case len(tokens) >= 11:

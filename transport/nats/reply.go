@@ -29,6 +29,7 @@ type replyListener struct {
 	bytes   int
 	waiting bool // Next waits on wake
 	dropped int
+	push    func(*transport.Delivery) // takes everything, in the goroutine that reads; nil = Next does
 }
 
 func (c *Conn) listenReply(ctx context.Context) (*replyListener, error) {
@@ -53,6 +54,13 @@ func (c *Conn) listenReply(ctx context.Context) (*replyListener, error) {
 // receive never blocks.
 func (l *replyListener) receive(m message) {
 	l.mu.Lock()
+	if push := l.push; push != nil {
+		l.mu.Unlock()
+		if d := l.delivery(m); d != nil {
+			push(d)
+		}
+		return
+	}
 	if l.backlog.Len() >= MaxWaitingCalls || l.bytes >= MaxWaitingBytes {
 		l.dropped++
 		first := l.dropped == 1
@@ -75,6 +83,27 @@ func (l *replyListener) receive(m message) {
 
 // Addr implements [transport.Listener].
 func (l *replyListener) Addr() string { return l.token }
+
+// Push implements [transport.Pusher].
+func (l *replyListener) Push(take func(*transport.Delivery)) {
+	for {
+		l.mu.Lock()
+		before := l.backlog
+		l.backlog, l.bytes = fifo.Queue[message]{}, 0
+		if before.Len() == 0 {
+			l.push = take
+		}
+		l.mu.Unlock()
+		if before.Len() == 0 {
+			return
+		}
+		for before.Len() > 0 {
+			if d := l.delivery(before.Pop()); d != nil {
+				take(d)
+			}
+		}
+	}
+}
 
 // Next implements [transport.Listener].
 func (l *replyListener) Next(ctx context.Context) (*transport.Delivery, error) {

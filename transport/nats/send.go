@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/goslo/goslo/internal/ending"
 	"github.com/goslo/goslo/transport"
 	"github.com/goslo/goslo/wire"
 )
@@ -65,7 +66,7 @@ func (c *Conn) send(ctx context.Context, to transport.Address, m *transport.Mess
 		return transport.ErrClosed
 	}
 	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("%w: %w", transport.ErrNotSent, context.Cause(ctx))
+		return fmt.Errorf("%w: %w", transport.ErrNotSent, ending.Cause(ctx))
 	}
 	if to.Topic == "" {
 		return fmt.Errorf("%w: the address has no topic", transport.ErrRejected)
@@ -95,9 +96,9 @@ func (c *Conn) send(ctx context.Context, to transport.Address, m *transport.Mess
 	if err != nil {
 		return fmt.Errorf("%w: %w", transport.ErrRejected, err)
 	}
+	const headers = 256 // as many bytes as most messages' take at the most
+	room = slices.Grow(room, len(c.prefix)+2*longestLine/10+headers)
 	body := room
-	room = appendHeaders(room, m)
-	h := header(room[len(body):])
 	start := len(room)
 	switch to.Kind {
 	case transport.Reply:
@@ -107,18 +108,19 @@ func (c *Conn) send(ctx context.Context, to transport.Address, m *transport.Mess
 	case transport.Fanout:
 		to.Server = ""
 		room = c.appendSubject(room, fanoutToken, to)
-		err = c.publish(ctx, room[start:], nil, h, body)
+		err = c.publish(ctx, room[start:], nil, ownHeader(room, m), body)
 	case transport.Notification:
-		err = c.notify(ctx, to, m, h, body)
+		err = c.notify(ctx, to, m, room, body)
 	case transport.Topic:
 		if m.ReplyTo == "" {
-			err = c.store(ctx, c.subject(castToken, to), m, h, body)
+			room = c.appendSubject(room, castToken, to)
+			err = c.store(ctx, room[start:], m, ownHeader(room, m), body)
 			break
 		}
 		room = c.appendSubject(room, callToken, to)
 		reply := len(room)
 		room = c.appendReplyTo(room, m)
-		err = c.call(ctx, room[start:reply], room[reply:], h, body)
+		err = c.call(ctx, room[start:reply], room[reply:], ownHeader(room, m), body)
 	default:
 		err = fmt.Errorf("%w: the address is of no known kind", transport.ErrRejected)
 	}
@@ -162,16 +164,13 @@ func (c *Conn) hand(subject, reply []byte, h header, body []byte) error {
 	return c.socket.Load().publish(subject, reply, h, body)
 }
 
-// appendHeaders writes a message's own, if it has some.
-func appendHeaders(b []byte, m *transport.Message) []byte {
-	if len(m.Headers) == 0 {
-		return b
-	}
-	var h header
+// ownHeader has a message's own headers, in the room behind b where that is enough. What it has when it is empty is none.
+func ownHeader(b []byte, m *transport.Message) header {
+	h := header(b[len(b):])
 	for name, value := range m.Headers {
 		h = h.add(name, value)
 	}
-	return append(b, h...)
+	return h
 }
 
 // published counts a plain message.
@@ -230,7 +229,7 @@ func (c *Conn) awaitServer(ctx context.Context, l *link, subject []byte) error {
 			return nil
 		}
 		if ctx.Err() != nil {
-			return fmt.Errorf("%w: %w", transport.ErrNotSent, context.Cause(ctx))
+			return fmt.Errorf("%w: %w", transport.ErrNotSent, ending.Cause(ctx))
 		}
 		if err := c.rest(ctx, probePause); err != nil {
 			return err
@@ -249,7 +248,7 @@ func (c *Conn) rest(ctx context.Context, d time.Duration) error {
 	case <-c.closed:
 		return transport.ErrClosed
 	case <-ctx.Done():
-		return fmt.Errorf("%w: %w", transport.ErrNotSent, context.Cause(ctx))
+		return fmt.Errorf("%w: %w", transport.ErrNotSent, ending.Cause(ctx))
 	}
 }
 
@@ -266,15 +265,15 @@ type stored struct {
 	Stream string `json:"stream"`
 }
 
-// store has the server store a cast or a notification, and waits for its word that it did.
-func (c *Conn) store(ctx context.Context, subject string, m *transport.Message, own header, body []byte) error {
+// store has the server store a cast or a notification, and waits for its word that it did. The room behind own is used.
+func (c *Conn) store(ctx context.Context, subject []byte, m *transport.Message, own header, body []byte) error {
 	h := storing(own, m, true)
 	for {
 		l, err := c.await(ctx)
 		if err != nil {
 			return err
 		}
-		answer, err := c.asks.ask(ctx, l, []byte(subject), h, body)
+		answer, err := c.asks.ask(ctx, l, subject, h, body)
 		c.counters.asked(err)
 		switch {
 		case errors.Is(err, errAway):
@@ -294,7 +293,7 @@ func (c *Conn) store(ctx context.Context, subject string, m *transport.Message, 
 			}
 			continue
 		case noResponders(answer):
-			if err := c.nobody(ctx, l, subject); err != nil {
+			if err := c.nobody(ctx, l, string(subject)); err != nil {
 				c.counters.returned.Add(1)
 				return err
 			}
@@ -313,25 +312,24 @@ func (c *Conn) store(ctx context.Context, subject string, m *transport.Message, 
 			c.counters.confirmed.Add(1)
 			return nil
 		case s.Error.ErrCode == codeTTLDisabled && h.get(headerNATSTTL) != "":
-			h = storing(own, m, false) // the listener still honours headerTTL
+			h = storing(ownHeader(nil, m), m, false) // the listener still honours headerTTL
 		default:
 			c.counters.refused.Add(1)
-			return fmt.Errorf("%w: stream %s: %s (code %d)", transport.ErrRejected, streamName(subject), s.Error.Description, s.Error.ErrCode)
+			return fmt.Errorf("%w: stream %s: %s (code %d)", transport.ErrRejected, streamName(string(subject)), s.Error.Description, s.Error.ErrCode)
 		}
 	}
 }
 
 // storing adds what JetStream and listeners are told of a cast or a notification: its id, and when it is of no use any more. A stream that
 // knows no such time refuses ttl.
-func storing(own header, m *transport.Message, ttl bool) header {
-	h := slices.Clone(own)
+func storing(h header, m *transport.Message, ttl bool) header {
 	if m.UniqueID != "" {
 		h = h.add("Nats-Msg-Id", m.UniqueID)
 	}
 	if m.Expires > 0 {
-		h = h.add(headerTTL, strconv.FormatInt(max(m.Expires.Milliseconds(), 1), 10))
+		h = h.addNumber(headerTTL, max(m.Expires.Milliseconds(), 1))
 		if ttl {
-			h = h.add(headerNATSTTL, strconv.FormatInt(int64((m.Expires-1)/time.Second)+1, 10))
+			h = h.addNumber(headerNATSTTL, int64((m.Expires-1)/time.Second)+1)
 		}
 	}
 	return h
@@ -348,7 +346,7 @@ func (c *Conn) nobody(ctx context.Context, l *link, subject string) error {
 	var s stored
 	switch {
 	case ctx.Err() != nil:
-		return fmt.Errorf("%w: whether there is a stream %s is unknown: %w", transport.ErrNotSent, name, context.Cause(ctx))
+		return fmt.Errorf("%w: whether there is a stream %s is unknown: %w", transport.ErrNotSent, name, ending.Cause(ctx))
 	case err != nil:
 		why = "whether there is a stream " + name + " cannot be found out: " + err.Error()
 	case noResponders(answer):

@@ -72,15 +72,18 @@ func appendToken(b []byte, name string) []byte {
 	case "_":
 		return append(b, "%5F"...)
 	}
+	plain := 0
 	for i := range len(name) {
 		c := name[i]
+		if 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' { // nearly all
+			continue
+		}
 		if c <= ' ' || c == 0x7f || c == '.' || c == '*' || c == '>' || c == '%' || c == '/' || c == '\\' || c == '~' || c == '$' && i == 0 {
-			b = append(b, '%', hexDigits[c>>4], hexDigits[c&15])
-		} else {
-			b = append(b, c)
+			b = append(append(b, name[plain:i]...), '%', hexDigits[c>>4], hexDigits[c&15])
+			plain = i + 1
 		}
 	}
-	return b
+	return append(b, name[plain:]...)
 }
 
 // parseToken is appendToken back. Text that appendToken never writes is taken as it stands.
