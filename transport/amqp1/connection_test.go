@@ -193,7 +193,7 @@ func TestBrokerThatReadsNothing(t *testing.T) {
 		})
 	}
 	sending.Wait()
-	if took := time.Since(started); took > 10*time.Second {
+	if took := time.Since(started); took > 30*time.Second {
 		t.Errorf("the deadline was a second, and they took %v", took)
 	}
 	node.Resume(t)
