@@ -11,11 +11,3 @@ func Of(ctx context.Context) (done <-chan struct{}, deadline bool) {
 	}
 	return ctx.Done(), false
 }
-
-// Cause is why ctx has ended. context.Cause knows of no end that a context other than package context's has come to by itself.
-func Cause(ctx context.Context) error {
-	if err := context.Cause(ctx); err != nil {
-		return err
-	}
-	return ctx.Err()
-}

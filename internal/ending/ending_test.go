@@ -2,7 +2,6 @@ package ending_test
 
 import (
 	"context"
-	"errors"
 	"testing"
 
 	"github.com/goslo/goslo/internal/ending"
@@ -31,26 +30,5 @@ func TestOf(t *testing.T) {
 	l := &lazy{Context: parent}
 	if done, deadline := ending.Of(l); done != parent.Done() || !deadline || l.asked {
 		t.Errorf("of a lazy one: %v, %v; asked for Done: %v", done, deadline, l.asked)
-	}
-}
-
-// An expired context ends by itself, below a parent that goes on.
-type expired struct {
-	context.Context //nolint:containedctx // It is one.
-}
-
-func (expired) Err() error { return context.DeadlineExceeded }
-
-func TestCause(t *testing.T) {
-	t.Parallel()
-	parent, cancel := context.WithCancelCause(t.Context())
-	e := expired{parent}
-	if err := ending.Cause(e); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("of one that ended by itself: %v", err)
-	}
-	why := errors.New("why")
-	cancel(why)
-	if err := ending.Cause(parent); !errors.Is(err, why) {
-		t.Errorf("of one that was cancelled: %v", err)
 	}
 }

@@ -254,7 +254,7 @@ func (c *Conn) await(ctx context.Context) (*connection, error) {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return nil, c.state(ending.Cause(ctx))
+			return nil, c.state(context.Cause(ctx))
 		}
 	}
 }
@@ -292,7 +292,7 @@ func (c *Conn) Close(ctx context.Context) error {
 	select {
 	case <-drained:
 	case <-ctx.Done():
-		err = fmt.Errorf("amqp1: close: messages are still being sent: %w", ending.Cause(ctx))
+		err = fmt.Errorf("amqp1: close: messages are still being sent: %w", context.Cause(ctx))
 	}
 	c.mu.Lock()
 	all, n := c.listeners, c.live

@@ -3,8 +3,6 @@ package amqp1
 import (
 	"context"
 	"fmt"
-
-	"github.com/goslo/goslo/internal/ending"
 )
 
 // An inlet is the receiving end of a link. Guarded by mux.mu.
@@ -74,7 +72,7 @@ func (i *inlet) drain(ctx context.Context) error {
 	case <-i.gone:
 		return nil
 	case <-ctx.Done():
-		return ending.Cause(ctx)
+		return context.Cause(ctx)
 	}
 }
 

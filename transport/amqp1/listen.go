@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/goslo/goslo/internal/ending"
 	"github.com/goslo/goslo/internal/fifo"
 	"github.com/goslo/goslo/transport"
 	"github.com/goslo/goslo/wire"
@@ -117,7 +116,7 @@ func (c *Conn) listen(ctx context.Context, from transport.Address, o transport.L
 		select {
 		case err = <-first:
 		case <-ctx.Done():
-			err = c.state(ending.Cause(ctx))
+			err = c.state(context.Cause(ctx))
 		}
 		if err != nil {
 			l.end()

@@ -91,7 +91,7 @@ func (o *outlet) wait(ctx context.Context, t *transit) error {
 	case <-o.gone:
 		return o.why()
 	case <-ctx.Done():
-		return ending.Cause(ctx)
+		return context.Cause(ctx)
 	}
 	for {
 		o.mux.mu.Lock()
@@ -112,7 +112,7 @@ func (o *outlet) wait(ctx context.Context, t *transit) error {
 		case <-o.gone:
 			return o.why()
 		case <-ctx.Done():
-			return ending.Cause(ctx)
+			return context.Cause(ctx)
 		}
 	}
 }
@@ -206,7 +206,7 @@ func (o *outlet) outcome(ctx context.Context, r *receipt) (fate, error) {
 		case <-o.gone:
 			err = o.why()
 		case <-ended:
-			err = ending.Cause(ctx)
+			err = context.Cause(ctx)
 		case <-due:
 			due = nil // where ctx has not ended the deadline is its parent's, which tells in a moment
 			err = ctx.Err()

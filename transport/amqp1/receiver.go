@@ -9,7 +9,6 @@ import (
 
 	"github.com/Azure/go-amqp"
 
-	"github.com/goslo/goslo/internal/ending"
 	"github.com/goslo/goslo/transport"
 	"github.com/goslo/goslo/wire"
 )
@@ -168,7 +167,7 @@ func (s *subscription) addressOn(ctx context.Context, n *connection) (string, er
 		case <-s.ending:
 			return "", reject(errors.New("the reply listener was closed"))
 		case <-ctx.Done():
-			return "", fmt.Errorf("%w: waited for a reply address: %w", transport.ErrNotSent, ending.Cause(ctx))
+			return "", fmt.Errorf("%w: waited for a reply address: %w", transport.ErrNotSent, context.Cause(ctx))
 		}
 	}
 }

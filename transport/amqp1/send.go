@@ -85,7 +85,7 @@ func (c *Conn) send(ctx context.Context, to transport.Address, m *transport.Mess
 	pause := firstPause
 	for {
 		if ctx.Err() != nil {
-			return fmt.Errorf("%w: %w", transport.ErrNotSent, c.state(ending.Cause(ctx)))
+			return fmt.Errorf("%w: %w", transport.ErrNotSent, c.state(context.Cause(ctx)))
 		}
 		n, err := c.await(ctx)
 		if err != nil {
@@ -104,7 +104,7 @@ func (c *Conn) send(ctx context.Context, to transport.Address, m *transport.Mess
 		c.log.Debug("message will be sent again", "to", to.String(), "after", pause, "error", err)
 		sleep(ctx, pause)
 		if ctx.Err() != nil {
-			return fmt.Errorf("%w: %w: %w", transport.ErrNotSent, err, ending.Cause(ctx))
+			return fmt.Errorf("%w: %w: %w", transport.ErrNotSent, err, context.Cause(ctx))
 		}
 		pause = min(pause*2, c.settings.retry.link)
 	}
@@ -199,7 +199,7 @@ func (n *connection) room(ctx context.Context) error {
 	case <-n.gone():
 		return errAgain
 	case <-ctx.Done():
-		return fmt.Errorf("%w: %s takes no bytes: %w", transport.ErrNotSent, n.addr, ending.Cause(ctx))
+		return fmt.Errorf("%w: %s takes no bytes: %w", transport.ErrNotSent, n.addr, context.Cause(ctx))
 	}
 }
 

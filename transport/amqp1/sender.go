@@ -10,7 +10,6 @@ import (
 
 	"github.com/Azure/go-amqp"
 
-	"github.com/goslo/goslo/internal/ending"
 	"github.com/goslo/goslo/transport"
 	"github.com/goslo/goslo/wire"
 )
@@ -74,7 +73,7 @@ func (n *connection) acquire(ctx context.Context, address string) (*sender, erro
 		case <-s.ready:
 		case <-ctx.Done():
 			s.users.Add(-1)
-			return nil, fmt.Errorf("%w: waited for a link to %s: %w", transport.ErrNotSent, address, ending.Cause(ctx))
+			return nil, fmt.Errorf("%w: waited for a link to %s: %w", transport.ErrNotSent, address, context.Cause(ctx))
 		}
 	}
 	if s.err != nil {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/Azure/go-amqp"
 
-	"github.com/goslo/goslo/internal/ending"
 	"github.com/goslo/goslo/transport"
 )
 
@@ -144,7 +143,7 @@ func (n *connection) exists(ctx context.Context, address string) error {
 	case <-seen.ready:
 		return seen.err
 	case <-ctx.Done():
-		return fmt.Errorf("%w: waited for an answer about %s: %w", transport.ErrNotSent, address, ending.Cause(ctx))
+		return fmt.Errorf("%w: waited for an answer about %s: %w", transport.ErrNotSent, address, context.Cause(ctx))
 	}
 }
 

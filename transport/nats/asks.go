@@ -104,7 +104,7 @@ func (a *asks) ask(ctx context.Context, l *link, subject []byte, h header, body 
 		case <-l.lost:
 			return message{}, errLinkLost
 		case <-ended:
-			return message{}, ending.Cause(ctx)
+			return message{}, context.Cause(ctx)
 		case <-due:
 			if err := ctx.Err(); err != nil {
 				return message{}, err

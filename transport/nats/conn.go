@@ -18,7 +18,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
 
-	"github.com/goslo/goslo/internal/ending"
 	"github.com/goslo/goslo/transport"
 )
 
@@ -313,7 +312,7 @@ func (c *Conn) await(ctx context.Context) (*link, error) {
 			case <-c.closed:
 				return nil, transport.ErrClosed
 			case <-ctx.Done():
-				return nil, fmt.Errorf("%w: %s takes no bytes: %w", transport.ErrNotSent, c.socket.Load().RemoteAddr(), ending.Cause(ctx))
+				return nil, fmt.Errorf("%w: %s takes no bytes: %w", transport.ErrNotSent, c.socket.Load().RemoteAddr(), context.Cause(ctx))
 			}
 			continue
 		}
@@ -328,7 +327,7 @@ func (c *Conn) await(ctx context.Context) (*link, error) {
 		case <-c.closed:
 			return nil, transport.ErrClosed
 		case <-ctx.Done():
-			return nil, fmt.Errorf("%w: connect to %s: %w: %w", transport.ErrNotSent, strings.Join(c.cfg.Servers, ", "), c.outage(), ending.Cause(ctx))
+			return nil, fmt.Errorf("%w: connect to %s: %w: %w", transport.ErrNotSent, strings.Join(c.cfg.Servers, ", "), c.outage(), context.Cause(ctx))
 		}
 	}
 }

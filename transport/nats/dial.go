@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-
-	"github.com/goslo/goslo/internal/ending"
 )
 
 // maxInfo bounds the line in which a server introduces itself.
@@ -60,7 +58,7 @@ func (d *dialer) reach(ctx context.Context, network, address string) (*socket, e
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	info, encrypted, err := d.greet(ctx, conn, address)
 	if !stop() && err == nil {
-		err = ending.Cause(ctx)
+		err = context.Cause(ctx)
 	}
 	if err != nil {
 		_ = conn.Close()

@@ -10,7 +10,6 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/goslo/goslo/internal/ending"
 	"github.com/goslo/goslo/transport"
 )
 
@@ -124,7 +123,7 @@ func (c *Conn) probe(ctx context.Context, l *link, at transport.Address) ([]stri
 		case <-l.lost:
 			return nil, errLinkLost
 		case <-ctx.Done():
-			return nil, ending.Cause(ctx)
+			return nil, context.Cause(ctx)
 		}
 	}
 }

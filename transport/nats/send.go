@@ -12,7 +12,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/goslo/goslo/internal/ending"
 	"github.com/goslo/goslo/transport"
 	"github.com/goslo/goslo/wire"
 )
@@ -66,7 +65,7 @@ func (c *Conn) send(ctx context.Context, to transport.Address, m *transport.Mess
 		return transport.ErrClosed
 	}
 	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("%w: %w", transport.ErrNotSent, ending.Cause(ctx))
+		return fmt.Errorf("%w: %w", transport.ErrNotSent, context.Cause(ctx))
 	}
 	if to.Topic == "" {
 		return fmt.Errorf("%w: the address has no topic", transport.ErrRejected)
@@ -229,7 +228,7 @@ func (c *Conn) awaitServer(ctx context.Context, l *link, subject []byte) error {
 			return nil
 		}
 		if ctx.Err() != nil {
-			return fmt.Errorf("%w: %w", transport.ErrNotSent, ending.Cause(ctx))
+			return fmt.Errorf("%w: %w", transport.ErrNotSent, context.Cause(ctx))
 		}
 		if err := c.rest(ctx, probePause); err != nil {
 			return err
@@ -248,7 +247,7 @@ func (c *Conn) rest(ctx context.Context, d time.Duration) error {
 	case <-c.closed:
 		return transport.ErrClosed
 	case <-ctx.Done():
-		return fmt.Errorf("%w: %w", transport.ErrNotSent, ending.Cause(ctx))
+		return fmt.Errorf("%w: %w", transport.ErrNotSent, context.Cause(ctx))
 	}
 }
 
@@ -346,7 +345,7 @@ func (c *Conn) nobody(ctx context.Context, l *link, subject string) error {
 	var s stored
 	switch {
 	case ctx.Err() != nil:
-		return fmt.Errorf("%w: whether there is a stream %s is unknown: %w", transport.ErrNotSent, name, ending.Cause(ctx))
+		return fmt.Errorf("%w: whether there is a stream %s is unknown: %w", transport.ErrNotSent, name, context.Cause(ctx))
 	case err != nil:
 		why = "whether there is a stream " + name + " cannot be found out: " + err.Error()
 	case noResponders(answer):
