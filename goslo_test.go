@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/goslo/goslo"
+	"github.com/goslo/goslo/internal/freeport"
 	"github.com/goslo/goslo/rpc"
 	"github.com/goslo/goslo/transport"
 )
@@ -83,7 +83,7 @@ func isA[E error](err error) bool {
 func TestOpenSaysThatTheBusIsAway(t *testing.T) {
 	t.Parallel()
 	for _, scheme := range []string{"rabbit", "kombu", "nats", "amqp", "qpid"} {
-		bus, err := goslo.Open(t.Context(), fmt.Sprintf("%s://127.0.0.1:%d/", scheme, freePort(t)))
+		bus, err := goslo.Open(t.Context(), fmt.Sprintf("%s://127.0.0.1:%d/", scheme, freeport.One(t)))
 		var config *goslo.ConfigError
 		if err == nil || bus != nil || errors.As(err, &config) || !strings.Contains(err.Error(), "refused") {
 			t.Errorf("%s: Open = %v, %v", scheme, bus, err)
@@ -104,7 +104,7 @@ func TestWithoutURLTheBusIsEmbedded(t *testing.T) {
 // TestEmbedded is not parallel: the folder of the bus's key is named by the environment.
 func TestEmbedded(t *testing.T) {
 	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
-	roundTrip(t, goslo.Config{URL: fmt.Sprintf("embedded://:%d", freePort(t)), Program: "test"})
+	roundTrip(t, goslo.Config{URL: fmt.Sprintf("embedded://:%d", freeport.One(t)), Program: "test"})
 }
 
 // conforms: TRN-04, URL-23
@@ -150,14 +150,4 @@ func roundTrip(t *testing.T, c goslo.Config) {
 	if err := errors.Join(<-served, client.Close(t.Context()), here.Close(t.Context()), there.Close(t.Context())); err != nil {
 		t.Errorf("%s: %v", c.URL, err)
 	}
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }() // the port is known
-	return l.Addr().(*net.TCPAddr).Port
 }

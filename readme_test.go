@@ -4,13 +4,14 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/goslo/goslo/internal/freeport"
 )
 
 // readmeBlock returns the first block of that language under the heading in the README.
@@ -35,12 +36,7 @@ func readmeBlock(t *testing.T, heading, language string) string {
 // aloneOnTheMachine is an environment in which the embedded bus is of this test only.
 func aloneOnTheMachine(t *testing.T) []string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return append(os.Environ(), "XDG_RUNTIME_DIR="+t.TempDir(), fmt.Sprintf("GOSLO_URL=embedded://:%d", l.Addr().(*net.TCPAddr).Port))
+	return append(os.Environ(), "XDG_RUNTIME_DIR="+t.TempDir(), fmt.Sprintf("GOSLO_URL=embedded://:%d", freeport.One(t)))
 }
 
 // readmeProgram builds and runs the program under a heading, and returns the lines that it prints.

@@ -5,12 +5,12 @@ package benchmarks_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"strings"
 	"sync/atomic"
 	"testing"
 
 	"github.com/goslo/goslo/internal/brokertest"
+	"github.com/goslo/goslo/internal/freeport"
 	"github.com/goslo/goslo/internal/workload"
 	"github.com/goslo/goslo/notify"
 )
@@ -93,10 +93,5 @@ func atMost(t *testing.T, what string, most float64, do func() error, settled ..
 func embeddedURL(t *testing.T) string {
 	t.Helper()
 	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return fmt.Sprintf("embedded://:%d", l.Addr().(*net.TCPAddr).Port)
+	return fmt.Sprintf("embedded://:%d", freeport.One(t))
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"net"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -14,6 +13,7 @@ import (
 
 	zmq4 "github.com/pebbe/zmq4"
 
+	"github.com/goslo/goslo/internal/freeport"
 	"github.com/goslo/goslo/internal/workload"
 )
 
@@ -25,7 +25,7 @@ func startZMQ(t *testing.T, m *machine) []contest {
 	m.module("grpc-go", "google.golang.org/grpc")
 	m.module("pebbe/zmq4", "github.com/pebbe/zmq4")
 	m.note("libzmq", fmt.Sprintf("%d.%d.%d", major, minor, patch))
-	port := freePort(t)
+	port := freeport.One(t)
 	others := fmt.Sprintf("zmq://127.0.0.1:%d/?rpc_zmq_bind_address=127.0.0.1&rpc_zmq_ipc_dir=%s", port, t.TempDir())
 	server := fmt.Sprintf("%s&rpc_zmq_min_port=%d&rpc_zmq_max_port=%d", others, port, port+1)
 	local := "zmq:///?rpc_zmq_ipc_dir=" + t.TempDir()
@@ -40,13 +40,6 @@ func startZMQ(t *testing.T, m *machine) []contest {
 			inProcess("bare", newBareZMQ(t, "ipc").call),
 		}},
 	}
-}
-
-func freePort(tb testing.TB) int {
-	tb.Helper()
-	l := must(net.Listen("tcp", "127.0.0.1:0"))(tb)
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // A bareZMQ does what a call does with pebbe/zmq4 alone. Callers append to a slice, and wake the goroutine that owns the DEALER

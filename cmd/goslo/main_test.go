@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"time"
 
 	"github.com/goslo/goslo/internal/brokertest"
+	"github.com/goslo/goslo/internal/freeport"
 )
 
 // asGoslo makes this test binary be the command: the tests run the very main function, in processes of its own.
@@ -40,16 +40,8 @@ type shell struct {
 // newShell returns a shell whose embedded bus is its own: on a free port, with a runtime folder that nobody shares.
 func newShell(t *testing.T) *shell {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
 	return &shell{env: []string{
-		asGoslo + "=1", "XDG_RUNTIME_DIR=" + t.TempDir(), fmt.Sprintf("GOSLO_URL=embedded://:%d", port),
+		asGoslo + "=1", "XDG_RUNTIME_DIR=" + t.TempDir(), fmt.Sprintf("GOSLO_URL=embedded://:%d", freeport.One(t)),
 	}}
 }
 

@@ -4,13 +4,14 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/goslo/goslo/internal/freeport"
 )
 
 // TestClassic runs the two programs as their README says, on an embedded bus of their own.
@@ -22,14 +23,7 @@ func TestClassic(t *testing.T) {
 	if out, err := exec.CommandContext(ctx, "go", "build", "-o", bin, "./server", "./client").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	env := append(os.Environ(), "XDG_RUNTIME_DIR="+t.TempDir(), fmt.Sprintf("GOSLO_URL=embedded://:%d", l.Addr().(*net.TCPAddr).Port))
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	env := append(os.Environ(), "XDG_RUNTIME_DIR="+t.TempDir(), fmt.Sprintf("GOSLO_URL=embedded://:%d", freeport.One(t)))
 
 	server := exec.CommandContext(ctx, filepath.Join(bin, "server"))
 	server.Env = env

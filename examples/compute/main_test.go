@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -19,6 +18,7 @@ import (
 	"time"
 
 	"github.com/goslo/goslo/internal/brokertest"
+	"github.com/goslo/goslo/internal/freeport"
 )
 
 func TestMain(m *testing.M) { brokertest.Main(m) }
@@ -42,14 +42,7 @@ func TestProcesses(t *testing.T) {
 // embedded returns the URL of an embedded bus of the test's own.
 func embedded(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return fmt.Sprintf("embedded://:%d", l.Addr().(*net.TCPAddr).Port)
+	return fmt.Sprintf("embedded://:%d", freeport.One(t))
 }
 
 func testProcesses(t *testing.T, program, bus string) {

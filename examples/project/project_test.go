@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -16,6 +15,7 @@ import (
 	"github.com/goslo/goslo"
 	"github.com/goslo/goslo/examples/project/projectapi"
 	"github.com/goslo/goslo/internal/brokertest"
+	"github.com/goslo/goslo/internal/freeport"
 	"github.com/goslo/goslo/rpc"
 )
 
@@ -30,13 +30,8 @@ var buses = map[string]func(t *testing.T) string{
 	},
 	"embedded": func(t *testing.T) string {
 		t.Helper()
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
 		t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
-		return fmt.Sprintf("embedded://:%d", l.Addr().(*net.TCPAddr).Port)
+		return fmt.Sprintf("embedded://:%d", freeport.One(t))
 	},
 }
 

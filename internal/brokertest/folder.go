@@ -2,8 +2,6 @@ package brokertest
 
 import (
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -86,31 +84,4 @@ func sweep(base string) error {
 		}
 	}
 	return nil
-}
-
-// freePorts returns n loopback ports on which nobody listens, and which no other test binary is given while this one lives. They lie below
-// the range from which Linux takes the ports of outgoing connections, so that a broker finds its port free when it is restarted.
-func freePorts(n int) ([]int, error) {
-	const lowest, highest = 10000, 32000
-	folder := filepath.Join(base(), "ports")
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return nil, err
-	}
-	var ports []int
-	for range 1000 {
-		if len(ports) == n {
-			return ports, nil
-		}
-		port := lowest + rand.IntN(highest-lowest)
-		if !reserve(filepath.Join(folder, strconv.Itoa(port))) {
-			continue
-		}
-		l, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err != nil {
-			continue
-		}
-		_ = l.Close()
-		ports = append(ports, port)
-	}
-	return nil, fmt.Errorf("find %d free loopback ports between %d and %d: none", n, lowest, highest)
 }

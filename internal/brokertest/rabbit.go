@@ -15,6 +15,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/goslo/goslo/internal/freeport"
 )
 
 // Where Debian and RabbitMQ's own packages put the script that any user may run. The one in /usr/sbin
@@ -183,7 +185,7 @@ func makeNode(o RabbitOptions) (*RabbitNode, error) {
 	if err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(5)
+	ports, err := freeport.Find(5)
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(folder))
 	}

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/goslo/goslo/internal/freeport"
 )
 
 // A Server is a broker that is one process and listens on one loopback port, with a folder of its own. Its
@@ -43,7 +45,7 @@ func newServer(name string, command func(folder string, port int) (*exec.Cmd, er
 		return nil, err
 	}
 	s := &Server{name: name, folder: folder}
-	ports, err := freePorts(1)
+	ports, err := freeport.Find(1)
 	if err == nil {
 		s.port = ports[0]
 		var cmd *exec.Cmd

@@ -11,7 +11,6 @@ import (
 
 	"github.com/Azure/go-amqp"
 
-	"github.com/goslo/goslo/internal/ending"
 	"github.com/goslo/goslo/transport"
 )
 

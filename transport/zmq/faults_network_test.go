@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/goslo/goslo/internal/brokertest"
+	"github.com/goslo/goslo/internal/freeport"
 	"github.com/goslo/goslo/rpc"
 	"github.com/goslo/goslo/transport"
 )
@@ -181,14 +182,7 @@ func TestRedisAwayUnderLoad(t *testing.T) {
 // proxied starts a worker behind a proxy, and returns the URL by which clients go through it.
 func proxied(t testing.TB) (*worker, *brokertest.Proxy, string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	port := freeport.One(t)
 	const options = "/?rpc_zmq_bind_address=127.0.0.1&zmq_heartbeat_interval=0.2&zmq_heartbeat_timeout=0.6&rpc_zmq_ipc_dir="
 	proxy := brokertest.NewProxy(t, fmt.Sprintf("127.0.0.1:%d", port))
 	w := startWorker(t, fmt.Sprintf("zmq://127.0.0.1:%d%s%s&rpc_zmq_min_port=%d&rpc_zmq_max_port=%d", port, options, t.TempDir(), port, port+1), "one")
@@ -332,7 +326,7 @@ func TestWaitingUsesUpTime(t *testing.T) {
 	for name, framed := range map[string]bool{"on its way": true, "not on its way": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			port := freePort(t)
+			port := freeport.One(t)
 			proxy := brokertest.NewProxy(t, at1(port))
 			server, client := listed(t, port, proxy.Addr()), listed(t, 0, proxy.Addr())
 			l, err := server.Listen(testContext(t), at("one"), transport.ListenOptions{})

@@ -13,20 +13,10 @@ import (
 	"time"
 
 	"github.com/goslo/goslo/internal/brokertest"
+	"github.com/goslo/goslo/internal/freeport"
 	"github.com/goslo/goslo/transport"
 	"github.com/goslo/goslo/transport/zmq"
 )
-
-// freePort is a port of the loopback interface that was free a moment ago.
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
 
 // listed opens a member of the bus whose servers are at the endpoints, and which itself listens on the port; 0 = any.
 func listed(t testing.TB, port int, endpoints string) *zmq.Conn {
@@ -48,7 +38,7 @@ func TestSilentHostIsPassedOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	port := freePort(t)
+	port := freeport.One(t)
 	endpoints := silent.Addr().String() + "," + at1(port)
 	server, client := listed(t, port, endpoints), listed(t, 0, endpoints)
 	l, err := server.Listen(testContext(t), at("one"), transport.ListenOptions{})
@@ -94,7 +84,7 @@ func TestNetworkBreaksAndHeals(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			port := freePort(t)
+			port := freeport.One(t)
 			proxy := brokertest.NewProxy(t, at1(port))
 			server, client := listed(t, port, proxy.Addr()), listed(t, 0, proxy.Addr())
 			ctx, cancel := context.WithCancel(testContext(t))
@@ -191,7 +181,7 @@ func (c timerless) Err() error {
 // No call outlives its context, whatever the network does.
 func TestDeadlineHolds(t *testing.T) {
 	t.Parallel()
-	port := freePort(t)
+	port := freeport.One(t)
 	proxy := brokertest.NewProxy(t, at1(port))
 	server, client := listed(t, port, proxy.Addr()), listed(t, 0, proxy.Addr())
 	if _, err := server.Listen(testContext(t), at("one"), transport.ListenOptions{}); err != nil {
@@ -223,7 +213,7 @@ func TestDeadlineHolds(t *testing.T) {
 // A list may have two names for one server, and the name of whoever reads it: it is one server.
 func TestTwoNamesAreOneServer(t *testing.T) {
 	t.Parallel()
-	port := freePort(t)
+	port := freeport.One(t)
 	proxy := brokertest.NewProxy(t, at1(port)) // a name by which a server does not know itself
 	endpoints := at1(port) + "," + proxy.Addr()
 	server, client := listed(t, port, endpoints), listed(t, 0, endpoints)

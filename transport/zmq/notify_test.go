@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/goslo/goslo/internal/brokertest"
+	"github.com/goslo/goslo/internal/freeport"
 	"github.com/goslo/goslo/transport"
 	"github.com/goslo/goslo/transport/zmq"
 )
@@ -61,7 +62,7 @@ func told(t testing.TB, l transport.Listener, n int) (names []string) {
 // Pools are found in each directory, as soon as Listen has returned.
 func TestPoolsInEachDirectory(t *testing.T) {
 	t.Parallel()
-	one, two := freePort(t), freePort(t)
+	one, two := freeport.One(t), freeport.One(t)
 	endpoints := at1(one) + "," + at1(two)
 	redis := redisBus(t, brokertest.NewRedis(t, brokertest.RedisOptions{}).Addr(), "")
 	folder := busURL(t)
@@ -213,7 +214,7 @@ func TestClosedListenerHandsOver(t *testing.T) {
 // A pool that cannot be reached holds nobody else up, and is named.
 func TestUnreachablePoolIsNamed(t *testing.T) {
 	t.Parallel()
-	port := freePort(t)
+	port := freeport.One(t)
 	proxy := brokertest.NewProxy(t, at1(port))
 	slow, client := listed(t, port, at1(port)), listed(t, 0, proxy.Addr())
 	l := hear(t, slow, "slow", 0)

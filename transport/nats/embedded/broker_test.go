@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/goslo/goslo/internal/freeport"
 	"github.com/goslo/goslo/transport"
 	"github.com/goslo/goslo/transport/nats"
 	"github.com/goslo/goslo/transport/nats/embedded"
@@ -152,7 +153,7 @@ func TestConfigFromURL(t *testing.T) {
 
 func TestNamedBusesAreApart(t *testing.T) {
 	t.Parallel()
-	cfg := embedded.Config{Name: t.Name() + fmt.Sprint(freePort(t)), RuntimeDir: t.TempDir() + "/run"}
+	cfg := embedded.Config{Name: t.Name() + fmt.Sprint(freeport.One(t)), RuntimeDir: t.TempDir() + "/run"}
 	one := open(t, cfg)
 	cfg.Name += "2"
 	two := open(t, cfg)

@@ -4,10 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net"
 	"testing"
 	"time"
 
+	"github.com/goslo/goslo/internal/freeport"
 	"github.com/goslo/goslo/transport"
 	"github.com/goslo/goslo/transport/nats/embedded"
 )
@@ -19,21 +19,10 @@ func testContext(t testing.TB) context.Context {
 	return ctx
 }
 
-// freePort is a loopback port that nobody listens on.
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 func testConfig(t testing.TB) embedded.Config {
 	t.Helper()
 	dir := t.TempDir() + "/run"
-	return embedded.Config{Port: freePort(t), RuntimeDir: dir}
+	return embedded.Config{Port: freeport.One(t), RuntimeDir: dir}
 }
 
 func open(t testing.TB, cfg embedded.Config) *embedded.Bus {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/goslo/goslo/internal/brokertest"
+	"github.com/goslo/goslo/internal/freeport"
 	"github.com/goslo/goslo/transport"
 	"github.com/goslo/goslo/transport/nats"
 	"github.com/goslo/goslo/transport/nats/embedded"
@@ -118,7 +119,7 @@ func TestKeyIsMadeOnce(t *testing.T) {
 	failed := make(chan error, 8)
 	for range 8 {
 		cfg := cfg
-		cfg.Port = freePort(t)
+		cfg.Port = freeport.One(t)
 		all.Go(func() {
 			bus, err := embedded.Open(testContext(t), cfg)
 			if err == nil {
@@ -242,7 +243,7 @@ func TestStoreDirIsOneBuses(t *testing.T) {
 	cfg.StoreDir = t.TempDir()
 	open(t, cfg)
 	other := cfg
-	other.Port = freePort(t)
+	other.Port = freeport.One(t)
 	refuses(t, other, "another bus", "store_dir", cfg.StoreDir)
 }
 
