@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/goslo/goslo/internal/fifo"
+	"github.com/goslo/goslo/internal/line"
 	"github.com/goslo/goslo/transport"
 )
 
@@ -41,8 +42,7 @@ type topicListener struct {
 	gone      int                  // of backlog, which others have by now
 	bytes     int                  // in backlog
 	unsettled int                  // returned by Next
-	sleepers  []*sleeper           // calls of Next that wait
-	waking    bool                 // one was woken, and has not come yet
+	line      line.Line            // calls of Next that wait
 	closed    bool
 	left      bool // the topic: what is for any of its servers goes to others
 }

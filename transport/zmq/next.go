@@ -5,8 +5,6 @@ package zmq
 import (
 	"context"
 	"maps"
-	"slices"
-	"sync"
 	"time"
 
 	"github.com/goslo/goslo/transport"
@@ -28,13 +26,6 @@ func (l *topicListener) Next(ctx context.Context) (*transport.Delivery, error) {
 // SharesNext implements [transport.Sharer].
 func (l *topicListener) SharesNext() {}
 
-// A sleeper is a call of Next that waits; calls use it one after the other.
-type sleeper struct {
-	wake chan struct{} // of capacity one: a token tells that it is among the listener's sleepers no more
-}
-
-var sleepers = sync.Pool{New: func() any { return &sleeper{make(chan struct{}, 1)} }}
-
 // take returns the next arrival and counts it as unsettled.
 func (l *topicListener) take(ctx context.Context) (*arrival, error) {
 	ended := ctx.Err()
@@ -51,7 +42,7 @@ func (l *topicListener) take(ctx context.Context) (*arrival, error) {
 			l.signal()
 			return a, nil
 		}
-		ended = l.sleep(ctx)
+		ended = l.line.Wait(ctx, &l.mu, l.done)
 	}
 }
 
@@ -71,49 +62,9 @@ func (l *topicListener) pop() *arrival {
 	return nil
 }
 
-// sleep waits until there may be something, the listener is closed, or ctx ends, whose error it returns. The caller holds mu, though not
-// meanwhile.
-func (l *topicListener) sleep(ctx context.Context) error {
-	s := sleepers.Get().(*sleeper)
-	l.sleepers = append(l.sleepers, s)
-	l.mu.Unlock()
-	woken := false
-	select {
-	case <-s.wake:
-		woken = true
-	case <-l.done:
-	case <-ctx.Done():
-	}
-	err := ctx.Err()
-	l.mu.Lock()
-	if !woken {
-		i := slices.Index(l.sleepers, s)
-		if woken = i < 0; woken {
-			l.mu.Unlock()
-			<-s.wake
-			l.mu.Lock()
-		} else {
-			l.sleepers = slices.Delete(l.sleepers, i, i+1)
-		}
-	}
-	l.waking = l.waking && !woken
-	sleepers.Put(s)
-	return err
-}
-
-// signal wakes the Next that waits last, which is the cheapest, if there is something for it and none is on its way, and unlocks. Who has
-// taken something signals, too: so there are as many as are needed at a time, and one that has ended before the next is there takes more.
+// signal wakes a Next that waits, if there is something for it, and unlocks.
 func (l *topicListener) signal() {
-	var s *sleeper
-	if last := len(l.sleepers) - 1; last >= 0 && !l.waking && l.unsettled < l.prefetch && l.backlog.Len() > l.gone {
-		s, l.sleepers[last] = l.sleepers[last], nil
-		l.sleepers = l.sleepers[:last]
-		l.waking = true
-	}
-	l.mu.Unlock()
-	if s != nil {
-		s.wake <- struct{}{} // there is room: it is woken once
-	}
+	l.line.Wake(&l.mu, l.unsettled < l.prefetch && l.backlog.Len() > l.gone)
 }
 
 // read decodes the message for the listener. k is that of the client who has sent it.
