@@ -107,6 +107,9 @@ func (p *Proxy) Restore() {
 	p.set(func(f *fault) {
 		lossy = f.swallow
 		*f = fault{}
+		for l := range p.links {
+			l.dead = l.dead || lossy // until it is closed, what comes after the lost bytes is not to pass
+		}
 	})
 	if lossy {
 		p.drop(false)
