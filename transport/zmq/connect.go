@@ -81,6 +81,11 @@ func (l *loop) connect(k *link) (err error) {
 		return err
 	}
 	defer closeOnError(monitor)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, unmonitor(dealer))
+		}
+	}()
 	if err = errors.Join(monitor.SetLinger(0), monitor.Connect(address)); err != nil {
 		return err
 	}
@@ -226,12 +231,15 @@ func (l *loop) drop(k *link, code byte, reason string) {
 	k.release(code, reason, everyone)
 	k.doubt(reason)
 	delete(l.links, k)
-	for _, s := range []*source{k.wire.monitor, k.wire.dealer} {
-		if err := errors.Join(l.poller.remove(s), s.socket.Close()); err != nil {
-			l.conn.log.Error("zmq: close a connection", "endpoint", k.wire.endpoint, "error", err)
-		}
+	monitor, dealer := k.wire.monitor, k.wire.dealer
+	if err := errors.Join(l.poller.remove(monitor), l.poller.remove(dealer), unmonitor(dealer.socket), monitor.socket.Close(), dealer.socket.Close()); err != nil {
+		l.conn.log.Error("zmq: close a connection", "endpoint", k.wire.endpoint, "error", err)
 	}
 }
+
+// unmonitor ends the monitor of a socket, before it is closed: libzmq's thread waits for ever to tell one that is not there, and no
+// connection of the context is served meanwhile.
+func unmonitor(s *zmq4.Socket) error { return s.Monitor("", 0) }
 
 // probe finds out whether a server that does not answer still lives. What refuses connections at all of its endpoints does
 // not; anything else may be on its way back.
