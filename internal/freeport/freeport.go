@@ -11,8 +11,9 @@ import (
 	"testing"
 )
 
-// Ports lie below the range from which Linux takes those of outgoing connections, so that a server finds its port free when it is restarted.
-const lowest, highest = 10000, 32000
+// Ports lie below the range from which Linux takes those of outgoing connections, so that a server finds its port free when it is restarted, and
+// below those of embedded buses with a name.
+const lowest, highest = 10000, 20000
 
 // One is a loopback port as [Find] finds them.
 func One(t testing.TB) int {
