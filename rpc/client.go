@@ -59,7 +59,7 @@ type caller struct {
 	replies *replies
 	waiters sync.Pool // of *pending
 
-	intercepted bool // by those who may keep a Request
+	intercepted bool // by those who may keep a Request, and its arguments
 
 	inquiries inquiries
 }
@@ -150,7 +150,14 @@ func (c *Client) do(ctx context.Context, by Mode, d descriptor, args any) (json.
 	case by == ByCall && c.monitor != 0 && c.monitor < 2*time.Second:
 		return nil, fmt.Errorf("rpc: %s: monitoring period %s is too short: servers send signs of life every half of it in whole seconds; use 2s or more", d.method, c.monitor)
 	}
-	raw, err := encodeArgs(d.method, args)
+	var p *pending
+	var room *room
+	if !c.core.intercepted {
+		p = c.core.waiter()
+		defer c.core.done(p)
+		room = &p.args
+	}
+	raw, err := encodeArgs(d.method, args, room)
 	if err != nil {
 		return nil, err
 	}
@@ -173,12 +180,10 @@ func (c *Client) do(ctx context.Context, by Mode, d descriptor, args any) (json.
 	if by == ByCall {
 		r.Monitor = c.monitor
 	}
-	if c.core.intercepted {
+	if p == nil {
 		kept := r
 		return c.core.run(ctx, &kept)
 	}
-	p := c.core.waiter()
-	defer c.core.done(p)
 	p.own, p.started = r, now
 	p.own.pending = p
 	return c.core.run(ctx, &p.own)

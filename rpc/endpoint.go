@@ -23,11 +23,11 @@ type Endpoint struct {
 }
 
 type method struct {
-	run    func(ctx context.Context, args json.RawMessage) (json.RawMessage, error)
+	run    func(ctx context.Context, args json.RawMessage, room *room) (json.RawMessage, error)
 	expect []error
 }
 
-func (d descriptor) endpoint(run func(context.Context, json.RawMessage) (json.RawMessage, error)) Endpoint {
+func (d descriptor) endpoint(run func(context.Context, json.RawMessage, *room) (json.RawMessage, error)) Endpoint {
 	return Endpoint{
 		namespaces: []string{d.target.Namespace},
 		version:    implemented(d.target.Version),
@@ -181,20 +181,20 @@ func (d dispatcher) dispatch(ctx context.Context, r *Request) (json.RawMessage, 
 	if err != nil {
 		return nil, err
 	}
-	result, err := m.call(ctx, r.Args)
+	result, err := m.call(ctx, r.Args, r.room)
 	if err != nil && slices.ContainsFunc(m.expect, func(e error) bool { return errors.Is(err, e) }) {
 		return nil, &expectedError{err}
 	}
 	return result, err
 }
 
-func (m method) call(ctx context.Context, args json.RawMessage) (result json.RawMessage, err error) {
+func (m method) call(ctx context.Context, args json.RawMessage, room *room) (result json.RawMessage, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			result, err = nil, panicked(v)
 		}
 	}()
-	return m.run(ctx, args)
+	return m.run(ctx, args, room)
 }
 
 // An expectedError marks a failure that its endpoint declared as normal, so that the log can tell.

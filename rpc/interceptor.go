@@ -25,7 +25,8 @@ type Request struct {
 	Redelivered bool      // the bus has handed it to some server before
 	Known       bool      // an endpoint has a method of that name; a metric counts all others, which peers make up, under one name
 
-	pending *pending // whose Request it is; nil = nobody's
+	pending *pending // of a client, whose Request it is; nil = nobody's
+	room    *room    // of a server, for the result; nil = whoever sees the result may keep it
 }
 
 // A Func carries out a request: on the caller's side it sends it (and for a call waits for the result),

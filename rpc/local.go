@@ -13,7 +13,7 @@ import (
 // handler has, which is to heed its context. A cast has run when it returns; its error is dropped, as on a bus. To, On and In are not looked at: every server is this one.
 func Local(endpoints ...Endpoint) *Client {
 	d, err := newDispatcher(Target{}, endpoints)
-	core := &caller{timeout: defaultTimeout, replies: newReplies(nil, nil, nil)}
+	core := &caller{timeout: defaultTimeout, replies: newReplies(nil, nil, nil), intercepted: true}
 	core.run = func(ctx context.Context, r *Request) (json.RawMessage, error) {
 		if err != nil {
 			return nil, err

@@ -71,7 +71,7 @@ func (m Call[A, R]) Cast(ctx context.Context, c *Client, args A) error {
 // that it wraps, or of the class that an error type with a method RemoteClass() (module, name string) returns (those of package
 // objects do, also where arguments do not decode), else as a Python RuntimeError.
 func (m Call[A, R]) Handle(f func(ctx context.Context, args A) (R, error)) Endpoint {
-	return m.d.endpoint(func(ctx context.Context, raw json.RawMessage) (json.RawMessage, error) {
+	return m.d.endpoint(func(ctx context.Context, raw json.RawMessage, room *room) (json.RawMessage, error) {
 		args, err := decodeArgs[A](m.d.method, raw)
 		if err != nil {
 			return nil, err
@@ -83,7 +83,7 @@ func (m Call[A, R]) Handle(f func(ctx context.Context, args A) (R, error)) Endpo
 		if raw, ok := any(result).(json.RawMessage); ok {
 			return raw, nil
 		}
-		out, err := wire.Marshal(result)
+		out, err := room.marshal(result)
 		if err != nil {
 			return nil, fmt.Errorf("%s(): encode result: %w", m.d.method, err)
 		}
@@ -102,7 +102,7 @@ func (m Cast[A]) Cast(ctx context.Context, c *Client, args A) error {
 // Handle makes the endpoint that serves the method with f. Its error goes to the server's log alone,
 // unless the peer used a call: then it is the answer.
 func (m Cast[A]) Handle(f func(ctx context.Context, args A) error) Endpoint {
-	return m.d.endpoint(func(ctx context.Context, raw json.RawMessage) (json.RawMessage, error) {
+	return m.d.endpoint(func(ctx context.Context, raw json.RawMessage, _ *room) (json.RawMessage, error) {
 		args, err := decodeArgs[A](m.d.method, raw)
 		if err != nil {
 			return nil, err
@@ -111,12 +111,29 @@ func (m Cast[A]) Handle(f func(ctx context.Context, args A) error) Endpoint {
 	})
 }
 
+// A room is where JSON is written that nobody keeps: the next to be written there takes its place. A nil one writes each to a place of its own.
+type room []byte
+
+// roomMost is how large a room may be that is kept.
+const roomMost = 64 << 10
+
+func (r *room) marshal(v any) (json.RawMessage, error) {
+	if r == nil {
+		return wire.Marshal(v)
+	}
+	text, err := wire.AppendMarshal((*r)[:0], v)
+	if *r = text; cap(text) > roomMost {
+		*r = nil
+	}
+	return json.RawMessage(text), err
+}
+
 // encodeArgs encodes args to a JSON object; nil maps and nil raw messages are {}.
-func encodeArgs(method string, args any) (json.RawMessage, error) {
+func encodeArgs(method string, args any, room *room) (json.RawMessage, error) {
 	raw, ok := args.(json.RawMessage)
 	if !ok {
 		var err error
-		if raw, err = wire.Marshal(args); err != nil {
+		if raw, err = room.marshal(args); err != nil {
 			return nil, fmt.Errorf("rpc: %s: encode arguments: %w", method, err)
 		}
 		if string(raw) == "null" {

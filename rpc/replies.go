@@ -38,6 +38,7 @@ type replies struct {
 type pending struct {
 	own     Request           // room for request, unless somebody may keep it
 	message transport.Message // as which it travels
+	args    room              // for its arguments
 
 	id      string
 	request *Request

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/goslo/goslo/transport"
-	"github.com/goslo/goslo/wire"
 )
 
 // afterCaller is how long after its caller's deadline a handler's context ends: buses carry whole milliseconds, and a
@@ -17,8 +16,8 @@ import (
 const afterCaller = 10 * time.Millisecond
 
 // serve runs one request in a worker: acknowledge, run, reply; or, with AckAfter, run, reply, acknowledge.
-// Answer is room for the answer.
-func (s *Server) serve(base context.Context, d *transport.Delivery, answer *transport.Message) {
+// The desk is the worker's.
+func (s *Server) serve(base context.Context, d *transport.Delivery, desk *desk) {
 	m := d.Message
 	if s.unacked == nil && !s.acknowledge(base, d) {
 		return
@@ -34,6 +33,9 @@ func (s *Server) serve(base context.Context, d *transport.Delivery, answer *tran
 		ID:      m.ID, Received: time.Now(), Redelivered: d.Redelivered, Known: s.endpoints.knows(m.Method),
 	}}
 	r := &ctx.request
+	if len(s.config.Interceptors) == 0 { // else one may keep the result
+		r.room = &desk.result
+	}
 	ctx.Context = base
 	ctx.carried = carried{request: r, context: RequestContext{raw: m.Context, arrived: true, monitor: m.Monitor}}
 	if m.Expires > 0 {
@@ -47,7 +49,7 @@ func (s *Server) serve(base context.Context, d *transport.Delivery, answer *tran
 	)
 	defer func() {
 		quiet()
-		s.conclude(ctx, r, d, answer, result, err)
+		s.conclude(ctx, r, d, &desk.answer, result, err)
 		ctx.release()
 		s.untrack(ctx)
 	}()
@@ -176,7 +178,7 @@ func (s *Server) fail(m *transport.Message, r *Request, e *RemoteError) {
 }
 
 func (s *Server) sendReply(ctx context.Context, request, m *transport.Message) error {
-	m.ID, m.UniqueID, m.Answers = request.ID, wire.NewID(), request.Method
+	m.ID, m.Answers = request.ID, request.Method
 	return s.bus.Send(ctx, transport.Address{Kind: transport.Reply, Topic: request.ReplyTo}, m)
 }
 

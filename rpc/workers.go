@@ -111,11 +111,11 @@ func (s *Server) worker(base context.Context) {
 			s.pool.workers.Go(func() { s.worker(base) })
 		}
 	}()
-	lead, answer := make(chan struct{}, 1), new(transport.Message)
+	lead, desk := make(chan struct{}, 1), new(desk)
 	for d, again := s.take(base, lead); d != nil || again; d, again = s.take(base, lead) {
 		if d != nil {
-			s.serveOne(base, d, answer)
-			*answer = transport.Message{}
+			s.serveOne(base, d, desk)
+			desk.answer = transport.Message{}
 		}
 	}
 	ended = true
@@ -234,16 +234,22 @@ func (p *pool) trim() {
 	p.timer.Reset(sparedAfter)
 }
 
-// serveOne serves what take returned. Answer is room for one.
-func (s *Server) serveOne(base context.Context, d *transport.Delivery, answer *transport.Message) {
+// A desk is what a worker has for one request after the other.
+type desk struct {
+	answer transport.Message
+	result room
+}
+
+// serveOne serves what take returned.
+func (s *Server) serveOne(base context.Context, d *transport.Delivery, desk *desk) {
 	defer s.finished()
 	switch {
 	case s.unacked == nil:
-		s.serve(base, d, answer)
+		s.serve(base, d, desk)
 	case !s.admit(base, d):
 	case s.pool.slot():
 		defer func() { <-s.pool.slots }()
-		s.serve(base, d, answer)
+		s.serve(base, d, desk)
 	default:
 		s.unbegun(base, d)
 	}

@@ -20,7 +20,7 @@ import (
 type Transport interface {
 	// Send makes one attempt to hand m to the bus. It waits for a live connection, and for the bus to
 	// take responsibility for the message where the bus can say so, until ctx ends. The transport does
-	// not keep m after Send returned.
+	// not keep m after Send returned, nor any raw JSON of it but Context.
 	//
 	// A request to a Topic address is mandatory: where nobody ever listened it fails with ErrNoListener.
 	// A bus that learns this only later tells the caller's reply listener (see Delivery.Undelivered).
@@ -269,8 +269,9 @@ func (a Address) String() string {
 }
 
 // A Message is a request, a reply, a heartbeat or a notification, as every bus carries it. A notification has an Event; a
-// request has a Method or, from a peer that forgot it, at least Args; a message with none of them is a reply. Raw JSON fields are shared, not copied:
-// nobody changes their bytes. A bus may rewrite their text, not what it says: blanks, and how characters are escaped.
+// request has a Method or, from a peer that forgot it, at least Args; a message with none of them is a reply. The raw JSON of one that has arrived is
+// shared, as is a Context anywhere: nobody changes their bytes. The other raw JSON of one that was sent is the sender's again, who may write over it.
+// A bus may rewrite the text of JSON, not what it says: blanks, and how characters are escaped.
 type Message struct {
 	// Of a request.
 	Method    string
@@ -298,5 +299,5 @@ type Message struct {
 	// Of a request and a reply.
 	ID string // pairs a reply with its call; "" for a cast
 	// Of all.
-	UniqueID string // tells a message from its duplicate
+	UniqueID string // tells a message from its duplicate; "" when sending = one that the bus makes up, where it has any use for it
 }

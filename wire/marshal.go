@@ -35,6 +35,15 @@ func Marshal(v any) ([]byte, error) {
 	return json.Marshal(v)
 }
 
+// AppendMarshal appends what [Marshal] returns.
+func AppendMarshal(dst []byte, v any) ([]byte, error) {
+	if text, ok := appendAny(dst, v, 0); ok {
+		return text, nil
+	}
+	text, err := json.Marshal(v)
+	return append(dst, text...), err
+}
+
 // scratch are buffers in which a text is put together.
 var scratch = sync.Pool{New: func() any { return new([]byte) }}
 

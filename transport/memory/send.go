@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -38,8 +39,10 @@ func (t *Transport) send(ctx context.Context, to transport.Address, m *transport
 	s := newStored(to.Kind)
 	s.message, s.to = *m, to
 	s.message.Headers = maps.Clone(m.Headers) // the sender may go on with its own
+	s.message.Args, s.message.Result, s.message.Failure = bytes.Clone(m.Args), bytes.Clone(m.Result), bytes.Clone(m.Failure)
 	if m.Event != nil {
 		own := *m.Event
+		own.Payload = bytes.Clone(own.Payload)
 		s.message.Event = &own
 	}
 	s.to.Exchange = t.name(to).exchange
@@ -52,7 +55,7 @@ func (t *Transport) send(ctx context.Context, to transport.Address, m *transport
 	return t.put(to, s)
 }
 
-// push hands a reply over as it is, if its listener wants that.
+// push hands a reply to its listener, if that wants it.
 func (t *Transport) push(to transport.Address, m *transport.Message) bool {
 	t.bus.mu.Lock()
 	var take func(*transport.Delivery)
@@ -63,15 +66,23 @@ func (t *Transport) push(to transport.Address, m *transport.Message) bool {
 	if take == nil {
 		return false
 	}
-	d, ok := t.bus.pushed.Get().(*transport.Delivery)
+	p, ok := t.bus.pushed.Get().(*pushedReply)
 	if !ok {
-		d = new(transport.Delivery)
+		p = new(pushedReply)
 	}
-	*d = transport.Delivery{Message: m, To: to, Deliveries: 1, Settler: pushed{}}
-	take(d)
-	d.Message = nil
-	t.bus.pushed.Put(d)
+	p.message = *m
+	p.message.Result, p.message.Failure = bytes.Clone(m.Result), bytes.Clone(m.Failure) // the sender goes on with its own
+	p.Delivery = transport.Delivery{Message: &p.message, To: to, Deliveries: 1, Settler: pushed{}}
+	take(&p.Delivery)
+	*p = pushedReply{}
+	t.bus.pushed.Put(p)
 	return true
+}
+
+// A pushedReply is a delivery with its message.
+type pushedReply struct {
+	transport.Delivery
+	message transport.Message
 }
 
 // pushed is the settler of what is pushed, which nobody has to settle.

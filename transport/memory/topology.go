@@ -12,7 +12,7 @@ import (
 // A Bus is an isolated message bus. Make one with [NewBus]; it needs no closing.
 type Bus struct {
 	waiters sync.Pool // of *waiter
-	pushed  sync.Pool // of *transport.Delivery
+	pushed  sync.Pool // of *pushedReply
 
 	mu        sync.Mutex // guards everything reachable from here, listeners and deliveries included
 	topics    map[topicName]*topic

@@ -29,7 +29,7 @@ var errRefused = errors.New("the broker did not take it (nack)")
 func (t *Transport) apart(ctx context.Context, via *publisher, s *session, p *publication) error {
 	t.log.Debug("the broker refused a message, trying again on another channel", "broker", s.addr, "exchange", p.exchange.name, "key", p.key)
 	own := *p // whose body and headers stay when Send has returned
-	own.body, own.buf, own.headers = bytes.Clone(p.body), nil, maps.Clone(p.headers)
+	own.body, own.buf, own.headers, own.message = bytes.Clone(p.body), nil, maps.Clone(p.headers), nil
 	for _, pause := range elections {
 		if !sleep(ctx, pause) {
 			break

@@ -1,8 +1,10 @@
 package transporttest
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -124,11 +126,30 @@ func text(m *transport.Message) string {
 	return m.Method + string(m.Result)
 }
 
+// send sends m, and has nothing left of what the transport is not to keep.
 func (f *fixture) send(t transport.Transport, to transport.Address, m *transport.Message) {
 	f.Helper()
-	if err := t.Send(f.patient(), to, m); err != nil {
+	own := *m
+	lost := []*json.RawMessage{&own.Args, &own.Result, &own.Failure}
+	if m.Event != nil {
+		event := *m.Event
+		own.Event, lost = &event, append(lost, &event.Payload)
+	}
+	for _, raw := range lost {
+		*raw = bytes.Clone(*raw)
+	}
+	if err := t.Send(f.patient(), to, &own); err != nil {
 		f.Fatalf("send %s to %s: %v", text(m), to, err)
 	}
+	for _, raw := range lost {
+		for i := range *raw {
+			(*raw)[i] = '!'
+		}
+	}
+	if own.Event != nil {
+		*own.Event = transport.Event{}
+	}
+	own = transport.Message{}
 }
 
 // next returns the next delivery, unsettled.
