@@ -68,11 +68,6 @@ func (t *Transport) send(ctx context.Context, to transport.Address, m *transport
 		return reject(errors.New("the address has no topic"))
 	}
 
-	if m.UniqueID == "" {
-		own := *m
-		own.UniqueID = wire.NewID()
-		m = &own
-	}
 	err := transport.CheckNotification(to, m)
 	if err == nil {
 		err = transport.CheckHeaders(m.Headers)

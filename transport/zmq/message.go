@@ -14,7 +14,7 @@ import (
 
 // A message is the body of a request, reply or notification:
 //
-//	form | UniqueID | lengths of its other texts | these texts | number | JSON | JSON
+//	form | UniqueID, a reply's may be empty | lengths of its other texts | these texts | number | JSON | JSON
 //
 // The number is a request's monitoring period in nanoseconds, and of a notification 1 if its event is Bare, else 0; a reply has none. The
 // JSON is arguments and context, result and failure, or payload and context, as the sender has it. Nobody but us reads it, so that it needs neither
@@ -37,7 +37,7 @@ func appendMessage(b []byte, m *transport.Message, c *wire.Checker) ([]byte, err
 		return b, err
 	}
 	unique := m.UniqueID
-	if unique == "" {
+	if unique == "" && (m.Method != "" || m.Event != nil) { // a reply has the ID of its call
 		unique = wire.NewID()
 	}
 	if v := m.Event; v != nil {
