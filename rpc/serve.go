@@ -52,6 +52,9 @@ func (s *Server) serve(base context.Context, d *transport.Delivery, desk *desk) 
 		s.conclude(ctx, r, d, &desk.answer, result, err)
 		ctx.release()
 		s.untrack(ctx)
+		if again, ok := d.Settler.(transport.Recycler); ok && s.unacked == nil {
+			again.Recycle()
+		}
 	}()
 	if s.unacked != nil {
 		defer s.unacked.watch(r, s.log)()

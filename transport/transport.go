@@ -170,6 +170,13 @@ type BatchSettler interface {
 	AckAll(ctx context.Context, others []Settler) error
 }
 
+// A Recycler is a Settler that uses deliveries again, and their messages. Not every one of its deliveries need be.
+type Recycler interface {
+	// Recycle is called after the delivery was settled, at the most once, by a receiver that keeps neither it nor its Message. What the fields of the
+	// message refer to stays as it is.
+	Recycle()
+}
+
 // An Inspector is a Transport that can tell what the bus knows about an address, with no more rights
 // than sending needs. Used to explain failures, never on the way of a message.
 type Inspector interface {

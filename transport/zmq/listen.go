@@ -54,6 +54,7 @@ type arrival struct {
 	message  transport.Message // the delivery's
 	listener *topicListener
 	settled  atomic.Bool
+	holders  atomic.Int32 // who may look at it: its listener's open, and whoever it is for; none = it is not recycled
 
 	from     *session
 	envelope envelope
@@ -148,16 +149,16 @@ func (l *topicListener) push(a *arrival) {
 	heard := !a.answered && l.from.Kind == transport.Notification // who tells does not wait for who handles
 	a.answered = a.answered || heard
 	if !a.answered {
+		a.holders.Add(1)
 		l.open.Push(a)
 		l.conn.loop.deferred.Add(1)
 	}
+	taken := answer{to: a.from, id: a.envelope.id, code: answerTaken, load: load}
 	l.backlog.Push(a)
 	l.bytes += len(a.body)
 	l.signal()
 	if heard {
-		l.conn.loop.inbox.put(func(w *work) {
-			w.answers = append(w.answers, answer{to: a.from, id: a.envelope.id, code: answerTaken, load: load})
-		})
+		l.conn.loop.inbox.put(func(w *work) { w.answers = append(w.answers, taken) })
 	}
 }
 
@@ -166,30 +167,34 @@ func (l *topicListener) push(a *arrival) {
 func (l *topicListener) overdue(now time.Time) {
 	var answers []answer
 	l.mu.Lock()
+open:
 	for l.open.Len() > 0 {
 		a := l.open.First()
-		if !a.answered && now.Sub(a.at) < patience {
-			break
-		}
-		l.open.Pop()
-		l.conn.loop.deferred.Add(-1)
-		if a.answered {
-			continue
-		}
-		a.answered = true
-		if !a.taken && a.envelope.flags&flagKeep == 0 {
-			a.gone = true
+		switch {
+		case a.answered:
+		case now.Sub(a.at) < patience:
+			break open
+		case !a.taken && a.envelope.flags&flagKeep == 0:
+			a.answered, a.gone = true, true
 			l.gone++
 			l.bytes -= len(a.body)
 			answers = append(answers, answer{to: a.from, id: a.envelope.id, code: answerBusy, load: l.load()})
-			continue
+		default:
+			a.answered = true
+			answers = append(answers, answer{to: a.from, id: a.envelope.id, code: answerTaken})
 		}
-		answers = append(answers, answer{to: a.from, id: a.envelope.id, code: answerTaken})
+		l.shut()
 	}
 	l.mu.Unlock()
 	if len(answers) > 0 {
 		l.conn.loop.inbox.put(func(w *work) { w.answers = append(w.answers, answers...) })
 	}
+}
+
+// shut takes the first out of open. The caller holds mu.
+func (l *topicListener) shut() {
+	l.open.Pop().release()
+	l.conn.loop.deferred.Add(-1)
 }
 
 // Close implements [transport.Listener]. What Next has not returned goes to other servers: at once where the sender still
@@ -204,12 +209,11 @@ func (l *topicListener) Close(ctx context.Context) error {
 	close(l.done)
 	ours, back := l.giveBack(func(*arrival) bool { return true })
 	for l.open.Len() > 0 { // what Next has returned is ours
-		a := l.open.Pop()
-		l.conn.loop.deferred.Add(-1)
-		if !a.answered {
+		if a := l.open.First(); !a.answered {
 			a.answered = true
 			back = append(back, answer{to: a.from, id: a.envelope.id, code: answerTaken})
 		}
+		l.shut()
 	}
 	l.mu.Unlock()
 	l.conn.listeners.remove(l)

@@ -111,7 +111,7 @@ func (c *Conn) overdue(now time.Time) {
 
 // arrived takes a request off the wire. It runs on the loop and never waits.
 func (c *Conn) arrived(from *session, r *reader) {
-	a := &arrival{from: from, at: from.silent}
+	a := newArrival(from)
 	e := &a.envelope
 	body, ok := parseRequest(e, r, &from.recent)
 	a.body = body

@@ -6,9 +6,30 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/goslo/goslo/transport"
 )
+
+// arrivals are those that nobody looks at any more.
+var arrivals = sync.Pool{New: func() any { return new(arrival) }}
+
+func newArrival(from *session) *arrival {
+	a := arrivals.Get().(*arrival)
+	a.from, a.at = from, from.silent
+	a.holders.Store(1)
+	return a
+}
+
+// Recycle implements [transport.Recycler].
+func (a *arrival) Recycle() { a.release() }
+
+func (a *arrival) release() {
+	if a.holders.Add(-1) == 0 {
+		*a = arrival{}
+		arrivals.Put(a)
+	}
+}
 
 var errSettled = errors.New("zmq: delivery was settled before")
 
@@ -75,8 +96,7 @@ func (a *arrival) settle(code byte, reason string) error {
 	}
 	l.mu.Lock()
 	for l.open.Len() > 0 && l.open.First().answered {
-		l.open.Pop()
-		l.conn.loop.deferred.Add(-1)
+		l.shut()
 	}
 	l.signal()
 	if !told {
