@@ -74,9 +74,10 @@ func parseMessage(m *transport.Message, body []byte, k *recent) error {
 	end := len(body) - len(r.rest)
 	switch body[0] {
 	case formRequest:
-		t, _ := r.parts(textsMost)
-		m.UniqueID = string(unique) // a text of its own, since servers remember it
-		m.ID, m.ReplyTo, m.Method = string(t[0]), same(&k.replyTo, t[1]), same(&k.method, t[2])
+		t, all := r.parts(textsMost)
+		ids := string(body[end-len(unique) : len(body)-len(r.rest)-len(all)+len(t[0])]) // they and what is between them
+		m.UniqueID, m.ID = ids[:len(unique)], ids[len(ids)-len(t[0]):]
+		m.ReplyTo, m.Method = same(&k.replyTo, t[1]), same(&k.method, t[2])
 		m.Namespace, m.Version = same(&k.namespace, t[3]), same(&k.version, t[4])
 		if m.Version == "" {
 			m.Version = "1.0"
@@ -94,8 +95,8 @@ func parseMessage(m *transport.Message, body []byte, k *recent) error {
 		}
 	case formReply, formEnding:
 		id, _ := r.parts(1)
-		both := string(body[:len(body)-len(r.rest)])
-		m.UniqueID, m.ID, m.Ending = both[end-len(unique):end], both[len(both)-len(id[0]):], body[0] == formEnding
+		ids := string(body[end-len(unique) : len(body)-len(r.rest)])
+		m.UniqueID, m.ID, m.Ending = ids[:len(unique)], ids[len(ids)-len(id[0]):], body[0] == formEnding
 		m.Result, m.Failure = r.json(), r.json()
 	default:
 		r.ok = false

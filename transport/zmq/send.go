@@ -40,10 +40,11 @@ func (c *Conn) send(ctx context.Context, to transport.Address, m *transport.Mess
 	if to.Topic == "" {
 		return fmt.Errorf("%w: the address has no topic", transport.ErrRejected)
 	}
+	if to.Kind == transport.Reply {
+		return c.reply(ctx, to.Topic, m)
+	}
 	e := envelope{to: toTopic, ttl: m.Expires, service: c.serviceAt(to)}
 	switch to.Kind {
-	case transport.Reply:
-		return c.reply(ctx, to.Topic, m)
 	case transport.Topic, transport.Notification:
 	case transport.Fanout:
 		e.to = toFanout
