@@ -45,6 +45,7 @@ type Conn struct {
 	once       sync.Once
 
 	clients clients
+	home    string // what its reply addresses end with
 
 	announcing chan struct{} // a token: who has it tells the directory what we serve
 	peers      *peers
@@ -89,7 +90,7 @@ func (c *Conn) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.loop = l
+	c.loop, c.home = l, replyAddress{member: c.self}.home()
 	if c.directory, err = c.cfg.openDirectory(ctx, c.log); err == nil {
 		if err = c.directory.join(ctx, c.self); err != nil {
 			err = errors.Join(err, c.directory.close(ctx))

@@ -139,7 +139,7 @@ func (l *loop) happened(k *link, event zmq4.Event, value int) {
 func (l *loop) hello(k *link) {
 	k.lose()
 	k.wire.blocked, k.wire.hailed = false, time.Now()
-	frame := appendHeader(nil, header{kind: kindHello, ack: k.stream.in, number: k.epoch})
+	frame := appendText(appendHeader(nil, header{kind: kindHello, ack: k.stream.in, number: k.epoch}), l.conn.home)
 	if err := l.send(k, frame); err != nil {
 		l.conn.log.Debug("zmq: say hello", "endpoint", k.wire.endpoint, "error", err)
 	}

@@ -65,7 +65,7 @@ func (c *Conn) AgeLosses(by time.Duration) {
 // Misdirect sends a message that is no notification to where notifications are heard, or a notification elsewhere, as no Conn does.
 func (c *Conn) Misdirect(ctx context.Context, to transport.Address, m *transport.Message) error {
 	e := envelope{to: toTopic, service: c.serviceAt(to)}
-	body, err := appendMessage(appendRequest(nil, &e), m, &c.peers.checker)
+	body, err := appendMessage(appendRequest(nil, &e), m, &c.peers.checker, "")
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@
 package zmq
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"time"
@@ -20,7 +21,7 @@ const (
 
 // The kinds of frames.
 const (
-	kindHello   = 1 // client to server, first on every connection: ack = last number received, number = the stream's epoch; records: nothing
+	kindHello   = 1 // client to server, first on every connection: ack = last number received, number = the stream's epoch; records: what its reply addresses end with
 	kindWelcome = 2 // its answer: ack = last number received, number = 1 if the server knows the stream, else 0; records: the server's ID, and what it serves
 	kindData    = 3 // ack, and a numbered frame of records; number 0 = nothing but ack
 	kindResume  = 4 // server to client: say hello again, I do not know you (any more)
@@ -244,8 +245,23 @@ func parseRequest(e *envelope, r *reader, k *recent) (body []byte, ok bool) {
 
 // A recent has the texts of a client's last request. The next one mostly has the same, and shares them.
 type recent struct {
-	exchange, topic, server             string
-	replyTo, method, namespace, version string
+	exchange, topic, server    string
+	method, namespace, version string
+
+	home            string // what the addresses of the client's own reply listeners end with
+	listener, reply string // of the last one that sent the front alone; an address
+	elsewhere       string // the last other address
+}
+
+// replyTo completes the reply address of a request.
+func (k *recent) replyTo(b []byte) string {
+	if len(b) == 0 || bytes.IndexByte(b, ',') >= 0 {
+		return same(&k.elsewhere, b)
+	}
+	if string(b) != k.listener {
+		k.listener, k.reply = string(b), string(b)+k.home
+	}
+	return k.reply
 }
 
 // recentMost is how long a text may be that is kept for the next request.

@@ -123,3 +123,67 @@ func TestRepliesArePushed(t *testing.T) {
 		t.Errorf("next after close: %+v, %v, want ErrClosed", d, err)
 	}
 }
+
+// A call that is handed over to another server is answered by that one, whether its first server had begun with it or not.
+func TestCallsHandedOverAreAnswered(t *testing.T) {
+	t.Parallel()
+	url := busURL(t)
+	leaving, client := open(t, url), open(t, url)
+	l, err := leaving.Listen(testContext(t), at("h1"), transport.ListenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	replies, err := client.Listen(testContext(t), transport.Address{Kind: transport.Reply}, transport.ListenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"0", "1", "2"}
+	for _, id := range want {
+		m := cast("x")
+		m.ID, m.ReplyTo = id, replies.Addr()
+		if err := client.Send(testContext(t), topic, m); err != nil { // it returns when the call cannot go to others any more
+			t.Fatal(err)
+		}
+	}
+	begun, err := l.Next(testContext(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := open(t, url)
+	other, err := server.Listen(testContext(t), at("h2"), transport.ListenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	if err := begun.Requeue(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for range want {
+		d, err := other.Next(testContext(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d.Message.ReplyTo != replies.Addr() {
+			t.Errorf("its reply goes to %q, want %q", d.Message.ReplyTo, replies.Addr())
+		}
+		if err := d.Ack(testContext(t)); err != nil {
+			t.Error(err)
+		}
+		back := transport.Address{Kind: transport.Reply, Topic: d.Message.ReplyTo}
+		if err := server.Send(testContext(t), back, &transport.Message{ID: d.Message.ID, Ending: true}); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := replies.Next(testContext(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, answer.Message.ID)
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("answers to %q, want %q", got, want)
+	}
+}

@@ -346,7 +346,7 @@ func (l *loop) fromClient(id string, frame []byte) {
 	}
 	s := l.sessions[id]
 	if h.kind == kindHello {
-		l.greet(id, s, h)
+		l.greet(id, s, h, newReader(records).text())
 		return
 	}
 	if h.kind != kindData || s == nil {
@@ -379,15 +379,15 @@ func (l *loop) sayTo(id string, frame []byte) {
 	}
 }
 
-// greet answers a client's hello.
-func (l *loop) greet(id string, s *session, h header) {
+// greet answers the hello of a client, whose reply addresses end with home.
+func (l *loop) greet(id string, s *session, h header, home string) {
 	welcome := header{kind: kindWelcome}
 	if s != nil && s.epoch == h.number {
 		welcome.ack, welcome.number = s.stream.in, 1
 		l.conn.meter.resent.Add(s.stream.resume(h.ack))
 	} else {
 		if s == nil {
-			s = &session{id: id}
+			s = &session{id: id, home: home, recent: recent{home: home}}
 			s.client, _, _ = strings.Cut(id, "/")
 			l.sessions[id] = s
 		}

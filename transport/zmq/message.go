@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/goslo/goslo/transport"
@@ -31,8 +32,9 @@ const textsMost = 5
 
 var errMessage = errors.New("zmq: message of no known form")
 
-// appendMessage adds a message. What [wire.AppendMessage] refuses is an error here too.
-func appendMessage(b []byte, m *transport.Message, c *wire.Checker) ([]byte, error) {
+// appendMessage adds a message. What [wire.AppendMessage] refuses is an error here too. Home is what the reader knows the addresses of its client's
+// reply listeners to end with; see replyAddress.
+func appendMessage(b []byte, m *transport.Message, c *wire.Checker, home string) ([]byte, error) {
 	if err := c.Check(m); err != nil {
 		return b, err
 	}
@@ -59,7 +61,11 @@ func appendMessage(b []byte, m *transport.Message, c *wire.Checker) ([]byte, err
 		return appendJSON(appendJSON(b, m.Result), m.Failure), nil
 	}
 	b = appendText(append(b, formRequest), unique)
-	b = appendTexts(b, m.ID, m.ReplyTo, m.Method, m.Namespace, m.Version)
+	replyTo := m.ReplyTo
+	if home != "" {
+		replyTo = strings.TrimSuffix(replyTo, home)
+	}
+	b = appendTexts(b, m.ID, replyTo, m.Method, m.Namespace, m.Version)
 	b = binary.AppendUvarint(b, uint64(m.Monitor))
 	return appendJSON(appendJSON(b, m.Args), m.Context), nil
 }
@@ -77,7 +83,7 @@ func parseMessage(m *transport.Message, body []byte, k *recent) error {
 		t, all := r.parts(textsMost)
 		ids := string(body[end-len(unique) : len(body)-len(r.rest)-len(all)+len(t[0])]) // they and what is between them
 		m.UniqueID, m.ID = ids[:len(unique)], ids[len(ids)-len(t[0]):]
-		m.ReplyTo, m.Method = same(&k.replyTo, t[1]), same(&k.method, t[2])
+		m.ReplyTo, m.Method = k.replyTo(t[1]), same(&k.method, t[2])
 		m.Namespace, m.Version = same(&k.namespace, t[3]), same(&k.version, t[4])
 		if m.Version == "" {
 			m.Version = "1.0"

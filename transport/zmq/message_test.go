@@ -34,7 +34,7 @@ func messages() map[string]transport.Message {
 func TestMessageSurvives(t *testing.T) {
 	t.Parallel()
 	for name, want := range messages() {
-		body, err := appendMessage(nil, &want, &wire.Checker{})
+		body, err := appendMessage(nil, &want, &wire.Checker{}, "")
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -58,7 +58,7 @@ func TestMessageSurvives(t *testing.T) {
 
 func TestMessageIsFilledIn(t *testing.T) {
 	t.Parallel()
-	body, err := appendMessage([]byte("before"), &transport.Message{Method: "x", Args: json.RawMessage("null")}, &wire.Checker{})
+	body, err := appendMessage([]byte("before"), &transport.Message{Method: "x", Args: json.RawMessage("null")}, &wire.Checker{}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func TestMessageThatCannotTravel(t *testing.T) {
 		"bad payload":   {Event: &transport.Event{Payload: json.RawMessage(`{`)}},
 		"bad result":    {ID: "1", Result: json.RawMessage(`nul`)},
 	} {
-		if body, err := appendMessage([]byte("before"), &m, &wire.Checker{}); err == nil || string(body) != "before" {
+		if body, err := appendMessage([]byte("before"), &m, &wire.Checker{}, ""); err == nil || string(body) != "before" {
 			t.Errorf("%s: %q, %v", name, body, err)
 		}
 	}
@@ -88,7 +88,7 @@ func TestMessageThatCannotTravel(t *testing.T) {
 // Whatever a peer sends, reading it ends.
 func FuzzMessage(f *testing.F) {
 	for _, m := range messages() {
-		body, err := appendMessage(nil, &m, &wire.Checker{})
+		body, err := appendMessage(nil, &m, &wire.Checker{}, "")
 		if err != nil {
 			f.Fatal(err)
 		}

@@ -101,7 +101,7 @@ func (a *arrival) ready() bool {
 		return false
 	}
 	if a.Message == nil {
-		if err := a.read(&recent{}); err != nil {
+		if err := a.read(a.from.alone()); err != nil {
 			l.conn.log.Error("zmq: message dropped: it cannot be read, or does not belong here", "listener", l.Addr(), "bytes", len(a.body), "error", err)
 			a.drop(answerRefused, err.Error())
 			return false

@@ -38,7 +38,7 @@ var errNobodyHears = fmt.Errorf("%w for notifications, which ZeroMQ does not kee
 
 // notify gives a notification to one listener of each pool. What one pool does not get the others get nevertheless.
 func (c *Conn) notify(ctx context.Context, e envelope, m *transport.Message) error {
-	body, err := appendMessage(nil, m, &c.peers.checker)
+	body, err := appendMessage(nil, m, &c.peers.checker, "")
 	if err != nil {
 		return fmt.Errorf("%w: %w", transport.ErrRejected, err)
 	}

@@ -54,11 +54,14 @@ type replyAddress struct {
 	member member
 }
 
-// String is number.ID.host.key.endpoints, escaped so that it has neither blanks nor quotes.
-func (a replyAddress) String() string {
+// String is number,ID,host,key,endpoints, escaped so that it has neither blanks nor quotes.
+func (a replyAddress) String() string { return strconv.FormatUint(a.number, 10) + a.home() }
+
+// home is what follows the number, which a client tells its servers once: its requests have but the number.
+func (a replyAddress) home() string {
 	m := a.member
 	parts := make([]string, 0, 4+len(m.Endpoints))
-	parts = append(parts, strconv.FormatUint(a.number, 10), m.ID, escape(m.Host), escape(m.Key))
+	parts = append(parts, "", m.ID, escape(m.Host), escape(m.Key))
 	for _, e := range m.Endpoints {
 		parts = append(parts, escape(e))
 	}
@@ -257,7 +260,7 @@ func (c *Conn) reply(ctx context.Context, to string, m *transport.Message) error
 	buffer := buffers.Get().(*[]byte)
 	defer keepBuffer(buffer)
 	e := envelope{to: toReply, service: service{Topic: strconv.FormatUint(at.number, 10)}}
-	fields, err := appendMessage(appendRequest((*buffer)[:0], &e), m, &c.peers.checker)
+	fields, err := appendMessage(appendRequest((*buffer)[:0], &e), m, &c.peers.checker, "")
 	if err != nil {
 		return fmt.Errorf("%w: %w", transport.ErrRejected, err)
 	}
@@ -277,7 +280,7 @@ func (c *Conn) reply(ctx context.Context, to string, m *transport.Message) error
 // replyBack sends a reply on the connection of a session.
 func (c *Conn) replyBack(s *session, number uint64, m *transport.Message) error {
 	buffer := buffers.Get().(*[]byte)
-	body, err := appendMessage((*buffer)[:0], m, &c.peers.checker)
+	body, err := appendMessage((*buffer)[:0], m, &c.peers.checker, "")
 	*buffer = body
 	if err != nil {
 		keepBuffer(buffer)

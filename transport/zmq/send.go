@@ -65,7 +65,7 @@ func (c *Conn) send(ctx context.Context, to transport.Address, m *transport.Mess
 		e.flags = flagReplies
 	}
 	buffer := buffers.Get().(*[]byte)
-	fields, err := appendMessage(appendRequest((*buffer)[:0], &e), m, &c.peers.checker)
+	fields, err := appendMessage(appendRequest((*buffer)[:0], &e), m, &c.peers.checker, c.home)
 	if err != nil {
 		keepBuffer(buffer)
 		return fmt.Errorf("%w: %w", transport.ErrRejected, err)

@@ -9,10 +9,12 @@ import (
 	"time"
 )
 
-// A session is a client that has connected to us, and the stream to it. It belongs to the loop, but for what is atomic.
+// A session is a client that has connected to us, and the stream to it. It belongs to the loop, but for what is atomic or never
+// changes.
 type session struct {
 	id        string // of the connection
 	client    string // the ID of the member
+	home      string // what its reply addresses end with
 	connected atomic.Bool
 	epoch     uint64
 	stream    stream
@@ -22,6 +24,9 @@ type session struct {
 	left      bool      // the client has promised to send no more requests
 	dirty     bool      // the loop is to flush it
 }
+
+// alone is what is known of a client when a request of its is read for itself. Anybody may.
+func (s *session) alone() *recent { return &recent{home: s.home} }
 
 // Clients are the members that have connected to us, by their IDs, and the latest session of each. The loop writes.
 type clients struct {

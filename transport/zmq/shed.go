@@ -5,6 +5,7 @@ package zmq
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/goslo/goslo/transport"
@@ -121,7 +122,10 @@ func (s *listeners) offer(a *arrival, room bool) bool {
 	}
 	ctx, cancel := context.WithTimeout(c.life, 5*time.Second)
 	defer cancel()
-	err := c.toOne(ctx, e, append(appendRequest(nil, &e), a.body...), who)
+	fields, err := c.forwarded(a, &e)
+	if err == nil {
+		err = c.toOne(ctx, e, fields, who)
+	}
 	switch {
 	case err == nil:
 		return true
@@ -130,6 +134,19 @@ func (s *listeners) offer(a *arrival, room bool) bool {
 		return true
 	}
 	return false
+}
+
+// forwarded is a request for another server, whose body has the whole of its reply address.
+func (c *Conn) forwarded(a *arrival, e *envelope) ([]byte, error) {
+	fields := appendRequest(nil, e)
+	if a.Message == nil && a.read(a.from.alone()) != nil {
+		return append(fields, a.body...), nil // who gets it finds that it cannot be read
+	}
+	fields, err := appendMessage(fields, &a.message, &c.peers.checker, "")
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", transport.ErrRejected, err)
+	}
+	return fields, nil
 }
 
 // lost says what could not be handed over before the transport was closed.
