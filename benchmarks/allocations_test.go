@@ -29,11 +29,11 @@ type allocations struct {
 // room. Of the embedded bus its server counts as well. The race detector allocates by itself; with it this file is not built.
 func TestAllocations(t *testing.T) {
 	for _, bus := range append(allocationsOfZMQ(),
-		allocations{"memory", 17, 10, func(*testing.T) string { return "memory://allocations/" }},
-		allocations{"embedded", 41, 75, embeddedURL},
-		allocations{"nats", 30, 20, func(t *testing.T) string { t.Helper(); return brokertest.NewNATS(t, brokertest.NATSOptions{}).URL() }},
-		allocations{"rabbit", 39, 23, func(t *testing.T) string { t.Helper(); return brokertest.RabbitAMQP1(t).URL() }},
-		allocations{"amqp1", 33, 15, func(t *testing.T) string { t.Helper(); return brokertest.RabbitAMQP1(t).AMQP1URL() }},
+		allocations{"memory", 15, 10, func(*testing.T) string { return "memory://allocations/" }},
+		allocations{"embedded", 39, 74, embeddedURL},
+		allocations{"nats", 27, 19, func(t *testing.T) string { t.Helper(); return brokertest.NewNATS(t, brokertest.NATSOptions{}).URL() }},
+		allocations{"rabbit", 34, 21, func(t *testing.T) string { t.Helper(); return brokertest.RabbitAMQP1(t).URL() }},
+		allocations{"amqp1", 28, 14, func(t *testing.T) string { t.Helper(); return brokertest.RabbitAMQP1(t).AMQP1URL() }},
 	) {
 		t.Run(bus.name, func(t *testing.T) {
 			p := workload.NewPair(t, bus.url(t))

@@ -5,5 +5,5 @@ package benchmarks_test
 import "testing"
 
 func allocationsOfZMQ() []allocations {
-	return []allocations{{"zmq", 32, 25, func(t *testing.T) string { t.Helper(); return "zmq:///?rpc_zmq_ipc_dir=" + t.TempDir() }}}
+	return []allocations{{"zmq", 28, 23, func(t *testing.T) string { t.Helper(); return "zmq:///?rpc_zmq_ipc_dir=" + t.TempDir() }}}
 }

@@ -27,8 +27,9 @@
 //
 // Each transport binds one ROUTER, on an ipc socket in rpc_zmq_ipc_dir and, where the directory spans hosts, on a TCP port.
 // Clients connect a DEALER to the ROUTER of each server that they send to, and say hello with the number of the last frame that
-// they have; the welcome tells where to go on, and what the server serves. Answers and replies come back on the same
-// connection. A reply to a caller that is not connected goes to the caller's own ROUTER, which its reply address names.
+// they have and with what their reply addresses end with, of which requests have the front alone; the welcome tells where to go on, and what the
+// server serves. Answers and replies come back on the same connection. A reply to a caller that is not connected goes to the caller's own ROUTER,
+// which its reply address names.
 //
 // # How a request finds its server
 //
