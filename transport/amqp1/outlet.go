@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"time"
 
 	"github.com/goslo/goslo/internal/ending"
 )
@@ -30,18 +29,8 @@ type outlet struct {
 // A receipt is for a message of which the broker is to say what becomes of it. They are used again.
 type receipt struct {
 	id    uint32
-	done  chan fate   // holds one
-	timer *time.Timer // stopped; for contexts that leave their deadline to it
-}
-
-// after returns a channel that tells when d has passed.
-func (r *receipt) after(d time.Duration) <-chan time.Time {
-	if r.timer == nil {
-		r.timer = time.NewTimer(d)
-	} else {
-		r.timer.Reset(d)
-	}
-	return r.timer.C
+	done  chan fate // holds one
+	timer ending.Timer
 }
 
 // A transit is a message on its way out.
@@ -192,11 +181,7 @@ func (o *outlet) appendTransfer(b []byte, t *transit, n int) []byte {
 
 // outcome waits for what becomes of a message.
 func (o *outlet) outcome(ctx context.Context, r *receipt) (fate, error) {
-	ended, timed := ending.Of(ctx)
-	var due <-chan time.Time
-	if deadline, ok := ctx.Deadline(); ok && timed {
-		due = r.after(time.Until(deadline))
-	}
+	ended, due := r.timer.Of(ctx)
 	var err error
 	for err == nil {
 		select {
@@ -227,9 +212,7 @@ func (o *outlet) outcome(ctx context.Context, r *receipt) (fate, error) {
 
 // keep keeps a receipt that is used no more. Its timer is the next one's from then on.
 func (m *mux) keep(r *receipt) {
-	if r.timer != nil {
-		r.timer.Stop()
-	}
+	r.timer.Stop()
 	m.receipts.Put(r)
 }
 

@@ -124,14 +124,14 @@ func (v *values) be32() uint32 {
 	return 0
 }
 
-// size reads a length of one or four bytes.
-func (v *values) size(wide bool) int {
+// size reads a number of one or four bytes: how many bytes, or values of at least one each, follow.
+func (v *values) size(wide bool, what string) int {
 	if !wide {
 		return int(v.byte())
 	}
 	n := v.be32()
 	if uint64(n) > uint64(len(v.b)) {
-		v.fail("a value of %d bytes, and %d are left", n, len(v.b))
+		v.fail("%d %s, and %d bytes are left", n, what, len(v.b))
 		return 0
 	}
 	return int(n)
@@ -201,7 +201,7 @@ func (v *values) bytes() []byte {
 	c := v.byte()
 	switch c {
 	case typeBinary8, typeString8, typeSymbol8, typeBinary32, typeString32, typeSymbol32:
-		return v.take(v.size(c >= typeBinary32))
+		return v.take(v.size(c >= typeBinary32, "bytes"))
 	}
 	v.fail("type 0x%02x where a text belongs", c)
 	return nil
@@ -241,26 +241,13 @@ func (v *values) compound(empty, small, large byte) (l list) {
 		v.fail("type 0x%02x where a list or map belongs", c)
 		return list{}
 	}
-	inner := values{b: v.take(v.size(c == large))}
-	l.n = inner.count(c == large)
+	inner := values{b: v.take(v.size(c == large, "bytes"))}
+	l.n = inner.size(c == large, "values")
 	l.values = inner
 	if v.err == nil {
 		v.err = inner.err
 	}
 	return l
-}
-
-// count reads how many elements follow, each of which has a byte at least.
-func (v *values) count(wide bool) int {
-	if !wide {
-		return int(v.byte())
-	}
-	n := v.be32()
-	if uint64(n) > uint64(len(v.b)) {
-		v.fail("%d values in %d bytes", n, len(v.b))
-		return 0
-	}
-	return int(n)
 }
 
 func (v *values) list() list { return v.compound(typeList0, typeList8, typeList32) }
@@ -296,9 +283,9 @@ func (v *values) skipPlain(c byte) {
 	case 0x9:
 		v.take(16)
 	case 0xa, 0xc, 0xe:
-		v.take(v.size(false))
+		v.take(v.size(false, "bytes"))
 	case 0xb, 0xd, 0xf:
-		v.take(v.size(true))
+		v.take(v.size(true, "bytes"))
 	default:
 		v.fail("type 0x%02x is unknown", c)
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"strconv"
 	"sync"
-	"time"
 
 	"github.com/goslo/goslo/internal/ending"
 )
@@ -25,17 +24,7 @@ type asks struct {
 // An asker waits for one answer; those who ask use it one after the other.
 type asker struct {
 	answer chan message // holds one
-	timer  *time.Timer  // stopped; for contexts that leave their deadline to it
-}
-
-// after returns a channel that tells when d has passed.
-func (k *asker) after(d time.Duration) <-chan time.Time {
-	if k.timer == nil {
-		k.timer = time.NewTimer(d)
-	} else {
-		k.timer.Reset(d)
-	}
-	return k.timer.C
+	timer  ending.Timer
 }
 
 func (a *asks) start(c *Conn) {
@@ -91,12 +80,8 @@ func (a *asks) ask(ctx context.Context, l *link, subject []byte, h header, body 
 	if err := a.conn.hand(subject, reply, h, body); err != nil {
 		return message{}, err
 	}
-	ended, timed := ending.Of(ctx)
-	var due <-chan time.Time
-	if deadline, ok := ctx.Deadline(); ok && timed {
-		due = k.after(time.Until(deadline))
-		defer k.timer.Stop()
-	}
+	ended, due := k.timer.Of(ctx)
+	defer k.timer.Stop()
 	for {
 		select {
 		case answer := <-k.answer:
