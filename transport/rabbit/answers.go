@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -48,7 +49,7 @@ func (t *Transport) reply(ctx context.Context, p *publication) error {
 		until = time.Now().Add(goneFor)
 	}
 	kept := &reply{publication: *p, call: m.ID, method: m.Answers, until: until}
-	kept.message = nil
+	kept.message, kept.headers = nil, maps.Clone(p.headers) // the sender goes on with its own
 	err := t.answer(ctx, p, kept)
 	if err == nil {
 		p.buf = nil // it is kept's

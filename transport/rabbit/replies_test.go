@@ -24,7 +24,7 @@ func replyTo(queue string) transport.Address {
 	return transport.Address{Kind: transport.Reply, Topic: queue}
 }
 
-// A reply whose queue is missing does not hold its sender, and arrives when the queue is back.
+// A reply whose queue is missing does not hold its sender, who may go on with the message, and arrives when the queue is back.
 //
 // conforms: RMQ-REPLY-01, RMQ-REPLY-02
 func TestReplyWaitsForItsQueue(t *testing.T) {
@@ -32,11 +32,12 @@ func TestReplyWaitsForItsQueue(t *testing.T) {
 	node := brokertest.Rabbit(t)
 	url := node.URLVhost(node.NewVhost(t))
 	bus := openURL(t, url, rabbit.Config{})
-	m := &transport.Message{ID: "call", UniqueID: wire.NewID(), Result: json.RawMessage(`42`), Ending: true}
+	m := &transport.Message{ID: "call", Result: json.RawMessage(`42`), Ending: true, Headers: map[string]string{"of": "the reply"}}
 	start := time.Now()
 	if err := bus.Send(t.Context(), replyTo("reply_late"), m); err != nil {
 		t.Fatal(err)
 	}
+	m.Headers["of"], m.Result[0] = "another", '!'
 	if took := time.Since(start); took > 20*time.Second {
 		t.Errorf("sending took %v", took)
 	}
@@ -48,12 +49,13 @@ func TestReplyWaitsForItsQueue(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := wire.Parse(next(t, in).Body)
+	d := next(t, in)
+	got, err := wire.Parse(d.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.ID != "call" || string(got.Result) != "42" || !got.Ending {
-		t.Errorf("got %+v", got)
+	if got.ID != "call" || string(got.Result) != "42" || !got.Ending || len(got.UniqueID) != 32 || d.Headers["of"] != "the reply" {
+		t.Errorf("got %+v with headers %v", got, d.Headers)
 	}
 }
 
