@@ -154,7 +154,7 @@ func writtenValues() []any {
 // Args is like package rpc's.
 type Args map[string]any
 
-// marshaledAsByEncodingJSON compares texts, and errors.
+// marshaledAsByEncodingJSON compares texts, also those that are appended to others, and errors.
 func marshaledAsByEncodingJSON(t *testing.T, v any) {
 	t.Helper()
 	got, err := wire.Marshal(v)
@@ -164,6 +164,17 @@ func marshaledAsByEncodingJSON(t *testing.T, v any) {
 	}
 	if string(got) != string(want) {
 		t.Fatalf("%T: -encoding/json +wire:\n%s", v, cmp.Diff(string(want), string(got)))
+	}
+	const before = "what \\ is \"there\" 1e-0"
+	for _, room := range []int{0, 4 << 10} {
+		dst := append(make([]byte, 0, len(before)+room), before...)
+		got, err := wire.AppendMarshal(dst, v)
+		if (err == nil) != (wantErr == nil) || err != nil && err.Error() != wantErr.Error() {
+			t.Fatalf("%T: appended: %v, encoding/json: %v", v, err, wantErr)
+		}
+		if string(got) != before+string(want) || string(dst) != before {
+			t.Fatalf("%T: -encoding/json +appended:\n%s", v, cmp.Diff(before+string(want), string(got)))
+		}
 	}
 }
 
