@@ -359,6 +359,23 @@ var breakages = []breakage{
 			},
 		}
 	}},
+	{"keeps the sender's JSON", "SendKeepsNothing RequestSurvives ReplySurvives", func(s *shared) broken {
+		return broken{
+			send: func(t *memory.Transport, ctx context.Context, to transport.Address, m *transport.Message) error {
+				own := *m
+				s.first(&own)
+				return t.Send(ctx, to, m)
+			},
+			next: func(l *listener, ctx context.Context) (*transport.Delivery, error) {
+				d, err := l.Listener.Next(ctx)
+				if err == nil {
+					m := s.first(d.Message)
+					d.Message.Args, d.Message.Result, d.Message.Failure = m.Args, m.Result, m.Failure
+				}
+				return d, err
+			},
+		}
+	}},
 	{"forgets to acknowledge", "AckRemoves PrefetchBounds", func(*shared) broken {
 		return broken{settler: func(d *transport.Delivery, _ *listener) transport.Settler {
 			return settler{ack: func(context.Context) error { return nil }, requeue: d.Requeue}
