@@ -23,6 +23,7 @@ func messages() map[string]transport.Message {
 		"a result":  {ID: "id", UniqueID: "u", Ending: true, Result: json.RawMessage(`"text"`)},
 		"a failure": {ID: "id", UniqueID: "u", Ending: true, Failure: json.RawMessage(`{"class":"E"}`)},
 		"a sign":    {ID: "id", UniqueID: "u"},
+		"unmarked":  {ID: "id", Ending: true, Result: json.RawMessage(`1`)},
 		"a notification": {
 			UniqueID: "u", Context: json.RawMessage(`{"user":"u"}`),
 			Event: &transport.Event{ID: "i", Publisher: "p", Type: "t", Priority: "INFO", Timestamp: "now", Payload: json.RawMessage(`[NaN]`), Bare: true},
