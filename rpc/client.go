@@ -236,6 +236,13 @@ func (c *caller) exchange(ctx context.Context, p *pending) answer {
 	if err := c.replies.expect(ctx, &p.message, p); err != nil {
 		return c.ended(ctx, p, err)
 	}
+	p.exposed = true
+	a := c.sent(ctx, p)
+	p.exposed = false
+	return a
+}
+
+func (c *caller) sent(ctx context.Context, p *pending) answer {
 	err := c.bus.Send(ctx, p.request.address(), &p.message)
 	switch {
 	case err == nil:

@@ -43,6 +43,7 @@ type pending struct {
 	id      string
 	request *Request
 	started time.Time
+	exposed bool // its answer may come or have come, and nobody has seen to that yet
 	alarm   *alarm
 	answer  chan answer // capacity 1; sent to by whoever removes the call from the map, but for withdraw
 

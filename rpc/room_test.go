@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/goslo/goslo/rpc"
+	"github.com/goslo/goslo/transport"
+	"github.com/goslo/goslo/transport/memory"
 )
 
 // A text is JSON that is encoded where a client or worker writes its next, too.
@@ -186,6 +188,47 @@ func TestEncodingEnds(t *testing.T) {
 					t.Errorf("after a %s: %v, %v", how, got, err)
 				}
 			}
+		}
+	})
+}
+
+// A call that ends in a panic of its bus leaves its answer to nobody, and least of all to the next call.
+func TestSendPanics(t *testing.T) {
+	inCloud(t, func(c *cloud) {
+		t := c.t
+		c.serve(rpc.ServerConfig{}, store.Handle(func(_ context.Context, a json.RawMessage) (json.RawMessage, error) {
+			time.Sleep(time.Second)
+			return a, nil
+		}))
+		bus := c.bus.Open(memory.Config{})
+		defer func() { _ = bus.Close(context.Background()) }()
+		panics := true
+		client := rpc.NewClient(faulty{Transport: bus, send: func(ctx context.Context, to transport.Address, m *transport.Message) error {
+			if !panics {
+				return nil
+			}
+			panics = false
+			_ = bus.Send(ctx, to, m) // it is the answer that tells
+			panic("after it was sent")
+		}}, rpc.ClientConfig{})
+		defer func() { _ = client.Close(context.Background()) }()
+		call := func(args string) (json.RawMessage, error) {
+			defer func() { _ = recover() }()
+			return store.Call(t.Context(), client, json.RawMessage(args))
+		}
+		for i := range 10 {
+			panics = true
+			if got, err := call(`{"first":0}`); got != nil || err != nil {
+				t.Fatalf("the bus does not panic: %s, %v", got, err)
+			}
+			time.Sleep(time.Millisecond)
+			want := fmt.Sprintf(`{"next":%d}`, i)
+			if got, err := call(want); err != nil || string(got) != want {
+				t.Errorf("%s, %v; want %s", got, err, want)
+			}
+		}
+		if s := client.Stats(); s.Waiting != 0 {
+			t.Errorf("%d calls wait", s.Waiting)
 		}
 	})
 }

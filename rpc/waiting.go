@@ -139,6 +139,13 @@ func (c *caller) waiter() *pending {
 }
 
 func (c *caller) done(p *pending) {
+	if p.exposed && !c.replies.withdraw(p) { // the call has ended in a panic, of a bus perhaps
+		select {
+		case <-p.answer:
+		default:
+		}
+	}
+	p.exposed = false
 	p.own, p.message = Request{}, transport.Message{}
 	p.id, p.request = "", nil
 	p.partial, p.lastSign = nil, time.Time{}
