@@ -46,7 +46,7 @@ func TestWhatIsKeptStays(t *testing.T) {
 			store.Handle(func(_ context.Context, a json.RawMessage) (json.RawMessage, error) {
 				keep(a)
 				if strings.Contains(string(a), "slow") {
-					time.Sleep(time.Second) // its caller is gone by then
+					<-time.After(time.Second) // its caller is gone by then
 				}
 				return a, nil
 			}),
@@ -88,7 +88,7 @@ func TestWhatIsKeptStays(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		time.Sleep(2 * time.Second)
+		<-time.After(2 * time.Second)
 		mu.Lock()
 		defer mu.Unlock()
 		for want, got := range kept {
@@ -197,7 +197,7 @@ func TestSendPanics(t *testing.T) {
 	inCloud(t, func(c *cloud) {
 		t := c.t
 		c.serve(rpc.ServerConfig{}, store.Handle(func(_ context.Context, a json.RawMessage) (json.RawMessage, error) {
-			time.Sleep(time.Second)
+			<-time.After(time.Second)
 			return a, nil
 		}))
 		bus := c.bus.Open(memory.Config{})
@@ -221,7 +221,7 @@ func TestSendPanics(t *testing.T) {
 			if got, err := call(`{"first":0}`); got != nil || err != nil {
 				t.Fatalf("the bus does not panic: %s, %v", got, err)
 			}
-			time.Sleep(time.Millisecond)
+			<-time.After(time.Millisecond)
 			want := fmt.Sprintf(`{"next":%d}`, i)
 			if got, err := call(want); err != nil || string(got) != want {
 				t.Errorf("%s, %v; want %s", got, err, want)

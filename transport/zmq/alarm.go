@@ -25,15 +25,12 @@ const farthest = 100 * 365 * 24 * time.Hour
 
 // set has it ring at t, and perhaps before.
 func (a *alarm) set(t time.Time) {
-	at := min(t.Sub(a.base), farthest)
-	if t == t.Round(0) { // without a reading of the clock that base has, too
-		at = time.Since(a.base) + min(time.Until(t), farthest)
-	}
-	if before := a.at.Load(); before != 0 && before <= int64(at) {
+	d := min(time.Until(t), farthest)
+	at := max(int64(time.Since(a.base)+d), 1)
+	if before := a.at.Load(); before != 0 && before <= at {
 		return
 	}
-	a.at.Store(max(int64(at), 1))
-	d := at - time.Since(a.base)
+	a.at.Store(at)
 	if a.timer == nil {
 		a.timer = time.AfterFunc(d, a.ring)
 	} else {

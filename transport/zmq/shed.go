@@ -138,11 +138,12 @@ func (s *listeners) offer(a *arrival, room bool) bool {
 
 // forwarded is a request for another server, whose body has the whole of its reply address.
 func (c *Conn) forwarded(a *arrival, e *envelope) ([]byte, error) {
-	fields := appendRequest(nil, e)
-	if a.Message == nil && a.read(a.from.alone()) != nil {
-		return append(fields, a.body...), nil // who gets it finds that it cannot be read
+	if a.Message == nil {
+		if err := a.read(a.from.alone()); err != nil {
+			return nil, fmt.Errorf("%w: %w", transport.ErrRejected, err)
+		}
 	}
-	fields, err := appendMessage(fields, &a.message, &c.peers.checker, "")
+	fields, err := appendMessage(appendRequest(nil, e), &a.message, &c.peers.checker, "")
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", transport.ErrRejected, err)
 	}
