@@ -187,6 +187,26 @@ func TestCastsThatAreNotReceivedAreMissed(t *testing.T) {
 	}
 }
 
+// What is on its way when a run is interrupted is waited for.
+func TestInterruptedCastsAreReceived(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, bench.ServerConfig{Workers: 1, Wait: 20 * time.Millisecond})
+	ctx, interrupt := context.WithCancel(t.Context())
+	r, err := l.config(t, bench.Cast).Start(ctx, l.client, load.Plan{
+		Callers: 2, Rate: 500, Interval: 200 * time.Millisecond, Duration: time.Minute,
+		Progress: func(load.Sample) { interrupt() },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !r.Interrupted || r.Operations < 20 {
+		t.Fatalf("interrupted: %v, after %d casts", r.Interrupted, r.Operations)
+	}
+	if r.Received != r.Expected || r.Lost != nil {
+		t.Errorf("received %d of %d, lost %v", r.Received, r.Expected, r.Lost)
+	}
+}
+
 func TestErrorsHaveClasses(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, bench.ServerConfig{Wait: time.Minute})

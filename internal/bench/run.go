@@ -46,6 +46,7 @@ type Config struct {
 	// Context is the request context of every operation.
 	Context rpc.RequestContext
 	// Settle is how long after the last message that servers received they are asked again, while some are missing. Default: 2 s.
+	// At the most half a second after a run that was interrupted.
 	Settle time.Duration
 }
 
@@ -146,6 +147,9 @@ func (c Config) await(ctx context.Context, r *Run, run string) ([]Report, error)
 	if settle == 0 {
 		settle = 2 * time.Second
 	}
+	if r.Interrupted { // whoever did that waits, but wants to know of what was on its way
+		settle = min(settle, 500*time.Millisecond)
+	}
 	var last int64
 	for since := time.Now(); ; {
 		after, err := ask(false)
@@ -156,7 +160,7 @@ func (c Config) await(ctx context.Context, r *Run, run string) ([]Report, error)
 		if n != last {
 			last, since = n, time.Now()
 		}
-		if n >= r.Expected || r.Interrupted || time.Since(since) > settle {
+		if n >= r.Expected || time.Since(since) > settle {
 			_, err := ask(true)
 			return after, err
 		}
