@@ -253,10 +253,10 @@ type recent struct {
 	elsewhere       string // the last other address
 }
 
-// replyTo completes the reply address of a request.
+// replyTo completes the reply address of a request; see front.
 func (k *recent) replyTo(b []byte) string {
 	if len(b) == 0 || bytes.IndexByte(b, ',') >= 0 {
-		return same(&k.elsewhere, b)
+		return same(&k.elsewhere, bytes.TrimPrefix(b, []byte{','}))
 	}
 	if string(b) != k.listener {
 		k.listener, k.reply = string(b), string(b)+k.home

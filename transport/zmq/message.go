@@ -61,11 +61,7 @@ func appendMessage(b []byte, m *transport.Message, c *wire.Checker, home string)
 		return appendJSON(appendJSON(b, m.Result), m.Failure), nil
 	}
 	b = appendText(append(b, formRequest), unique)
-	replyTo := m.ReplyTo
-	if home != "" {
-		replyTo = strings.TrimSuffix(replyTo, home)
-	}
-	b = appendTexts(b, m.ID, replyTo, m.Method, m.Namespace, m.Version)
+	b = appendTexts(b, m.ID, front(m.ReplyTo, home), m.Method, m.Namespace, m.Version)
 	b = binary.AppendUvarint(b, uint64(m.Monitor))
 	return appendJSON(appendJSON(b, m.Args), m.Context), nil
 }
@@ -111,6 +107,19 @@ func parseMessage(m *transport.Message, body []byte, k *recent) error {
 		return errMessage
 	}
 	return nil
+}
+
+// front is what a request has of its reply address, for recent.replyTo: of one that ends with home what is before that, which has no comma. Any other
+// has a comma that is not its first letter, or one is put in front.
+func front(replyTo, home string) string {
+	before, own := strings.CutSuffix(replyTo, home)
+	switch {
+	case own && home != "" && before != "" && strings.IndexByte(before, ',') < 0:
+		return before
+	case replyTo == "" || strings.IndexByte(replyTo, ',') > 0:
+		return replyTo
+	}
+	return "," + replyTo
 }
 
 // appendTexts adds texts, at most textsMost.

@@ -105,3 +105,22 @@ func FuzzMessage(f *testing.F) {
 		}
 	})
 }
+
+// Whatever is given as a reply address arrives, and the next one after it, also where it looks like half of one.
+func TestReplyAddressSurvives(t *testing.T) {
+	t.Parallel()
+	home := replyAddress{member: member{ID: "id", Host: "h", Endpoints: []string{"ipc:///x"}}}.home()
+	for _, client := range []string{home, ""} {
+		k := &recent{home: client}
+		for _, want := range []string{"1" + home, "7", "", "2" + home, "_INBOX.x", home, ",", "3,id", "4," + home, ",5" + home, "1,other,h,,ipc:///y", "1" + home, "1" + home + home} {
+			body, err := appendMessage(nil, &transport.Message{Method: "x", ReplyTo: want}, &wire.Checker{}, client)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got transport.Message
+			if err := parseMessage(&got, body, k); err != nil || got.ReplyTo != want {
+				t.Errorf("home %q: got %q, %v, want %q", client, got.ReplyTo, err, want)
+			}
+		}
+	}
+}
