@@ -38,6 +38,11 @@ func appendMessage(b []byte, m *transport.Message, c *wire.Checker, home string)
 	if err := c.Check(m); err != nil {
 		return b, err
 	}
+	return appendChecked(b, m, home), nil
+}
+
+// appendChecked adds a message that may be sent, or that has come.
+func appendChecked(b []byte, m *transport.Message, home string) []byte {
 	unique := m.UniqueID
 	if unique == "" && (m.Method != "" || m.Event != nil) { // a reply has the ID of its call
 		unique = wire.NewID()
@@ -49,7 +54,7 @@ func appendMessage(b []byte, m *transport.Message, c *wire.Checker, home string)
 		if v.Bare {
 			bare = 1
 		}
-		return appendJSON(appendJSON(append(b, bare), v.Payload), m.Context), nil
+		return appendJSON(appendJSON(append(b, bare), v.Payload), m.Context)
 	}
 	if m.Method == "" {
 		form := byte(formReply)
@@ -58,12 +63,12 @@ func appendMessage(b []byte, m *transport.Message, c *wire.Checker, home string)
 		}
 		b = appendText(append(b, form), unique)
 		b = appendTexts(b, m.ID)
-		return appendJSON(appendJSON(b, m.Result), m.Failure), nil
+		return appendJSON(appendJSON(b, m.Result), m.Failure)
 	}
 	b = appendText(append(b, formRequest), unique)
 	b = appendTexts(b, m.ID, front(m.ReplyTo, home), m.Method, m.Namespace, m.Version)
 	b = binary.AppendUvarint(b, uint64(m.Monitor))
-	return appendJSON(appendJSON(b, m.Args), m.Context), nil
+	return appendJSON(appendJSON(b, m.Args), m.Context)
 }
 
 // parseMessage reads what appendMessage has written into m, which is zero. The message keeps body. k is that of the client who has sent it.
