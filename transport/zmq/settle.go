@@ -78,23 +78,20 @@ func (a *arrival) settle(code byte, reason string) error {
 	l := a.listener
 	l.mu.Lock()
 	l.unsettled--
-	tell := !a.answered
-	a.answered = true
-	l.mu.Unlock()
 	told := true
-	if tell {
+	if !a.answered {
+		a.answered = true
 		add := func(w *work) {
 			w.answers = append(w.answers, answer{to: a.from, id: a.envelope.id, code: code, reason: reason})
 		}
 		// Whoever waits for a reply gets both at once if that is soon. Meanwhile the loop ticks, because the request is still among those
-		// that were not answered.
+		// that were not answered: nobody takes it off those before we unlock.
 		if code == answerTaken && a.envelope.flags&flagReplies != 0 {
 			told = l.conn.loop.inbox.putLazily(add)
 		} else {
 			told = l.conn.loop.inbox.put(add)
 		}
 	}
-	l.mu.Lock()
 	for l.open.Len() > 0 && l.open.First().answered {
 		l.shut()
 	}
