@@ -91,6 +91,9 @@ func (c *Conn) start(ctx context.Context) error {
 		return err
 	}
 	c.loop, c.home = l, replyAddress{member: c.self}.home()
+	if len(c.home) > homeMost {
+		c.home = "" // its requests have all of it
+	}
 	if c.directory, err = c.cfg.openDirectory(ctx, c.log); err == nil {
 		if err = c.directory.join(ctx, c.self); err != nil {
 			err = errors.Join(err, c.directory.close(ctx))

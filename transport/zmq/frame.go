@@ -258,11 +258,17 @@ func (k *recent) replyTo(b []byte) string {
 	if len(b) == 0 || bytes.IndexByte(b, ',') >= 0 {
 		return same(&k.elsewhere, bytes.TrimPrefix(b, []byte{','}))
 	}
+	if len(b) > recentMost {
+		return string(b) + k.home
+	}
 	if string(b) != k.listener {
 		k.listener, k.reply = string(b), string(b)+k.home
 	}
 	return k.reply
 }
+
+// homeMost is how long a home may be: a short request takes the memory of its whole reply address.
+const homeMost = 4 << 10
 
 // recentMost is how long a text may be that is kept for the next request.
 const recentMost = 1 << 10

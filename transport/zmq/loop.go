@@ -346,7 +346,12 @@ func (l *loop) fromClient(id string, frame []byte) {
 	}
 	s := l.sessions[id]
 	if h.kind == kindHello {
-		l.greet(id, s, h, newReader(records).text())
+		home := newReader(records).text()
+		if len(home) > homeMost {
+			l.conn.log.Warn("zmq: hello dropped: its reply addresses are longer than any", "client", fmt.Sprintf("%q", id), "bytes", len(home))
+			return
+		}
+		l.greet(id, s, h, home)
 		return
 	}
 	if h.kind != kindData || s == nil {

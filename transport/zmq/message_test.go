@@ -3,7 +3,9 @@
 package zmq
 
 import (
+	"bytes"
 	"encoding/json"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -122,5 +124,20 @@ func TestReplyAddressSurvives(t *testing.T) {
 				t.Errorf("home %q: got %q, %v, want %q", client, got.ReplyTo, err, want)
 			}
 		}
+	}
+}
+
+// What a client may have its server remember, and repeat for each of its requests, is short.
+func TestReplyAddressesAreShort(t *testing.T) {
+	t.Parallel()
+	k := &recent{home: ",id"}
+	long := bytes.Repeat([]byte("1"), recentMost+1)
+	if got := k.replyTo(long); got != string(long)+",id" || len(k.reply)+len(k.listener) > 0 {
+		t.Errorf("got %d bytes, and %d are remembered", len(got), len(k.reply))
+	}
+	l := &loop{conn: &Conn{log: slog.New(slog.DiscardHandler)}, sessions: map[string]*session{}}
+	hello := appendText(appendHeader(nil, header{kind: kindHello, number: 1}), string(make([]byte, homeMost+1)))
+	if l.fromClient("id", hello); len(l.sessions) != 0 {
+		t.Error("a hello with a long home is welcome")
 	}
 }
