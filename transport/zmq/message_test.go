@@ -88,7 +88,7 @@ func TestMessageThatCannotTravel(t *testing.T) {
 	}
 }
 
-// Whatever a peer sends, reading it ends.
+// Whatever a peer sends, reading it ends, and another server reads the same.
 func FuzzMessage(f *testing.F) {
 	for _, m := range messages() {
 		body, err := appendMessage(nil, &m, &wire.Checker{}, "")
@@ -104,6 +104,12 @@ func FuzzMessage(f *testing.F) {
 		}
 		if n := len(m.Args) + len(m.Context) + len(m.Result) + len(m.Failure) + len(m.Method) + len(m.ReplyTo) + len(m.ID); n > len(body) {
 			t.Fatalf("%d bytes from %d", n, len(body))
+		}
+		for _, home := range []string{"", ",h"} { // as it is handed over, and as it is sent
+			var again transport.Message
+			if err := parseMessage(&again, appendChecked(nil, &m, home), &recent{home: home}); err != nil || again.ReplyTo != m.ReplyTo || again.ID != m.ID || again.Method != m.Method {
+				t.Fatalf("home %q: got %+v, %v, want %+v", home, again, err, m)
+			}
 		}
 	})
 }
