@@ -27,11 +27,10 @@ func TestAlarmAfterItsDeadline(t *testing.T) {
 	t.Parallel()
 	for _, past := range []time.Time{{}, time.Now().Add(-1 << 63), time.Now().Round(0).Add(-time.Hour)} {
 		a := newAlarm()
-		time.Sleep(time.Millisecond)
 		a.set(past)
 		select {
 		case <-a.rings:
-		case <-time.After(time.Second):
+		case <-time.After(10 * time.Second):
 			t.Errorf("it has not rung for %v", past)
 		}
 	}

@@ -3,6 +3,7 @@
 package zmq
 
 import (
+	"runtime"
 	"testing"
 	"time"
 )
@@ -20,14 +21,14 @@ func TestLoopTicksUntilTheAnswerIsThere(t *testing.T) {
 	settled, looked := make(chan error, 1), make(chan struct{})
 	go func() { settled <- a.Ack(t.Context()) }() // awaited below
 	for !a.settled.Load() {
-		time.Sleep(time.Millisecond)
+		runtime.Gosched()
 	}
-	time.Sleep(10 * time.Millisecond) // it waits for the inbox
-	go func() {                       // awaited below
+	<-time.After(10 * time.Millisecond) // it waits for the inbox
+	go func() {                         // awaited below
 		defer close(looked)
 		l.overdue(time.Now())
 	}()
-	time.Sleep(10 * time.Millisecond)
+	<-time.After(10 * time.Millisecond) // nothing is to happen
 	if l.conn.loop.deferred.Load() == 0 {
 		t.Error("the loop ticks no more, and the answer is not there")
 	}
