@@ -33,6 +33,7 @@ func TestDemoOnce(t *testing.T) {
 		{"embedded", nil, nil},
 		{"memory", []string{"--url", "memory://"}, nil},
 		{"rabbit", []string{"--url", rabbit.URLVhost(vhost)}, leavesNothing},
+		{"amqp 1.0", []string{"--url", brokertest.RabbitAMQP1(t).AMQP1URL()}, nil},
 		{"nats", []string{"--url", brokertest.NewNATS(t, brokertest.NATSOptions{}).URL()}, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
