@@ -111,6 +111,12 @@ func TestDemoSaysWhatDidNotHappen(t *testing.T) {
 	got.wantErr(t, "demo: A live migration", "POST /v1/servers/vm-1/action", "JetStream")
 }
 
+func TestDemoWithoutMulticast(t *testing.T) {
+	t.Parallel()
+	got := newShell(t).run(t, "demo", "--once", "--log-level", "off", "--url", brokertest.NewProton(t).URL()).want(t, 1)
+	got.wantErr(t, "demo: A fanout", "cache_images", "without multicast")
+}
+
 func curl(t *testing.T, method, url, body string) (status int, answer string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))

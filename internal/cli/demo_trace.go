@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -94,7 +95,11 @@ func (e *missingError) Error() string {
 	for i, h := range e.hops {
 		names[i] = h.String()
 	}
-	return "did not happen: " + strings.Join(names, "; ")
+	text := "did not happen: " + strings.Join(names, "; ")
+	if !slices.ContainsFunc(e.hops, func(h hop) bool { return h.Kind != "fanout" }) {
+		text += "; a broker without multicast, such as Proton's example of one for AMQP 1.0, hands a fanout to one server alone"
+	}
+	return text
 }
 
 // wait returns once all hops of the present act were seen; a hop's What is compared as a prefix. Its error names those
