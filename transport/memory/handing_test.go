@@ -2,6 +2,7 @@ package memory_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"testing"
 	"testing/synctest"
@@ -61,6 +62,29 @@ func TestNextIsShared(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What is pushed is the receiver's, whatever the sender does with what it has sent.
+func TestPushedIsTheReceivers(t *testing.T) {
+	t.Parallel()
+	bus := memory.NewBus().Open(memory.Config{})
+	l := listen(t, bus, transport.Address{Kind: transport.Reply})
+	var got transport.Message
+	l.(transport.Pusher).Push(func(d *transport.Delivery) { got = *d.Message })
+	sent := transport.Message{
+		ID: "1", Ending: true, Headers: map[string]string{"a": "b"},
+		Args: json.RawMessage(`{"a":1}`), Result: json.RawMessage(`"r"`), Failure: json.RawMessage(`{"f":1}`),
+	}
+	if err := bus.Send(t.Context(), transport.Address{Kind: transport.Reply, Topic: l.Addr()}, &sent); err != nil {
+		t.Fatal(err)
+	}
+	clear(sent.Headers)
+	clear(sent.Args)
+	clear(sent.Result)
+	clear(sent.Failure)
+	if got.Headers["a"] != "b" || string(got.Args) != `{"a":1}` || string(got.Result) != `"r"` || string(got.Failure) != `{"f":1}` {
+		t.Errorf("it became %+v", got)
+	}
 }
 
 // Replies are pushed by those who send them, those that were there before included; Next tells of the end.

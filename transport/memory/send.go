@@ -37,14 +37,7 @@ func (t *Transport) send(ctx context.Context, to transport.Address, m *transport
 		return nil
 	}
 	s := newStored(to.Kind)
-	s.message, s.to = *m, to
-	s.message.Headers = maps.Clone(m.Headers) // the sender may go on with its own
-	s.message.Args, s.message.Result, s.message.Failure = bytes.Clone(m.Args), bytes.Clone(m.Result), bytes.Clone(m.Failure)
-	if m.Event != nil {
-		own := *m.Event
-		own.Payload = bytes.Clone(own.Payload)
-		s.message.Event = &own
-	}
+	s.message, s.to = taken(m), to
 	s.to.Exchange = t.name(to).exchange
 	if m.Method != "" && m.Version == "" {
 		s.message.Version = "1.0"
@@ -53,6 +46,19 @@ func (t *Transport) send(ctx context.Context, to transport.Address, m *transport
 		s.deadline = time.Now().Add(m.Expires)
 	}
 	return t.put(to, s)
+}
+
+// taken is a message as it was sent, whatever its sender does with its own from now on.
+func taken(m *transport.Message) transport.Message {
+	t := *m
+	t.Headers = maps.Clone(m.Headers)
+	t.Args, t.Result, t.Failure = bytes.Clone(m.Args), bytes.Clone(m.Result), bytes.Clone(m.Failure)
+	if m.Event != nil {
+		event := *m.Event
+		event.Payload = bytes.Clone(event.Payload)
+		t.Event = &event
+	}
+	return t
 }
 
 // push hands a reply to its listener, if that wants it.
@@ -70,8 +76,7 @@ func (t *Transport) push(to transport.Address, m *transport.Message) bool {
 	if !ok {
 		p = new(pushedReply)
 	}
-	p.message = *m
-	p.message.Result, p.message.Failure = bytes.Clone(m.Result), bytes.Clone(m.Failure) // the sender goes on with its own
+	p.message = taken(m)
 	p.Delivery = transport.Delivery{Message: &p.message, To: to, Deliveries: 1, Settler: pushed{}}
 	take(&p.Delivery)
 	*p = pushedReply{}
