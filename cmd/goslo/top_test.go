@@ -69,7 +69,7 @@ func (c tappedCloud) top(t *testing.T) {
 	p := c.start(t, "top", "--once", "--json", "--firehose", "6s")
 	c.awaitTaps(t, 1)
 	brokertest.Await(t, "the firehose is on", func() bool { return c.tracing(t) })
-	c.build(t, tappedID, 0.3)
+	c.build(t, tappedID, 1) // the tap may be given a call late, which then seems to take less
 	var sample struct {
 		Traced bool
 		Topics []struct {
@@ -86,10 +86,9 @@ func (c tappedCloud) top(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &sample); err != nil {
 		t.Fatalf("%v: %s%s", err, out, p.err.String())
 	}
-	const least = 100 // ms, of calls that take 300: between a call and its answer the tap may be given the call late
 	for _, topic := range sample.Topics {
 		calls := topic.Calls
-		if busy := topic.Topic != "cinder-volume"; busy != (calls.PerSecond > 0) || busy && (calls.P50MS < least || calls.P95MS < calls.P50MS) || calls.FailedPerSecond != 0 {
+		if busy := topic.Topic != "cinder-volume"; busy != (calls.PerSecond > 0) || busy && (calls.P50MS < 250 || calls.P95MS < calls.P50MS) || calls.FailedPerSecond != 0 {
 			t.Errorf("%+v", topic)
 		}
 	}
